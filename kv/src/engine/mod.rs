@@ -1,0 +1,57 @@
+//! The storage engine: an ordered map of byte keys that holds what was *applied*.
+//!
+//! Promised by every implementation:
+//!
+//! - I1. [`Engine::apply`] is atomic: after a crash a batch is there whole or not at all.
+//! - I2. Batches become durable in the order of their application: what survives a crash is all batches that
+//!   were applied before the last completed [`Engine::sync`] and a prefix of the later ones.
+//! - I3. A snapshot never changes, and shows exactly the batches applied before it was taken.
+//!
+//! Nothing is durable before `sync`: the Raft log replays what is lost. One fjall keyspace holds everything,
+//! with the space as first byte of the key (`docs/storage-format.md`), because I2 would not hold across
+//! keyspaces that flush by themselves.
+
+mod batch;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+pub use batch::{EngineBatch, EngineOp};
+
+/// The engine can no longer be trusted to hold what was given to it. The node stops.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Reading or writing failed.
+    #[error("storage engine failed: {0}")]
+    Io(String),
+    /// What was read cannot be what was written.
+    #[error("storage engine is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// Entries of a scan, in key order.
+pub type EngineIter<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), EngineError>> + Send + 'a>;
+
+/// An unchanging view of the whole engine.
+pub trait EngineSnapshot: Send + Sync {
+    /// The value under `key`, if there is one.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
+    /// Entries with keys in `range`, ascending. Lazy: taking one entry reads about one entry.
+    fn scan(&self, range: Range<Bytes>) -> EngineIter<'_>;
+    /// Entries with keys in `range`, descending. Lazy.
+    fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_>;
+}
+
+/// An ordered, snapshot-readable store with durability points. Shared by all ranges of a node.
+pub trait Engine: Send + Sync {
+    /// Applies a batch atomically and makes it visible. Called from one task only, in order. May stall when
+    /// the engine is behind with compactions, so nothing that keeps a lease or a vote alive waits for it.
+    fn apply(&self, batch: EngineBatch) -> Result<(), EngineError>;
+    /// A view of all batches applied so far.
+    fn snapshot(&self) -> Arc<dyn EngineSnapshot>;
+    /// Makes durable all batches that were applied before the call.
+    fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>>;
+}

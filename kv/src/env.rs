@@ -1,0 +1,115 @@
+//! The injected world: everything that is not a pure function of the inputs comes through here.
+//!
+//! Five sources of non-determinism have a trait each, with two implementations (the real one and the
+//! simulated one, both in `node`): time ([`TimeSource`]), randomness ([`Rng`]), the network ([`Transport`]),
+//! and tasks ([`TaskScope`]). The disk is the fifth, behind [`crate::engine::Engine`] and
+//! [`crate::log::RaftLog`]. No other module of this crate, nor any of `txn`, may reach a clock, a timer,
+//! a thread, a socket or a file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::clock::Clock;
+use crate::ids::NodeId;
+use crate::rpc::{RaftMessage, RpcRequest, RpcResponse};
+
+/// A node's physical time and its timers. In the simulation each node's source has its own offset and rate.
+pub trait TimeSource: Send + Sync {
+    /// Milliseconds since the Unix epoch as this node believes; may jump either way.
+    fn wall_ms(&self) -> u64;
+    /// Time since an arbitrary start; never goes back. For timeouts only, never compared between nodes.
+    fn monotonic(&self) -> Duration;
+    /// Completes after `duration` of this node's time.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Random numbers. Each purpose gets its own stream so that one consumer does not shift another.
+pub trait Rng: Send + Sync {
+    /// The next 64 uniformly random bits.
+    fn next_u64(&self) -> u64;
+
+    /// A uniformly random number below `bound`, which is not zero. The bias of the modulus is below 2^-32
+    /// for the small bounds used here.
+    fn below(&self, bound: u64) -> u64 {
+        self.next_u64() % bound
+    }
+}
+
+/// Why a call to another node gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RpcError {
+    /// The request certainly never left: send it elsewhere or again.
+    #[error("the request was not sent")]
+    NotSent,
+    /// The request may have been executed, once or more: nothing can be concluded.
+    #[error("the outcome of the request is unknown")]
+    Unknown,
+}
+
+/// Messages between nodes. Delivery may be late, out of order, repeated, or not at all.
+pub trait Transport: Send + Sync {
+    /// Queues Raft messages for `to`, in order, without waiting. Drops them when the bounded queue is full:
+    /// Raft repeats what matters.
+    fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>);
+    /// Sends one request and waits for its answer. The implementation bounds the wait; calls to the own node
+    /// are legal and go through the same path.
+    fn call(&self, to: NodeId, request: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>>;
+}
+
+/// Where a node's tasks live. A crash drops every task of the scope at its current await.
+pub trait TaskScope: Send + Sync {
+    /// Starts `task`. The name appears in traces.
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>);
+}
+
+/// A deliberate bug, to show that the proof kit would find it. Never active in the real environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// The Raft log reports entries as durable before they are synced (breaks I24 of the protocol rules).
+    AckBeforeFsync,
+    /// A transaction moves its read timestamp without checking what it has read (breaks I14).
+    SkipReadRefresh,
+    /// Versions inside the uncertainty interval are treated as not yet written (breaks I1 and I2).
+    IgnoreUncertainty,
+    /// A new lease holder starts with an empty timestamp cache (breaks I8).
+    TimestampCacheLostOnLeaseChange,
+    /// A replica serves without a valid lease (breaks I3 and I20).
+    StaleLeaseRead,
+}
+
+impl Mutant {
+    /// Every mutant with its command-line name.
+    pub const ALL: [(&'static str, Mutant); 5] = [
+        ("ack-before-fsync", Mutant::AckBeforeFsync),
+        ("skip-read-refresh", Mutant::SkipReadRefresh),
+        ("ignore-uncertainty", Mutant::IgnoreUncertainty),
+        ("timestamp-cache-lost-on-lease-change", Mutant::TimestampCacheLostOnLeaseChange),
+        ("stale-lease-read", Mutant::StaleLeaseRead),
+    ];
+}
+
+/// One node's injected world. Cheap to clone.
+#[derive(Clone)]
+pub struct Env {
+    /// This node.
+    pub node_id: NodeId,
+    /// Hybrid logical time, and every timer.
+    pub clock: Clock,
+    /// Seeded in the simulation, the operating system's in the real world.
+    pub rng: Arc<dyn Rng>,
+    /// Messages to other nodes.
+    pub transport: Arc<dyn Transport>,
+    /// Owner of every task of this node.
+    pub tasks: Arc<dyn TaskScope>,
+    /// The deliberate bug of this world, if any. Always `None` in the real one.
+    pub mutant: Option<Mutant>,
+}
+
+impl Env {
+    /// True iff the deliberate bug `mutant` is selected.
+    pub fn mutation(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+}
