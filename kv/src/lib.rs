@@ -7,6 +7,8 @@ pub mod ids;
 pub mod clock;
 pub mod env;
 pub mod rpc;
+pub mod keys;
+pub mod seam;
 pub mod engine;
 pub mod log;
 pub mod range;

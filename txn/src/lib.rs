@@ -1,1 +1,3 @@
-//! placeholder
+//! txn: time and isolation. Multi-version data and serializable transactions over kv.
+
+pub mod api;

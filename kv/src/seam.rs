@@ -1,0 +1,255 @@
+//! What kv offers to the transaction layer above it, and asks of it in return. Nothing else crosses.
+//!
+//! Flow of a request at the lease holder: the transaction server latches, then [`Ranges::begin`]s (is this
+//! replica allowed to serve at that time? here is a snapshot), evaluates, [`Ranges::propose`]s the resulting
+//! batch if it has one, waits until it is applied, and only then releases its latches.
+//!
+//! - I1. `begin` succeeds only while this replica holds a lease that it acquired itself in this process, for
+//!   a timestamp below the lease's stasis (expiration minus maximum offset).
+//! - I2. The snapshot holds every command that was applied under the lease so far, and everything before it.
+//! - I3. A proposed batch is applied only under the lease sequence it was evaluated under, and only if all its
+//!   keys still lie in the range; otherwise it is rejected, and then it certainly never takes effect.
+//! - I4. Events reach [`RangeObserver`] in the order of their application, before the range serves under
+//!   what they announce.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::clock::Timestamp;
+use crate::engine::{EngineError, EngineSnapshot};
+use crate::ids::{NodeId, RangeId};
+use crate::keys::{self, Space};
+use crate::range::descriptor::{Lease, RangeDescriptor};
+use crate::rpc::Refusal;
+
+/// One change to the keyed part of a range.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BatchOp {
+    /// The number of a keyed [`Space`].
+    #[prost(uint32, tag = "1")]
+    pub space: u32,
+    /// User key, unescaped.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: Bytes,
+    /// What follows the key in that space.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub suffix: Bytes,
+    /// The new value; none removes the entry.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub value: Option<Bytes>,
+}
+
+/// Changes to one range that are replicated and applied together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WriteBatch {
+    /// The changes in order; later ones win.
+    pub ops: Vec<BatchOp>,
+}
+
+impl WriteBatch {
+    /// Sets an entry.
+    pub fn put(&mut self, space: Space, key: Bytes, suffix: Bytes, value: Bytes) {
+        self.ops.push(BatchOp { space: space as u32, key, suffix, value: Some(value) });
+    }
+
+    /// Removes an entry, if it is there.
+    pub fn delete(&mut self, space: Space, key: Bytes, suffix: Bytes) {
+        self.ops.push(BatchOp { space: space as u32, key, suffix, value: None });
+    }
+
+    /// True iff there is nothing to replicate.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+}
+
+/// An entry of a range: user key, suffix, value.
+pub type RangeEntry = (Bytes, Bytes, Bytes);
+
+/// An unchanging view of one range's keyed spaces, bounded to a span within it.
+#[derive(Clone)]
+pub struct RangeSnapshot {
+    engine: Arc<dyn EngineSnapshot>,
+    start: Bytes,
+    end: Bytes,
+}
+
+impl RangeSnapshot {
+    /// A view of the half-open user span of an engine snapshot.
+    pub fn new(engine: Arc<dyn EngineSnapshot>, start: Bytes, end: Bytes) -> Self {
+        RangeSnapshot { engine, start, end }
+    }
+
+    /// The value of one entry.
+    ///
+    /// # Panics
+    /// When the key lies outside of the span: the evaluation forgot to declare (and latch) it.
+    pub fn get(&self, space: Space, key: &[u8], suffix: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        assert!(self.start <= key && key < &self.end[..], "read of an undeclared key");
+        self.engine.get(&keys::engine_key(space, key, suffix))
+    }
+
+    /// Entries of one key with suffixes at or after `from_suffix`, ascending by suffix. Lazy.
+    ///
+    /// # Panics
+    /// As [`RangeSnapshot::get`].
+    pub fn suffixes(
+        &self,
+        space: Space,
+        key: &[u8],
+        from_suffix: &[u8],
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), EngineError>> + '_ {
+        assert!(self.start <= key && key < &self.end[..], "read of an undeclared key");
+        let low = keys::engine_key(space, key, from_suffix);
+        let high = keys::engine_key(space, &keys::successor(key), &[]);
+        self.entries(low..high).map(|entry| entry.map(|(_, suffix, value)| (suffix, value)))
+    }
+
+    /// Entries of the half-open user span, in engine order (by key, then by suffix). Lazy.
+    ///
+    /// # Panics
+    /// When the span is not within the snapshot's.
+    pub fn scan(
+        &self,
+        space: Space,
+        start: &[u8],
+        end: &[u8],
+    ) -> impl Iterator<Item = Result<RangeEntry, EngineError>> + '_ {
+        assert!(self.start <= start && end <= &self.end[..], "scan of an undeclared span");
+        self.entries(keys::engine_span(space, start, end))
+    }
+
+    fn entries(
+        &self,
+        span: Range<Bytes>,
+    ) -> impl Iterator<Item = Result<RangeEntry, EngineError>> + '_ {
+        self.engine.scan(span).map(|entry| {
+            let (engine_key, value) = entry?;
+            let (key, suffix) = keys::decode_engine_key(&engine_key)
+                .ok_or_else(|| EngineError::Corrupt(format!("undecodable key {engine_key:?}")))?;
+            Ok((key, suffix, value))
+        })
+    }
+}
+
+/// Proof that this replica may serve a span at a timestamp, and the state to serve from.
+#[derive(Clone)]
+pub struct Eval {
+    /// The lease under which the evaluation runs.
+    pub lease: Lease,
+    /// The range as it was at `begin`.
+    pub descriptor: RangeDescriptor,
+    /// What to read.
+    pub snapshot: RangeSnapshot,
+}
+
+/// Why a proposal was not applied.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// It certainly never takes effect.
+    #[error("rejected: {}", .0.message)]
+    Rejected(Refusal),
+    /// It may have been, or may yet be, applied.
+    #[error("the outcome of the proposal is unknown")]
+    Unknown,
+}
+
+/// The lease holder's side of ranges: what a transaction server stands on. Implemented by
+/// `crate::store::StoreHandle`, and by the transaction layer's tests.
+pub trait Ranges: Send + Sync {
+    /// May this replica serve the half-open user span at `ts`? Never waits.
+    fn begin(&self, range: RangeId, start: &[u8], end: &[u8], ts: Timestamp) -> Result<Eval, Refusal>;
+    /// Replicates a batch that was evaluated under `eval`. `write_ts` is the highest timestamp in it; it must
+    /// be below the lease's expiration, or the proposal is rejected. Resolves when applied on this replica.
+    fn propose(
+        &self,
+        eval: &Eval,
+        batch: WriteBatch,
+        write_ts: Timestamp,
+    ) -> BoxFuture<'static, Result<(), ProposeError>>;
+}
+
+/// What happened to a range on this node.
+#[derive(Clone, Debug)]
+pub enum RangeEvent {
+    /// This replica acquired the lease (not: extended it). Whatever earlier holders served, they served below
+    /// `lease.start`.
+    LeaseAcquired {
+        /// The range at that moment.
+        descriptor: RangeDescriptor,
+        /// The new lease.
+        lease: Lease,
+    },
+    /// This replica's lease was succeeded by another's.
+    LeaseLost {
+        /// The range at that moment.
+        descriptor: RangeDescriptor,
+    },
+    /// A range was divided. Both sides carry on with the same lease.
+    Split {
+        /// The left side, which keeps the range's id.
+        left: RangeDescriptor,
+        /// The new range.
+        right: RangeDescriptor,
+    },
+}
+
+/// The transaction layer's ear. Called synchronously while a command is applied: must not block.
+pub trait RangeObserver: Send + Sync {
+    /// `event` has been applied; the range does not serve under it before this returns.
+    fn on_event(&self, event: &RangeEvent);
+}
+
+/// The transaction server of a node, as requests from other nodes reach it.
+pub trait RangeService: Send + Sync {
+    /// Evaluates one encoded batch on a range of this node.
+    fn execute(&self, range: RangeId, payload: Bytes) -> BoxFuture<'static, Result<Bytes, Refusal>>;
+}
+
+/// Where a split may cut.
+pub trait SplitKeyPolicy: Send + Sync {
+    /// The greatest legal boundary at or before `key`, so that no row is divided. Pure.
+    fn boundary(&self, key: &[u8]) -> Bytes;
+}
+
+/// Why the router could not bring back an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Certainly not executed: the descriptor is stale. Look the keys up again and address anew.
+    #[error("the range has moved or changed its bounds")]
+    Moved,
+    /// It may have been executed.
+    #[error("the outcome of the request is unknown")]
+    Unknown,
+    /// Certainly not executed, and the deadline has passed.
+    #[error("no replica could serve the range in time")]
+    Unavailable,
+    /// Certainly not executed; the request itself is wrong.
+    #[error("invalid request: {0}")]
+    Invalid(String),
+}
+
+/// The gateway's side of ranges: finding and addressing lease holders. Implemented by
+/// `crate::router::Router`, and by the transaction layer's tests.
+pub trait Routing: Send + Sync {
+    /// The range that holds `key`, as far as is known; waits for the directory at most until `deadline`
+    /// (of [`crate::clock::Clock::monotonic`]).
+    fn lookup(
+        &self,
+        key: Bytes,
+        deadline: std::time::Duration,
+    ) -> BoxFuture<'static, Result<RangeDescriptor, SendError>>;
+    /// Sends a payload to the lease holder of a range: follows redirects and waits out elections until
+    /// `deadline`. Returns the answer and the node that gave it. With `repeatable`, an unknown outcome is
+    /// tried again too.
+    fn send(
+        &self,
+        descriptor: RangeDescriptor,
+        payload: Bytes,
+        repeatable: bool,
+        deadline: std::time::Duration,
+    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>>;
+}

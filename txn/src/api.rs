@@ -1,0 +1,352 @@
+//! What a gateway asks of a lease holder, as protobuf. Fields are only ever added; tags are never reused.
+//!
+//! A batch is evaluated on one range, in order, atomically: either all of its requests take effect, in one
+//! replicated command, or none does and the response carries an error.
+
+use bytes::Bytes;
+
+/// A transaction as its requests carry it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TxnMeta {
+    /// 16 random bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// The key that the record lives under: the first key locked or written. Empty before that.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub anchor: Bytes,
+    /// Where the transaction began. A record must not be created where a tombstone at or above it exists.
+    #[prost(fixed64, tag = "3")]
+    pub min_ts: u64,
+    /// All reads see exactly the versions at or below it.
+    #[prost(fixed64, tag = "4")]
+    pub read_ts: u64,
+    /// Provisional commit timestamp; at least `read_ts`.
+    #[prost(fixed64, tag = "5")]
+    pub write_ts: u64,
+    /// End of the uncertainty interval: first `read_ts` plus the maximum offset; never moves.
+    #[prost(fixed64, tag = "6")]
+    pub global_limit: u64,
+    /// Number of the last write; the first write has 1.
+    #[prost(uint32, tag = "7")]
+    pub sequence: u32,
+    /// Higher wins when two transactions block each other; then the one that began earlier.
+    #[prost(uint32, tag = "8")]
+    pub priority: u32,
+}
+
+/// A half-open span of keys.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, prost::Message)]
+pub struct Span {
+    /// First key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub start: Bytes,
+    /// End key, exclusive. Never empty.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub end: Bytes,
+}
+
+/// Requests for one range.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BatchRequest {
+    /// The transaction, for everything but pushes, resolutions and record collection.
+    #[prost(message, optional, tag = "1")]
+    pub txn: Option<TxnMeta>,
+    /// The first clock reading that the transaction took from the addressed node; zero if none yet.
+    #[prost(fixed64, tag = "2")]
+    pub observed_ts: u64,
+    /// The transaction has read nothing that would have to be refreshed, so that the server may move its
+    /// read timestamp by itself.
+    #[prost(bool, tag = "3")]
+    pub can_forward: bool,
+    /// In order.
+    #[prost(message, repeated, tag = "4")]
+    pub requests: Vec<Request>,
+}
+
+/// One request.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Request {
+    /// What is asked.
+    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    pub kind: Option<RequestKind>,
+}
+
+/// The kinds of requests.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum RequestKind {
+    /// Reads a key.
+    #[prost(message, tag = "1")]
+    Get(Get),
+    /// Reads a span, ascending.
+    #[prost(message, tag = "2")]
+    Scan(Scan),
+    /// Writes or deletes a key: an intent, or at once a version when an `EndTxn` with `one_phase` is last.
+    #[prost(message, tag = "3")]
+    Put(Put),
+    /// Checks that nothing was written to a span in `(from_ts, txn.read_ts]`.
+    #[prost(message, tag = "4")]
+    Refresh(Refresh),
+    /// Commits or aborts. Addressed to the anchor.
+    #[prost(message, tag = "5")]
+    EndTxn(EndTxn),
+    /// Keeps the record alive, creating it if need be. Addressed to the anchor.
+    #[prost(message, tag = "6")]
+    Heartbeat(Heartbeat),
+    /// Asks whether a transaction that is in the way is finished, or finishes it. Addressed to its anchor.
+    #[prost(message, tag = "7")]
+    PushTxn(PushTxn),
+    /// Turns a finished transaction's intents into versions, or removes them; releases its locks.
+    #[prost(message, tag = "8")]
+    Resolve(Resolve),
+    /// Reads a transaction's record. Addressed to its anchor.
+    #[prost(message, tag = "9")]
+    QueryTxn(QueryTxn),
+    /// Removes the record of a finished transaction that has no intents left. Addressed to its anchor.
+    #[prost(message, tag = "10")]
+    CollectTxn(CollectTxn),
+}
+
+/// Reads a key.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Get {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+    /// Take an exclusive lock on it first (SELECT FOR UPDATE).
+    #[prost(bool, tag = "2")]
+    pub lock: bool,
+}
+
+/// Reads a span.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Scan {
+    /// The span.
+    #[prost(message, required, tag = "1")]
+    pub span: Span,
+    /// At most this many rows; zero means 10,000.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// Take an exclusive lock on every key found.
+    #[prost(bool, tag = "3")]
+    pub lock: bool,
+}
+
+/// Writes a key.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Put {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+    /// The value; none deletes.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub value: Option<Bytes>,
+    /// Number of this write within the transaction.
+    #[prost(uint32, tag = "3")]
+    pub sequence: u32,
+}
+
+/// Checks a span that was read at an earlier timestamp.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Refresh {
+    /// What was read.
+    #[prost(message, required, tag = "1")]
+    pub span: Span,
+    /// The timestamp it was read at.
+    #[prost(fixed64, tag = "2")]
+    pub from_ts: u64,
+}
+
+/// Finishes a transaction.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EndTxn {
+    /// Commit, or abort.
+    #[prost(bool, tag = "1")]
+    pub commit: bool,
+    /// All writes and locks of the transaction are in this batch or on this range: no intents, no record.
+    #[prost(bool, tag = "2")]
+    pub one_phase: bool,
+    /// Every key written or locked anywhere. Kept in the record for whoever must clean up.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub keys: Vec<Bytes>,
+    /// The commit timestamp must be below it (a schema lease's end); zero means none.
+    #[prost(fixed64, tag = "4")]
+    pub deadline: u64,
+}
+
+/// Keeps a transaction alive.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Heartbeat {
+    /// The coordinator's clock.
+    #[prost(fixed64, tag = "1")]
+    pub now: u64,
+}
+
+/// Asks about a transaction that is in the way.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PushTxn {
+    /// The transaction in the way, as its lock or intent knows it.
+    #[prost(message, required, tag = "1")]
+    pub pushee: TxnMeta,
+    /// When the pushee is known to have been alive at the latest (its lock's or intent's timestamp).
+    #[prost(fixed64, tag = "2")]
+    pub last_active: u64,
+    /// Abort it even if it is alive, provided that the pusher (the batch's `txn`) precedes it. Sent after the
+    /// deadlock timeout.
+    #[prost(bool, tag = "3")]
+    pub force: bool,
+    /// The pusher's clock. The anchor's lease holder forwards its own to it.
+    #[prost(fixed64, tag = "4")]
+    pub now: u64,
+}
+
+/// Finishes intents and locks of one transaction.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Resolve {
+    /// The transaction.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub txn_id: Bytes,
+    /// Its keys on this range.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub keys: Vec<Bytes>,
+    /// Commit timestamp; zero means aborted.
+    #[prost(fixed64, tag = "3")]
+    pub commit_ts: u64,
+}
+
+/// Reads a record.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct QueryTxn {
+    /// The transaction.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub txn_id: Bytes,
+    /// Its anchor.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub anchor: Bytes,
+}
+
+/// Removes a record.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CollectTxn {
+    /// The transaction.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub txn_id: Bytes,
+    /// Its anchor.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub anchor: Bytes,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum TxnStatus {
+    /// No record: it was never created, or everything has been cleaned up.
+    Unrecorded = 0,
+    /// In progress.
+    Pending = 1,
+    /// Committed for ever.
+    Committed = 2,
+    /// Aborted for ever.
+    Aborted = 3,
+}
+
+/// The record of a transaction: an entry of the range-local space under the anchor, suffix the id. Persisted
+/// with a version byte before it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TxnRecord {
+    /// Its state.
+    #[prost(enumeration = "TxnStatus", tag = "1")]
+    pub status: i32,
+    /// The last sign of life.
+    #[prost(fixed64, tag = "2")]
+    pub heartbeat_ts: u64,
+    /// Set once committed.
+    #[prost(fixed64, tag = "3")]
+    pub commit_ts: u64,
+    /// Every key written or locked. Known once finished by its coordinator.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub keys: Vec<Bytes>,
+    /// Where it began.
+    #[prost(fixed64, tag = "5")]
+    pub min_ts: u64,
+    /// Its priority.
+    #[prost(uint32, tag = "6")]
+    pub priority: u32,
+}
+
+/// The answer to a batch.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BatchResponse {
+    /// The server's clock when it took the request: an observed timestamp for its transaction.
+    #[prost(fixed64, tag = "1")]
+    pub now: u64,
+    /// The transaction's read timestamp after the batch (only moves with `can_forward`).
+    #[prost(fixed64, tag = "2")]
+    pub read_ts: u64,
+    /// The transaction's write timestamp after the batch; for a one-phase commit, the commit timestamp.
+    #[prost(fixed64, tag = "3")]
+    pub write_ts: u64,
+    /// One answer a request, in order; empty if there is an error.
+    #[prost(message, repeated, tag = "4")]
+    pub responses: Vec<Response>,
+    /// Nothing was done.
+    #[prost(message, optional, tag = "5")]
+    pub error: Option<BatchError>,
+}
+
+/// The answer to one request.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Response {
+    /// Rows of a get or scan, in key order; a deleted or missing key has none.
+    #[prost(message, repeated, tag = "1")]
+    pub rows: Vec<Row>,
+    /// Where a limited scan has to go on; empty when it is complete.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub resume: Bytes,
+    /// Of a push, heartbeat, query or end.
+    #[prost(message, optional, tag = "3")]
+    pub record: Option<TxnRecord>,
+}
+
+/// A key and its value.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Row {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+    /// The value.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
+}
+
+/// Why a batch did nothing.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BatchError {
+    /// What the coordinator does about it.
+    #[prost(enumeration = "ErrorKind", tag = "1")]
+    pub kind: i32,
+    /// The timestamp that the transaction has to move its reads to, where the kind says so.
+    #[prost(fixed64, tag = "2")]
+    pub retry_ts: u64,
+    /// For people.
+    #[prost(string, tag = "3")]
+    pub message: String,
+}
+
+/// What the coordinator does about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum ErrorKind {
+    /// The request makes no sense: a bug or a newer version. Report it.
+    Invalid = 0,
+    /// A version exists, or may have existed when the transaction began, above its read timestamp: refresh to
+    /// `retry_ts` and send the batch again, or restart.
+    RetryAt = 1,
+    /// A refresh found a newer version: restart the transaction from its beginning.
+    RefreshFailed = 2,
+    /// The transaction was aborted by another, or its record can no longer be created: restart.
+    Aborted = 3,
+    /// The commit timestamp reached the deadline: renew what the deadline stands for, then restart.
+    DeadlineExceeded = 4,
+    /// Waited too long for a lock: restart or report.
+    LockTimeout = 5,
+}
