@@ -55,13 +55,23 @@ pub trait Transport: Send + Sync {
     fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>);
     /// Sends one request and waits for its answer. The implementation bounds the wait; calls to the own node
     /// are legal and go through the same path.
-    fn call(&self, to: NodeId, request: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>>;
+    fn call(
+        &self,
+        to: NodeId,
+        request: RpcRequest,
+    ) -> BoxFuture<'static, Result<RpcResponse, RpcError>>;
 }
 
 /// Where a node's tasks live. A crash drops every task of the scope at its current await.
 pub trait TaskScope: Send + Sync {
     /// Starts `task`. The name appears in traces.
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>);
+
+    /// Starts a long-lived `task` that may block its thread on the disk: in the real world it gets a thread of
+    /// its own.
+    fn spawn_blocking_loop(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        self.spawn(name, task);
+    }
 }
 
 /// A deliberate bug, to show that the proof kit would find it. Never active in the real environment.

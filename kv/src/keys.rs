@@ -126,8 +126,7 @@ mod tests {
 
     #[test]
     fn engine_keys_keep_the_order_and_never_prefix_each_other() {
-        let keys: [&[u8]; 8] =
-            [b"", b"\0", b"\0\0", b"\0\x01", b"\0\xff", b"a", b"a\0", b"a\0b"];
+        let keys: [&[u8]; 8] = [b"", b"\0", b"\0\0", b"\0\x01", b"\0\xff", b"a", b"a\0", b"a\0b"];
         for pair in keys.windows(2) {
             let low = engine_key(Space::Data, pair[0], b"\xff\xff\xff");
             let high = engine_key(Space::Data, pair[1], b"");

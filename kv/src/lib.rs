@@ -3,12 +3,15 @@
 //! It knows nothing of versions, transactions or SQL: it replicates write batches. The modules in reading
 //! order: time, the injected world, the two stores on disk, what a range is, one Raft group, one node's store.
 
-pub mod ids;
 pub mod clock;
-pub mod env;
-pub mod rpc;
-pub mod keys;
-pub mod seam;
 pub mod engine;
+pub mod env;
+pub mod ids;
+pub mod keys;
 pub mod log;
+mod raft;
 pub mod range;
+pub mod router;
+pub mod rpc;
+pub mod seam;
+pub mod store;

@@ -87,7 +87,12 @@ impl RangeSnapshot {
     ///
     /// # Panics
     /// When the key lies outside of the span: the evaluation forgot to declare (and latch) it.
-    pub fn get(&self, space: Space, key: &[u8], suffix: &[u8]) -> Result<Option<Bytes>, EngineError> {
+    pub fn get(
+        &self,
+        space: Space,
+        key: &[u8],
+        suffix: &[u8],
+    ) -> Result<Option<Bytes>, EngineError> {
         assert!(self.start <= key && key < &self.end[..], "read of an undeclared key");
         self.engine.get(&keys::engine_key(space, key, suffix))
     }
@@ -161,7 +166,13 @@ pub enum ProposeError {
 /// `crate::store::StoreHandle`, and by the transaction layer's tests.
 pub trait Ranges: Send + Sync {
     /// May this replica serve the half-open user span at `ts`? Never waits.
-    fn begin(&self, range: RangeId, start: &[u8], end: &[u8], ts: Timestamp) -> Result<Eval, Refusal>;
+    fn begin(
+        &self,
+        range: RangeId,
+        start: &[u8],
+        end: &[u8],
+        ts: Timestamp,
+    ) -> Result<Eval, Refusal>;
     /// Replicates a batch that was evaluated under `eval`. `write_ts` is the highest timestamp in it; it must
     /// be below the lease's expiration, or the proposal is rejected. Resolves when applied on this replica.
     fn propose(
@@ -206,7 +217,8 @@ pub trait RangeObserver: Send + Sync {
 /// The transaction server of a node, as requests from other nodes reach it.
 pub trait RangeService: Send + Sync {
     /// Evaluates one encoded batch on a range of this node.
-    fn execute(&self, range: RangeId, payload: Bytes) -> BoxFuture<'static, Result<Bytes, Refusal>>;
+    fn execute(&self, range: RangeId, payload: Bytes)
+    -> BoxFuture<'static, Result<Bytes, Refusal>>;
 }
 
 /// Where a split may cut.

@@ -83,7 +83,13 @@ pub trait RaftLog: Send + Sync {
     /// The group's state, or `None` when nothing was ever written for it.
     fn state(&self, range: RangeId) -> Result<Option<GroupState>, LogError>;
     /// Entries with `low <= index < high`, cut to about `max_bytes` but at least one.
-    fn entries(&self, range: RangeId, low: u64, high: u64, max_bytes: u64) -> Result<Vec<Entry>, LogError>;
+    fn entries(
+        &self,
+        range: RangeId,
+        low: u64,
+        high: u64,
+        max_bytes: u64,
+    ) -> Result<Vec<Entry>, LogError>;
     /// The term of the entry at `index`; of the truncated one too.
     fn term(&self, range: RangeId, index: u64) -> Result<u64, LogError>;
     /// Writes a batch; with `sync`, makes it and all before it durable. Called from one task only, in order.

@@ -1,3 +1,7 @@
-//! What a range is, and the commands that change it.
+//! What a range is, the commands that change it, and how they are applied.
 
+pub mod bootstrap;
+pub mod command;
 pub mod descriptor;
+pub mod directory;
+pub mod machine;

@@ -1,0 +1,255 @@
+//! A replica's consensus: raft-rs's node, its outstanding proposals, its election timeouts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::eraftpb::{Entry, Message};
+use raft::{Config, RawNode, Ready, StateRole};
+
+use crate::env::Rng;
+use crate::ids::{RangeId, ReplicaId};
+use crate::log::{GroupWrite, LogError};
+use crate::raft::{GroupStorage, wire};
+use crate::rpc::RaftMessage;
+
+/// Ticks without a leader before a replica campaigns, at least; at most twice as many.
+const ELECTION_TICKS: usize = 10;
+/// Ticks between a leader's heartbeats.
+const HEARTBEAT_TICKS: usize = 2;
+/// Bytes of entries in one message.
+const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+/// Append messages in flight to one follower.
+const INFLIGHT_MESSAGES_MAX: usize = 256;
+/// Bytes of proposals that are not committed yet; more are refused.
+const UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of committed entries handed out in one turn.
+const COMMITTED_BYTES_PER_TURN_MAX: u64 = 4 << 20;
+
+/// A proposal that has not been decided. `W` is told of its fate.
+struct Pending<W> {
+    /// The term under which it was appended.
+    term: u64,
+    waiter: W,
+}
+
+/// What one turn of a group asks its store to do, in this order: send `messages`; write and sync `write`; call
+/// [`Group::persisted`] with `ready`; send `after_sync`; apply `committed`.
+pub(crate) struct Turn<W> {
+    pub(crate) messages: Vec<RaftMessage>,
+    pub(crate) write: GroupWrite,
+    pub(crate) must_sync: bool,
+    pub(crate) after_sync: Vec<RaftMessage>,
+    /// Committed entries with those who wait for them, if they were proposed here.
+    pub(crate) committed: Vec<(Entry, Option<W>)>,
+    /// Proposals which the committed entries prove dead.
+    pub(crate) superseded: Vec<W>,
+    pub(crate) ready: Ready,
+}
+
+/// One replica's consensus.
+pub(crate) struct Group<W> {
+    range: RangeId,
+    node: RawNode<GroupStorage>,
+    rng: Arc<dyn Rng>,
+    /// The timeout in force, and the (term, role) it was drawn for.
+    election_timeout: usize,
+    drawn_for: (u64, StateRole),
+    pending: BTreeMap<u64, Pending<W>>,
+}
+
+impl<W> Group<W> {
+    /// A replica that has applied through `applied`.
+    pub(crate) fn new(
+        range: RangeId,
+        replica: ReplicaId,
+        storage: GroupStorage,
+        applied: u64,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, LogError> {
+        let config = Config {
+            id: replica.0,
+            election_tick: ELECTION_TICKS,
+            heartbeat_tick: HEARTBEAT_TICKS,
+            applied,
+            max_size_per_msg: MESSAGE_BYTES_MAX,
+            max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
+            check_quorum: true,
+            pre_vote: true,
+            max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+            max_committed_size_per_ready: COMMITTED_BYTES_PER_TURN_MAX,
+            ..Config::default()
+        };
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let node = RawNode::new(&config, storage, &logger)
+            .map_err(|error| LogError::Corrupt(format!("{range}: {error}")))?;
+        let drawn_for = (node.raft.term, node.raft.state);
+        let mut group =
+            Group { range, node, rng, election_timeout: 0, drawn_for, pending: BTreeMap::new() };
+        group.draw_election_timeout();
+        Ok(group)
+    }
+
+    fn draw_election_timeout(&mut self) {
+        let extra = self.rng.below(ELECTION_TICKS as u64) as usize;
+        self.election_timeout = ELECTION_TICKS + extra;
+        self.node.raft.set_randomized_election_timeout(self.election_timeout);
+    }
+
+    /// To be called after everything that may have reset raft-rs's timeout.
+    fn fix_election_timeout(&mut self) {
+        let now = (self.node.raft.term, self.node.raft.state);
+        if now != self.drawn_for {
+            self.drawn_for = now;
+            self.draw_election_timeout();
+        } else {
+            self.node.raft.set_randomized_election_timeout(self.election_timeout);
+        }
+    }
+
+    /// One unit of time has passed.
+    pub(crate) fn tick(&mut self) {
+        self.node.tick();
+        self.fix_election_timeout();
+    }
+
+    /// Stands for election now rather than at the next timeout.
+    pub(crate) fn campaign(&mut self) {
+        // An error means that it cannot stand now; the timeout will make it try again.
+        let _ = self.node.campaign();
+        self.fix_election_timeout();
+    }
+
+    /// A message from another replica. Nonsense is ignored.
+    pub(crate) fn receive(&mut self, message: RaftMessage) {
+        if message.to != self.node.raft.id {
+            return;
+        }
+        if let Some(message) = wire::decode(message) {
+            // Errors say that the message is stale or from a stranger; Raft repeats what matters.
+            let _ = self.node.step(message);
+            self.fix_election_timeout();
+        }
+    }
+
+    /// Appends a proposal, or gives the waiter back: then it certainly was not appended.
+    pub(crate) fn propose(&mut self, data: Bytes, waiter: W) -> Result<u64, W> {
+        if !self.is_leader() || self.node.propose(Vec::new(), data.into()).is_err() {
+            return Err(waiter);
+        }
+        let index = self.node.raft.raft_log.last_index();
+        let term = self.node.raft.term;
+        self.pending.insert(index, Pending { term, waiter });
+        Ok(index)
+    }
+
+    /// True iff this replica believes to lead.
+    pub(crate) fn is_leader(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    /// The current term.
+    pub(crate) fn term(&self) -> u64 {
+        self.node.raft.term
+    }
+
+    /// The replica believed to lead, if any.
+    pub(crate) fn leader(&self) -> Option<ReplicaId> {
+        let id = self.node.raft.leader_id;
+        (id != 0).then_some(ReplicaId(id))
+    }
+
+    /// Proposals not decided yet.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The highest index that every replica is known to have. Only a leader knows.
+    pub(crate) fn matched_by_all(&self) -> u64 {
+        self.node.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0)
+    }
+
+    /// Index of the entry before the log's first one.
+    pub(crate) fn truncated_index(&self) -> u64 {
+        self.node.store().truncated_index()
+    }
+
+    /// The log now begins after `index`, whose term is known to the log.
+    pub(crate) fn note_truncated(&mut self, index: u64, term: u64) {
+        self.node.mut_store().note_truncated(index, term);
+    }
+
+    /// The term of an entry in the log.
+    pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
+        self.node.raft.raft_log.term(index).ok()
+    }
+
+    /// The state machine has applied through `index`.
+    pub(crate) fn applied_to(&mut self, index: u64) {
+        self.node.advance_apply_to(index);
+        self.fix_election_timeout();
+    }
+
+    /// True iff [`Group::turn`] has something to do.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.node.has_ready()
+    }
+
+    /// Collects what is to be done. Nothing else may be called before [`Group::persisted`].
+    pub(crate) fn turn(&mut self) -> Turn<W> {
+        let mut ready = self.node.ready();
+        let messages = self.to_wire(ready.take_messages());
+        let after_sync = self.to_wire(ready.take_persisted_messages());
+        let write = GroupWrite {
+            entries: ready.take_entries(),
+            hard_state: ready.hs().cloned(),
+            ..GroupWrite::default()
+        };
+        let must_sync = ready.must_sync();
+        let mut superseded = Vec::new();
+        let committed = ready
+            .take_committed_entries()
+            .into_iter()
+            .map(|entry| {
+                let waiter = self.settle(&entry, &mut superseded);
+                (entry, waiter)
+            })
+            .collect();
+        Turn { messages, write, must_sync, after_sync, committed, superseded, ready }
+    }
+
+    /// Who waits for a committed entry; and who, by I3, waits in vain.
+    fn settle(&mut self, entry: &Entry, superseded: &mut Vec<W>) -> Option<W> {
+        let mut waiter = None;
+        // Terms never fall along the log, so those settled are the first ones.
+        while let Some(first) = self.pending.first_entry() {
+            let (index, term) = (*first.key(), first.get().term);
+            if index > entry.index && term >= entry.term {
+                break;
+            }
+            let settled = first.remove().waiter;
+            if index == entry.index && term == entry.term {
+                waiter = Some(settled);
+            } else {
+                superseded.push(settled);
+            }
+        }
+        waiter
+    }
+
+    fn to_wire(&self, messages: Vec<Message>) -> Vec<RaftMessage> {
+        messages.into_iter().map(|message| wire::encode(self.range, message)).collect()
+    }
+
+    /// The turn's write is in the log and, where the turn asked for it, durable. `last_entry` is the index of
+    /// its last entry, if it had any.
+    pub(crate) fn persisted(&mut self, ready: Ready, last_entry: Option<u64>) {
+        if let Some(index) = last_entry {
+            self.node.mut_store().note_appended(index);
+        }
+        let number = ready.number();
+        self.node.advance_append_async(ready);
+        self.node.on_persist_ready(number);
+        self.fix_election_timeout();
+    }
+}

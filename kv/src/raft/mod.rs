@@ -1,0 +1,20 @@
+//! One Raft group of this node, over raft-rs.
+//!
+//! Consensus itself is raft-rs's: pre-vote, check-quorum, no forwarding of proposals. This module gives it a
+//! storage, our own messages on the wire, reproducible election timeouts, and proposals whose fate is known.
+//!
+//! - I1. A message that acknowledges something leaves only after the log has made it durable. A leader's
+//!   appends may leave before: its own copy counts only once synced.
+//! - I2. The peer id is our replica id, unique in the range for ever.
+//! - I3. A proposal is reported as rejected only on proof that it can never be applied: an entry with a higher
+//!   term was *committed* at or before its index. Being overwritten on this replica proves nothing.
+//!
+//! HAZARD: raft-rs draws election timeouts from the operating system whenever it resets itself, in the middle
+//! of a tick or a step. [`Group`] overwrites the timeout after every call that may have reset it.
+
+mod group;
+mod storage;
+pub(crate) mod wire;
+
+pub(crate) use group::Group;
+pub(crate) use storage::GroupStorage;

@@ -1,0 +1,134 @@
+//! raft-rs's view of a group's log.
+
+use std::sync::Arc;
+
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::storage::{GetEntriesContext, RaftState, Storage};
+use raft::{Error, StorageError};
+
+use crate::ids::RangeId;
+use crate::log::{GroupState, INITIAL_INDEX, INITIAL_TERM, LogError, RaftLog};
+
+/// A group's log with its bounds kept at hand, because raft-rs asks for them all the time.
+pub(crate) struct GroupStorage {
+    range: RangeId,
+    log: Arc<dyn RaftLog>,
+    voters: Vec<u64>,
+    hard_state: HardState,
+    truncated: (u64, u64),
+    last_index: u64,
+}
+
+impl GroupStorage {
+    /// The storage of a group that has applied through `applied`; an absent log is an initial one.
+    pub(crate) fn open(
+        log: Arc<dyn RaftLog>,
+        range: RangeId,
+        voters: Vec<u64>,
+        applied: u64,
+    ) -> Result<Self, LogError> {
+        let initial = || {
+            let mut hard_state = HardState::default();
+            hard_state.term = INITIAL_TERM;
+            hard_state.commit = INITIAL_INDEX;
+            let truncated = (INITIAL_INDEX, INITIAL_TERM);
+            GroupState { hard_state, truncated, last_index: INITIAL_INDEX, durable_applied: 0 }
+        };
+        let mut state = log.state(range)?.unwrap_or_else(initial);
+        if state.last_index == 0 {
+            // Only a hard state was written so far.
+            let start = initial();
+            state.truncated = start.truncated;
+            state.last_index = start.last_index;
+        }
+        if state.hard_state.term == 0 {
+            state.hard_state = initial().hard_state;
+        }
+        // What is applied was committed, even if the log has not heard of it.
+        state.hard_state.commit = state.hard_state.commit.max(applied);
+        if applied > state.last_index || applied < state.truncated.0 {
+            return Err(LogError::Corrupt(format!(
+                "{range} has applied {applied}, but its log covers {} to {}",
+                state.truncated.0, state.last_index
+            )));
+        }
+        state.hard_state.commit = state.hard_state.commit.min(state.last_index);
+        Ok(GroupStorage {
+            range,
+            log,
+            voters,
+            hard_state: state.hard_state,
+            truncated: state.truncated,
+            last_index: state.last_index,
+        })
+    }
+
+    /// The log now ends at `last_index`.
+    pub(crate) fn note_appended(&mut self, last_index: u64) {
+        self.last_index = last_index;
+    }
+
+    /// The log now begins after `index`.
+    pub(crate) fn note_truncated(&mut self, index: u64, term: u64) {
+        self.truncated = (index, term);
+    }
+
+    /// Index of the entry before the first one.
+    pub(crate) fn truncated_index(&self) -> u64 {
+        self.truncated.0
+    }
+}
+
+fn to_raft(error: LogError) -> Error {
+    match error {
+        LogError::NoEntry { .. } => Error::Store(StorageError::Unavailable),
+        other => Error::Store(StorageError::Other(Box::new(other))),
+    }
+}
+
+impl Storage for GroupStorage {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        let mut conf_state = ConfState::default();
+        conf_state.voters = self.voters.clone();
+        Ok(RaftState { hard_state: self.hard_state.clone(), conf_state })
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low <= self.truncated.0 {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        let max_bytes = max_size.into().unwrap_or(u64::MAX);
+        self.log.entries(self.range, low, high, max_bytes).map_err(to_raft)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.truncated.0 {
+            return Ok(self.truncated.1);
+        }
+        if index < self.truncated.0 {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        if index > self.last_index {
+            return Err(Error::Store(StorageError::Unavailable));
+        }
+        self.log.term(self.range, index).map_err(to_raft)
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.truncated.0 + 1)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last_index)
+    }
+
+    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    }
+}

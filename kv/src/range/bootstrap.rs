@@ -1,0 +1,99 @@
+//! The first ranges of a cluster, and what a store knows of itself.
+//!
+//! Bootstrapping is a pure function of the cluster's id and first members, so that every member writes the same
+//! initial state and no snapshot is needed to begin.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+
+use crate::clock::Timestamp;
+use crate::engine::{Engine, EngineBatch, EngineError};
+use crate::ids::{NodeId, RangeId};
+use crate::keys;
+use crate::range::descriptor::{RangeDescriptor, Replica};
+use crate::range::machine::RangeMachine;
+
+/// The range that holds the directory and hands out ids. Never splits.
+pub const META_RANGE: RangeId = RangeId(1);
+/// The range of system tables.
+pub const SYSTEM_RANGE: RangeId = RangeId(2);
+/// The range that all data begins in.
+pub const FIRST_DATA_RANGE: RangeId = RangeId(3);
+/// First byte of every key of the meta range.
+pub const META_PREFIX: u8 = 0x01;
+/// First byte of every key of system tables.
+pub const SYSTEM_PREFIX: u8 = 0x02;
+/// First byte of data keys, and the start of the first data range.
+pub const DATA_PREFIX: u8 = 0x03;
+/// The end of all keys.
+pub const KEYSPACE_END: &[u8] = &[0xff];
+/// Ids below it are never allocated.
+const FIRST_ALLOCATED_ID: u64 = 100;
+const IDENT: &[u8] = b"ident";
+const VERSION: u8 = 1;
+
+/// What a store knows of itself.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct StoreIdent {
+    /// Random number shared by all nodes of a cluster.
+    #[prost(fixed64, tag = "1")]
+    pub cluster_id: u64,
+    /// The node that the store belongs to.
+    #[prost(uint64, tag = "2")]
+    pub node_id: u64,
+}
+
+/// The descriptors that a cluster of these nodes begins with: meta, system, data; each with a replica on
+/// every node.
+pub fn initial_ranges(nodes: &[NodeId]) -> Vec<RangeDescriptor> {
+    let replicas: Vec<Replica> = (1..)
+        .zip(nodes)
+        .map(|(replica_id, node)| Replica { replica_id, node_id: node.0 })
+        .collect();
+    let range = |id: RangeId, start: u8, end: &[u8]| RangeDescriptor {
+        range_id: id.0,
+        start: Bytes::copy_from_slice(&[start]),
+        end: Bytes::copy_from_slice(end),
+        generation: 1,
+        replicas: replicas.clone(),
+    };
+    vec![
+        range(META_RANGE, META_PREFIX, &[SYSTEM_PREFIX]),
+        range(SYSTEM_RANGE, SYSTEM_PREFIX, &[DATA_PREFIX]),
+        range(FIRST_DATA_RANGE, DATA_PREFIX, KEYSPACE_END),
+    ]
+}
+
+/// Writes the initial state of a member's empty store, durably.
+pub async fn bootstrap(
+    engine: &dyn Engine,
+    ident: &StoreIdent,
+    nodes: &[NodeId],
+) -> Result<(), EngineError> {
+    let mut batch = EngineBatch::default();
+    let ranges = initial_ranges(nodes);
+    for descriptor in &ranges {
+        let mut machine = RangeMachine::initial(descriptor.clone(), None, Timestamp::ZERO);
+        if descriptor.id() == META_RANGE {
+            machine = machine.with_directory(FIRST_ALLOCATED_ID, &ranges);
+        }
+        machine.save(&mut batch);
+    }
+    let mut value = BytesMut::new();
+    value.put_u8(VERSION);
+    ident.encode(&mut value).expect("the buffer grows");
+    batch.put(keys::store_key(IDENT), value.freeze());
+    engine.apply(batch)?;
+    engine.sync().await
+}
+
+/// What the store knows of itself; `None` when it was never bootstrapped.
+pub fn read_ident(engine: &dyn Engine) -> Result<Option<StoreIdent>, EngineError> {
+    let Some(value) = engine.snapshot().get(&keys::store_key(IDENT))? else { return Ok(None) };
+    match value.split_first() {
+        Some((&VERSION, body)) => StoreIdent::decode(body).ok(),
+        _ => None,
+    }
+    .ok_or_else(|| EngineError::Corrupt("undecodable store identity".into()))
+    .map(Some)
+}

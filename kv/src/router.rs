@@ -1,0 +1,280 @@
+//! The router: finds the lease holder of a key's range, and brings its answer back.
+//!
+//! - I1. A cached descriptor is only a guess. Whoever is asked checks range and bounds itself; the refusal
+//!   carries what it knows better, and the cache takes that under the directory's rule.
+//! - I2. What may have been executed is never sent again unless the caller says that it is repeatable.
+//! - I3. Everything ends at the deadline.
+//!
+//! The directory itself is asked on any node of the meta range: a stale answer costs a redirect, no more.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::env::{Env, RpcError};
+use crate::ids::{NodeId, RangeId};
+use crate::range::descriptor::RangeDescriptor;
+use crate::range::directory::Directory;
+use crate::rpc::{
+    AllocateIds, DirectoryLookup, RangeRequest, Refusal, RefusalReason, RequestBody, ResponseBody,
+    RpcRequest, SplitRequest,
+};
+use crate::seam::{Routing, SendError};
+
+/// Pause before asking again when nobody could answer; doubles up to the maximum.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Redirects followed without a pause.
+const REDIRECTS_MAX: usize = 3;
+/// Descriptors in the cache; at the bound it starts anew.
+const CACHE_ENTRIES_MAX: usize = 100_000;
+/// Time allowed for the router's own requests.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Finds and addresses ranges for one gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    env: Env,
+    meta: RangeDescriptor,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    directory: Directory,
+    lease_holders: BTreeMap<RangeId, NodeId>,
+}
+
+/// What one attempt at one node came to.
+enum Attempt {
+    Answer(ResponseBody),
+    Refused(Refusal),
+    NotSent,
+    Unknown,
+}
+
+impl Router {
+    /// A router that knows where the meta range is.
+    pub fn new(env: Env, meta: RangeDescriptor) -> Self {
+        Router(Arc::new(Inner { env, meta, state: Mutex::default() }))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().expect("no panic while the cache is held")
+    }
+
+    fn deadline(&self) -> Duration {
+        self.0.env.clock.monotonic() + ADMIN_TIMEOUT
+    }
+
+    /// Takes fresh range ids from the meta range; returns the first. An unknown outcome is repeated: lost ids
+    /// do no harm.
+    pub async fn allocate_ids(&self, count: u64) -> Result<u64, SendError> {
+        let body = RequestBody::AllocateIds(AllocateIds { count });
+        match self.to_lease_holder(&self.0.meta, body, true, self.deadline()).await? {
+            (ResponseBody::FirstId(first), _) => Ok(first),
+            _ => Err(SendError::Invalid("an allocation was answered with something else".into())),
+        }
+    }
+
+    /// Tells the directory about a range. Repeatable.
+    pub async fn report(&self, descriptor: RangeDescriptor) -> Result<(), SendError> {
+        let body = RequestBody::DirectoryUpsert(descriptor);
+        self.to_lease_holder(&self.0.meta, body, true, self.deadline()).await.map(|_| ())
+    }
+
+    /// Asks the lease holder of the range that holds `key` to split there. Returns both sides. A range that
+    /// already begins at `key` is left as it is.
+    pub async fn split(&self, key: Bytes) -> Result<Vec<RangeDescriptor>, SendError> {
+        let deadline = self.deadline();
+        loop {
+            let range = self.lookup_key(&key, deadline).await?;
+            if range.start == key {
+                return Ok(vec![range]);
+            }
+            let request = SplitRequest { range_id: range.range_id, key: key.clone() };
+            let body = RequestBody::Split(request);
+            match self.to_lease_holder(&range, body, false, deadline).await {
+                Ok((ResponseBody::Descriptors(sides), _)) => {
+                    self.learn(sides.items.clone());
+                    return Ok(sides.items);
+                }
+                Ok(_) => {
+                    let what = "a split was answered with something else";
+                    return Err(SendError::Invalid(what.into()));
+                }
+                // Whether it happened shows in the next lookup.
+                Err(SendError::Moved | SendError::Unknown) => {
+                    self.pause(&mut PAUSE_MAX.clone(), deadline).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn learn(&self, descriptors: Vec<RangeDescriptor>) {
+        let mut state = self.state();
+        if state.directory.len() >= CACHE_ENTRIES_MAX {
+            *state = State::default();
+        }
+        for descriptor in descriptors {
+            if descriptor.start < descriptor.end {
+                state.directory.upsert(descriptor);
+            }
+        }
+    }
+
+    async fn lookup_key(
+        &self,
+        key: &Bytes,
+        deadline: Duration,
+    ) -> Result<RangeDescriptor, SendError> {
+        let mut pause = PAUSE_MIN;
+        loop {
+            for replica in &self.0.meta.replicas {
+                if let Some(found) = self.state().directory.lookup(key) {
+                    return Ok(found.clone());
+                }
+                let body = RequestBody::DirectoryLookup(DirectoryLookup { key: key.clone() });
+                let attempt = self.attempt(NodeId(replica.node_id), body, deadline).await;
+                if let Attempt::Answer(ResponseBody::Descriptors(found)) = attempt {
+                    self.learn(found.items);
+                }
+            }
+            if let Some(found) = self.state().directory.lookup(key) {
+                return Ok(found.clone());
+            }
+            self.pause(&mut pause, deadline).await?;
+        }
+    }
+
+    /// Waits a little before another round, or says that there is no time for one.
+    async fn pause(&self, pause: &mut Duration, deadline: Duration) -> Result<(), SendError> {
+        let clock = &self.0.env.clock;
+        if clock.monotonic() + *pause >= deadline {
+            return Err(SendError::Unavailable);
+        }
+        clock.sleep(*pause).await;
+        *pause = (*pause * 2).min(PAUSE_MAX);
+        Ok(())
+    }
+
+    async fn attempt(&self, node: NodeId, body: RequestBody, deadline: Duration) -> Attempt {
+        let env = &self.0.env;
+        let left = deadline.saturating_sub(env.clock.monotonic());
+        let call = env.transport.call(node, RpcRequest { body: Some(body) });
+        match env.clock.timeout(left, call).await {
+            Some(Ok(response)) => match response.body {
+                Some(ResponseBody::Refused(refusal)) => Attempt::Refused(refusal),
+                Some(body) => Attempt::Answer(body),
+                None => Attempt::NotSent,
+            },
+            Some(Err(RpcError::NotSent)) => Attempt::NotSent,
+            Some(Err(RpcError::Unknown)) | None => Attempt::Unknown,
+        }
+    }
+
+    /// Sends to the lease holder of a range, wherever redirects lead, until `deadline`.
+    async fn to_lease_holder(
+        &self,
+        range: &RangeDescriptor,
+        body: RequestBody,
+        repeatable: bool,
+        deadline: Duration,
+    ) -> Result<(ResponseBody, NodeId), SendError> {
+        let nodes: Vec<NodeId> = range.replicas.iter().map(|r| NodeId(r.node_id)).collect();
+        let mut next = self.state().lease_holders.get(&range.id()).copied();
+        let mut turn = 0;
+        let mut redirects = 0;
+        let mut pause = PAUSE_MIN;
+        loop {
+            let node = next.take().filter(|node| nodes.contains(node)).unwrap_or_else(|| {
+                turn += 1;
+                nodes[(turn - 1) % nodes.len()]
+            });
+            match self.attempt(node, body.clone(), deadline).await {
+                Attempt::Answer(answer) => {
+                    self.state().lease_holders.insert(range.id(), node);
+                    return Ok((answer, node));
+                }
+                Attempt::Unknown if !repeatable => return Err(SendError::Unknown),
+                Attempt::Unknown | Attempt::NotSent => {}
+                Attempt::Refused(refusal) => {
+                    next = self.redirect(range, refusal, repeatable, node)?;
+                }
+            }
+            redirects += 1;
+            // A round of redirects and of all nodes, then patience: an election takes a second or two.
+            if next.is_some() && redirects <= REDIRECTS_MAX {
+                continue;
+            }
+            if redirects >= REDIRECTS_MAX + nodes.len() {
+                redirects = 0;
+            }
+            self.pause(&mut pause, deadline).await?;
+        }
+    }
+
+    /// Where to go after a refusal, if it says.
+    fn redirect(
+        &self,
+        range: &RangeDescriptor,
+        refusal: Refusal,
+        repeatable: bool,
+        from: NodeId,
+    ) -> Result<Option<NodeId>, SendError> {
+        match refusal.reason() {
+            RefusalReason::WrongRange => {
+                self.learn(refusal.descriptors);
+                let mut state = self.state();
+                state.lease_holders.remove(&range.id());
+                let newer = state.directory.lookup(&range.start).is_some_and(|d| d != range);
+                // Without better knowledge, this replica is behind: it has not applied the split yet that
+                // made the range. Others may have.
+                if newer { Err(SendError::Moved) } else { Ok(None) }
+            }
+            RefusalReason::NotLeaseHolder => {
+                let leader = (refusal.leader_node != 0).then_some(NodeId(refusal.leader_node));
+                Ok(leader.filter(|node| *node != from))
+            }
+            RefusalReason::Unavailable => Ok(None),
+            RefusalReason::Unknown if repeatable => Ok(None),
+            RefusalReason::Unknown => Err(SendError::Unknown),
+            RefusalReason::Invalid => Err(SendError::Invalid(refusal.message)),
+        }
+    }
+}
+
+impl Routing for Router {
+    fn lookup(
+        &self,
+        key: Bytes,
+        deadline: Duration,
+    ) -> BoxFuture<'static, Result<RangeDescriptor, SendError>> {
+        let router = self.clone();
+        Box::pin(async move { router.lookup_key(&key, deadline).await })
+    }
+
+    fn send(
+        &self,
+        descriptor: RangeDescriptor,
+        payload: Bytes,
+        repeatable: bool,
+        deadline: Duration,
+    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>> {
+        let router = self.clone();
+        Box::pin(async move {
+            let request = RangeRequest { range_id: descriptor.range_id, payload };
+            let body = RequestBody::Range(request);
+            match router.to_lease_holder(&descriptor, body, repeatable, deadline).await? {
+                (ResponseBody::Payload(payload), node) => Ok((payload, node)),
+                _ => Err(SendError::Invalid("a batch was answered with something else".into())),
+            }
+        })
+    }
+}

@@ -1,0 +1,408 @@
+//! The store's consensus core, sans-I/O: `step` takes one input, `turn` says what to do.
+//!
+//! It owns the groups and decides what a leader does by itself: acquire and extend leases, truncate logs.
+//!
+//! Leases (expiration leases bound to leadership):
+//! - I1. Only a leader that has applied an entry of its own term proposes a lease, so it knows the current one.
+//! - I2. A lease of another replica, or of an earlier incarnation of this one, is succeeded only after its
+//!   expiration by this node's clock. A holder never serves in the last maximum offset of its lease, so no
+//!   clock within the offset sees two holders at one timestamp.
+//! - I3. A lease is extended while half of it is left. At most one lease proposal of a group is in flight.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use raft::Ready;
+use raft::eraftpb::Entry;
+use tokio::sync::oneshot;
+
+use crate::clock::Timestamp;
+use crate::env::Env;
+use crate::ids::{NodeId, RangeId};
+use crate::log::{LogBatch, LogError, RaftLog};
+use crate::raft::{Group, GroupStorage};
+use crate::range::command::{Command, CommandKind, LeaseChange, Truncate};
+use crate::range::descriptor::Lease;
+use crate::range::machine::Rejection;
+use crate::rpc::RaftMessage;
+use crate::store::StoreConfig;
+use crate::store::shared::{Notice, Published, SharedRef};
+
+/// Proposals of one group that are not decided; more are refused.
+const PENDING_PROPOSALS_MAX: usize = 4_096;
+/// Ticks between a leader's looks at its log's length.
+const TRUNCATION_TICKS: u64 = 10;
+
+/// What became of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Applied. For an allocation, the first id.
+    Applied(u64),
+    /// The checks at apply time failed.
+    Rejected(Rejection),
+    /// It was not appended, or will never be committed.
+    Superseded,
+    /// It was not appended, because too much is under way.
+    Overloaded,
+}
+
+/// Who waits for a proposal. Dropped without a word: nobody knows.
+pub(crate) type Waiter = oneshot::Sender<Fate>;
+
+/// A command to replicate. The core fills in the lease index.
+pub(crate) struct Proposal {
+    pub(crate) range: RangeId,
+    pub(crate) command: Command,
+    pub(crate) waiter: Waiter,
+}
+
+/// What may happen to a store.
+pub(crate) enum Input {
+    /// Messages of other nodes' replicas.
+    Raft(Vec<RaftMessage>),
+    /// A command to replicate, if this replica leads.
+    Propose(Box<Proposal>),
+    /// A unit of time has passed.
+    Tick,
+}
+
+/// Committed entries of one range, with those who wait for them.
+pub(crate) struct ApplyTask {
+    pub(crate) range: RangeId,
+    pub(crate) entries: Vec<(Entry, Option<Waiter>)>,
+}
+
+/// What one turn asks for, in this order: send `messages`, write `log`, call [`Core::persisted`] with
+/// `persisting`, send `after_sync`, hand over `apply`.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) messages: BTreeMap<NodeId, Vec<RaftMessage>>,
+    pub(crate) log: LogBatch,
+    pub(crate) must_sync: bool,
+    pub(crate) persisting: Vec<(RangeId, Ready, Option<u64>)>,
+    pub(crate) after_sync: BTreeMap<NodeId, Vec<RaftMessage>>,
+    pub(crate) apply: Vec<ApplyTask>,
+}
+
+struct Member {
+    group: Group<Waiter>,
+    /// Last lease index given out, for this lease sequence.
+    lease_index: (u64, u64),
+    lease_in_flight: Option<oneshot::Receiver<Fate>>,
+    truncation_in_flight: Option<oneshot::Receiver<Fate>>,
+    /// A truncation that was applied, and how far the engine is durable.
+    truncate_to: u64,
+    durable: u64,
+    durable_to_log: bool,
+}
+
+/// The groups of one store.
+pub(crate) struct Core {
+    env: Env,
+    config: StoreConfig,
+    log: Arc<dyn RaftLog>,
+    shared: SharedRef,
+    incarnation: u64,
+    members: BTreeMap<RangeId, Member>,
+    ticks: u64,
+}
+
+impl Core {
+    pub(crate) fn new(
+        env: Env,
+        config: StoreConfig,
+        log: Arc<dyn RaftLog>,
+        shared: SharedRef,
+        incarnation: u64,
+    ) -> Self {
+        Core { env, config, log, shared, incarnation, members: BTreeMap::new(), ticks: 0 }
+    }
+
+    /// Adds the group of a range whose state is published.
+    pub(crate) fn open_group(&mut self, range: RangeId) -> Result<(), LogError> {
+        let published = self.shared.published(range).expect("opened ranges are published");
+        let Some(replica) = published.descriptor.replica_on(self.env.node_id) else {
+            return Err(LogError::Corrupt(format!("{range} has no replica on this node")));
+        };
+        let voters = published.descriptor.replicas.iter().map(|r| r.replica_id).collect();
+        let applied = published.applied_index;
+        let storage = GroupStorage::open(self.log.clone(), range, voters, applied)?;
+        let group = Group::new(range, replica, storage, applied, self.env.rng.clone())?;
+        let member = Member {
+            group,
+            lease_index: (0, 0),
+            lease_in_flight: None,
+            truncation_in_flight: None,
+            truncate_to: 0,
+            durable: 0,
+            durable_to_log: false,
+        };
+        self.members.insert(range, member);
+        Ok(())
+    }
+
+    /// Takes one input. `now` is the node's hybrid time.
+    pub(crate) fn step(&mut self, now: Timestamp, input: Input) {
+        match input {
+            Input::Raft(messages) => {
+                for message in messages {
+                    // An unknown range is one whose split was not applied here yet: Raft will repeat.
+                    if let Some(member) = self.members.get_mut(&RangeId(message.range_id)) {
+                        member.group.receive(message);
+                    }
+                }
+            }
+            Input::Propose(proposal) => self.propose(*proposal),
+            Input::Tick => {
+                self.ticks += 1;
+                let ranges: Vec<RangeId> = self.members.keys().copied().collect();
+                for range in ranges {
+                    self.tick(range, now);
+                }
+            }
+        }
+    }
+
+    fn propose(&mut self, proposal: Proposal) {
+        let Proposal { range, mut command, waiter } = proposal;
+        let (Some(member), Some(published)) =
+            (self.members.get_mut(&range), self.shared.published(range))
+        else {
+            let _ = waiter.send(Fate::Superseded);
+            return;
+        };
+        if member.group.pending_len() >= PENDING_PROPOSALS_MAX {
+            let _ = waiter.send(Fate::Overloaded);
+            return;
+        }
+        if !matches!(command.kind, Some(CommandKind::Lease(_))) {
+            let current = published.lease.as_ref().map_or(0, |lease| lease.sequence);
+            if current != command.lease_sequence {
+                let _ = waiter.send(Fate::Rejected(Rejection::Lease));
+                return;
+            }
+            // Under a new sequence everything earlier is applied, so its indexes are known.
+            if member.lease_index.0 != current {
+                member.lease_index = (current, published.lease_index);
+            }
+            member.lease_index.1 = member.lease_index.1.max(published.lease_index) + 1;
+            command.max_lease_index = member.lease_index.1;
+        }
+        if let Err(waiter) = member.group.propose(command.to_entry_data(), waiter) {
+            let _ = waiter.send(Fate::Superseded);
+        }
+    }
+
+    fn tick(&mut self, range: RangeId, now: Timestamp) {
+        let Some(member) = self.members.get_mut(&range) else { return };
+        member.group.tick();
+        let Some(published) = self.shared.published(range) else { return };
+        if !member.group.is_leader() || published.applied_term != member.group.term() {
+            return;
+        }
+        self.keep_lease(range, now, &published);
+        if self.ticks.is_multiple_of(TRUNCATION_TICKS) {
+            self.keep_log_short(range, &published);
+        }
+    }
+
+    fn keep_lease(&mut self, range: RangeId, now: Timestamp, published: &Published) {
+        let incarnation = self.incarnation;
+        let duration = self.config.lease_duration;
+        let node_id = self.env.node_id;
+        let Some(member) = self.members.get_mut(&range) else { return };
+        if still_waiting(&mut member.lease_in_flight) {
+            return;
+        }
+        let Some(replica) = published.descriptor.replica_on(node_id) else { return };
+        let expiration = now.saturating_add(duration).raw();
+        let next = match &published.lease {
+            Some(lease) if lease.incarnation == incarnation && now < lease.expiration_ts() => {
+                let half = lease.expiration_ts().saturating_sub(duration / 2);
+                if now < half {
+                    return;
+                }
+                Lease { expiration: expiration.max(lease.expiration), ..lease.clone() }
+            }
+            Some(lease) if now < lease.expiration_ts() => return,
+            old => Lease {
+                sequence: old.as_ref().map_or(0, |lease| lease.sequence) + 1,
+                replica_id: replica.0,
+                node_id: node_id.0,
+                incarnation,
+                start: now.raw(),
+                expiration,
+            },
+        };
+        let change = LeaseChange { previous: published.lease.clone(), next };
+        let command = Command { kind: Some(CommandKind::Lease(change)), ..Command::default() };
+        let (waiter, fate) = oneshot::channel();
+        member.lease_in_flight = Some(fate);
+        self.propose(Proposal { range, command, waiter });
+    }
+
+    fn keep_log_short(&mut self, range: RangeId, published: &Published) {
+        let incarnation = self.incarnation;
+        let Some(member) = self.members.get_mut(&range) else { return };
+        if still_waiting(&mut member.truncation_in_flight) {
+            return;
+        }
+        let Some(lease) = published.lease.as_ref().filter(|l| l.incarnation == incarnation) else {
+            return;
+        };
+        // Without snapshots nothing may go that a replica still needs.
+        let index = member.group.matched_by_all().min(published.applied_index);
+        let first = member.group.truncated_index().max(member.truncate_to);
+        if index.saturating_sub(first) < self.config.log_entries_max {
+            return;
+        }
+        let command = Command {
+            lease_sequence: lease.sequence,
+            kind: Some(CommandKind::Truncate(Truncate { index })),
+            ..Command::default()
+        };
+        let (waiter, fate) = oneshot::channel();
+        member.truncation_in_flight = Some(fate);
+        self.propose(Proposal { range, command, waiter });
+    }
+
+    /// Takes what the applier and the sync loop have done.
+    pub(crate) fn notices(&mut self) -> Result<(), LogError> {
+        let notices = std::mem::take(
+            &mut *self.shared.notices.lock().expect("no panic while notices are held"),
+        );
+        for notice in notices {
+            match notice {
+                Notice::Applied { range, index } => {
+                    if let Some(member) = self.members.get_mut(&range) {
+                        member.group.applied_to(index);
+                    }
+                }
+                Notice::Created { range } => self.created(range)?,
+                Notice::Truncate { range, index } => {
+                    if let Some(member) = self.members.get_mut(&range) {
+                        member.truncate_to = member.truncate_to.max(index);
+                    }
+                }
+                Notice::Durable { indexes } => {
+                    for (range, index) in indexes {
+                        if let Some(member) = self.members.get_mut(&range)
+                            && index > member.durable
+                        {
+                            member.durable = index;
+                            member.durable_to_log = true;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The right side of a split. Where its left side leads, it stands for election at once.
+    fn created(&mut self, range: RangeId) -> Result<(), LogError> {
+        if self.members.contains_key(&range) {
+            return Ok(());
+        }
+        self.open_group(range)?;
+        let holds_lease = self
+            .shared
+            .published(range)
+            .and_then(|published| published.lease)
+            .is_some_and(|lease| lease.incarnation == self.incarnation);
+        if holds_lease && let Some(member) = self.members.get_mut(&range) {
+            member.group.campaign();
+        }
+        Ok(())
+    }
+
+    /// Collects the next turn of all groups; `None` when there is nothing to do.
+    pub(crate) fn turn(&mut self) -> Option<Effects> {
+        let mut effects = Effects::default();
+        for (&range, member) in &mut self.members {
+            let published = self.shared.published(range);
+            let mut write = None;
+            if member.group.has_turn() {
+                let turn = member.group.turn();
+                for waiter in turn.superseded {
+                    let _ = waiter.send(Fate::Superseded);
+                }
+                if let Some(published) = &published {
+                    let node_of = |message: &RaftMessage| {
+                        published.descriptor.node_of(crate::ids::ReplicaId(message.to))
+                    };
+                    for message in turn.messages {
+                        if let Some(node) = node_of(&message) {
+                            effects.messages.entry(node).or_default().push(message);
+                        }
+                    }
+                    for message in turn.after_sync {
+                        if let Some(node) = node_of(&message) {
+                            effects.after_sync.entry(node).or_default().push(message);
+                        }
+                    }
+                }
+                let last = turn.write.entries.last().map(|entry| entry.index);
+                effects.must_sync |= turn.must_sync;
+                effects.persisting.push((range, turn.ready, last));
+                if !turn.write.entries.is_empty() || turn.write.hard_state.is_some() {
+                    write = Some(turn.write);
+                }
+                if !turn.committed.is_empty() {
+                    effects.apply.push(ApplyTask { range, entries: turn.committed });
+                }
+            }
+            if member.durable_to_log {
+                member.durable_to_log = false;
+                let write = write.get_or_insert_default();
+                write.durable_applied = Some(member.durable);
+                // I4 of the log: not beyond what the engine keeps.
+                let cut = member.truncate_to.min(member.durable);
+                if cut > member.group.truncated_index()
+                    && let Some(term) = member.group.term_of(cut)
+                {
+                    write.truncate_to = Some(cut);
+                    member.group.note_truncated(cut, term);
+                }
+            }
+            if let Some(write) = write {
+                effects.log.groups.push((range, write));
+            }
+        }
+        let nothing = effects.persisting.is_empty() && effects.log.groups.is_empty();
+        (!nothing).then_some(effects)
+    }
+
+    /// The turn's log write is done.
+    pub(crate) fn persisted(&mut self, persisting: Vec<(RangeId, Ready, Option<u64>)>) {
+        for (range, ready, last_entry) in persisting {
+            if let Some(member) = self.members.get_mut(&range) {
+                member.group.persisted(ready, last_entry);
+            }
+        }
+    }
+
+    /// Publishes who leads.
+    pub(crate) fn publish_leaders(&self) {
+        let mut ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
+        for (range, member) in &self.members {
+            if let Some(published) = ranges.get_mut(range) {
+                published.leader = member.group.leader();
+            }
+        }
+    }
+}
+
+/// True while a proposal of this store's own is undecided; forgets it otherwise.
+fn still_waiting(in_flight: &mut Option<oneshot::Receiver<Fate>>) -> bool {
+    match in_flight {
+        Some(fate) => match fate.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => true,
+            _ => {
+                *in_flight = None;
+                false
+            }
+        },
+        None => false,
+    }
+}

@@ -1,0 +1,90 @@
+//! The consensus loop: carries out what the core asks for, in the order that it asks for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use tokio::sync::mpsc;
+
+use crate::env::Env;
+use crate::log::{LogError, RaftLog};
+use crate::store::core::{ApplyTask, Core, Input};
+use crate::store::shared::SharedRef;
+
+/// Inputs taken in before the log is written: the size of a group commit.
+const INPUTS_PER_TURN_MAX: usize = 1_024;
+
+/// What the loop works with.
+pub(crate) struct Driver {
+    pub(crate) env: Env,
+    pub(crate) core: Core,
+    pub(crate) log: Arc<dyn RaftLog>,
+    pub(crate) shared: SharedRef,
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) apply: mpsc::Sender<ApplyTask>,
+    pub(crate) tick: Duration,
+}
+
+impl Driver {
+    /// Runs until the store fails or everybody who could send inputs is gone.
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.serve().await {
+            self.shared.fail(error.to_string());
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), LogError> {
+        let mut next_tick = self.env.clock.monotonic() + self.tick;
+        loop {
+            let Some(open) = self.wait(next_tick).await else { return Ok(()) };
+            if self.shared.failure.get().is_some() {
+                return Ok(());
+            }
+            if let Some(first) = open {
+                self.core.step(self.env.clock.now(), first);
+                for _ in 1..INPUTS_PER_TURN_MAX {
+                    let Ok(input) = self.inputs.try_recv() else { break };
+                    self.core.step(self.env.clock.now(), input);
+                }
+            }
+            let now = self.env.clock.monotonic();
+            if now >= next_tick {
+                // A stall counts as one tick: a node that slept must listen before it campaigns.
+                next_tick = now + self.tick;
+                self.core.step(self.env.clock.now(), Input::Tick);
+            }
+            self.core.notices()?;
+            while let Some(effects) = self.core.turn() {
+                for (node, messages) in effects.messages {
+                    self.env.transport.send_raft(node, messages);
+                }
+                if !effects.log.groups.is_empty() {
+                    self.log.write(effects.log, effects.must_sync).await?;
+                }
+                self.core.persisted(effects.persisting);
+                for (node, messages) in effects.after_sync {
+                    self.env.transport.send_raft(node, messages);
+                }
+                for task in effects.apply {
+                    if self.apply.send(task).await.is_err() {
+                        // The apply loop has ended: it has said why.
+                        return Ok(());
+                    }
+                }
+            }
+            self.core.publish_leaders();
+        }
+    }
+
+    /// The next input; `Some(None)` for a tick or a notice; `None` when there is no more to come.
+    async fn wait(&mut self, next_tick: Duration) -> Option<Option<Input>> {
+        let until_tick = next_tick.saturating_sub(self.env.clock.monotonic());
+        let notice = std::pin::pin!(self.shared.wake.notified());
+        let other = select(notice, self.env.clock.sleep(until_tick));
+        match select(std::pin::pin!(self.inputs.recv()), other).await {
+            Either::Left((Some(input), _)) => Some(Some(input)),
+            Either::Left((None, _)) => None,
+            Either::Right(_) => Some(None),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The handle to a store: reading permissions and proposals for the transaction server, administration for the
+//! node.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Timestamp;
+use crate::engine::Engine;
+use crate::env::{Env, Mutant};
+use crate::ids::{NodeId, RangeId};
+use crate::range::bootstrap::META_RANGE;
+use crate::range::command::{Batch, Command, CommandKind};
+use crate::range::descriptor::{Lease, RangeDescriptor};
+use crate::range::machine::Rejection;
+use crate::rpc::{RaftMessage, Refusal, RefusalReason};
+use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
+use crate::store::core::{Fate, Input, Proposal};
+use crate::store::shared::{Published, SharedRef};
+
+/// Why a command was not applied, as [`StoreHandle::propose_command`] says it.
+pub use crate::seam::ProposeError as ProposalError;
+
+/// A running store. Cheap to clone.
+#[derive(Clone)]
+pub struct StoreHandle {
+    env: Env,
+    engine: Arc<dyn Engine>,
+    shared: SharedRef,
+    inputs: mpsc::Sender<Input>,
+    incarnation: u64,
+}
+
+impl StoreHandle {
+    pub(crate) fn new(
+        env: Env,
+        engine: Arc<dyn Engine>,
+        shared: SharedRef,
+        inputs: mpsc::Sender<Input>,
+        incarnation: u64,
+    ) -> Self {
+        StoreHandle { env, engine, shared, inputs, incarnation }
+    }
+
+    pub(crate) fn shared(&self) -> SharedRef {
+        self.shared.clone()
+    }
+
+    /// Why the store has stopped, if it has.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure.get().cloned()
+    }
+
+    /// Messages from another node's replicas. Dropped when the store is behind.
+    pub fn receive(&self, messages: Vec<RaftMessage>) {
+        // Raft repeats what matters.
+        let _ = self.inputs.try_send(Input::Raft(messages));
+    }
+
+    /// The ranges with a replica here, by id.
+    pub fn descriptors(&self) -> Vec<RangeDescriptor> {
+        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
+        ranges.values().map(|published| published.descriptor.clone()).collect()
+    }
+
+    /// The applied index of each range with a replica here.
+    pub fn applied_indexes(&self) -> Vec<(RangeId, u64)> {
+        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
+        ranges.iter().map(|(range, published)| (*range, published.applied_index)).collect()
+    }
+
+    /// The node that leads a range, as far as this store knows.
+    pub fn leader_of(&self, range: RangeId) -> Option<NodeId> {
+        let published = self.shared.published(range)?;
+        published.descriptor.node_of(published.leader?)
+    }
+
+    /// The ranges whose lease this node holds and may use now.
+    pub fn held_ranges(&self) -> Vec<RangeDescriptor> {
+        let now = self.env.clock.now();
+        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
+        ranges
+            .values()
+            .filter(|published| self.usable_lease(published, now).is_some())
+            .map(|published| published.descriptor.clone())
+            .collect()
+    }
+
+    /// What the local copy of the directory has at and after `key`. Possibly stale, which is legal.
+    pub fn directory_from(&self, key: &[u8], limit: usize) -> Vec<RangeDescriptor> {
+        let directory = self.shared.directory.lock().expect("no panic while the directory is held");
+        directory.iter().filter(|entry| entry.end > key).take(limit).cloned().collect()
+    }
+
+    /// Resolves when a lease was acquired or a range was split here.
+    pub(crate) async fn reportable(&self) {
+        self.shared.report.notified().await;
+    }
+
+    /// The lease under which this node may serve at `ts`, by the rules of [`crate::seam`].
+    fn usable_lease(&self, published: &Published, ts: Timestamp) -> Option<Lease> {
+        let lease = published.lease.as_ref()?;
+        let ours = lease.node_id == self.env.node_id.0 && lease.incarnation == self.incarnation;
+        let stasis = lease.expiration_ts().saturating_sub(self.env.clock.max_offset());
+        let valid = ts < stasis && self.env.clock.now() < lease.expiration_ts();
+        let valid = valid || self.env.mutation(Mutant::StaleLeaseRead);
+        (ours && valid).then(|| lease.clone())
+    }
+
+    fn refuse(
+        &self,
+        range: RangeId,
+        published: Option<&Published>,
+        reason: RefusalReason,
+    ) -> Refusal {
+        let leader = published.and_then(|p| p.descriptor.node_of(p.leader?));
+        let mut descriptors: Vec<RangeDescriptor> = Vec::new();
+        if reason == RefusalReason::WrongRange {
+            descriptors = self.descriptors();
+        }
+        Refusal {
+            reason: reason as i32,
+            lease: published.and_then(|p| p.lease.clone()),
+            leader_node: leader.map_or(0, |node| node.0),
+            descriptors,
+            message: format!("{range} at {}", self.env.node_id),
+        }
+    }
+
+    /// Replicates a command under the current lease. With the meta range's commands this is how the directory
+    /// changes. Resolves when applied; the number is the first id of an allocation.
+    pub async fn propose_command(
+        &self,
+        range: RangeId,
+        kind: CommandKind,
+    ) -> Result<u64, ProposeError> {
+        let published = self.shared.published(range);
+        let now = self.env.clock.now();
+        let usable = published.as_ref().and_then(|p| self.usable_lease(p, now));
+        let Some(lease) = usable else {
+            let reason = RefusalReason::NotLeaseHolder;
+            return Err(ProposeError::Rejected(self.refuse(range, published.as_ref(), reason)));
+        };
+        let command =
+            Command { lease_sequence: lease.sequence, kind: Some(kind), ..Command::default() };
+        self.replicate(range, command).await
+    }
+
+    async fn replicate(&self, range: RangeId, command: Command) -> Result<u64, ProposeError> {
+        let (waiter, fate) = oneshot::channel();
+        let proposal = Box::new(Proposal { range, command, waiter });
+        let rejected = |reason| {
+            let published = self.shared.published(range);
+            ProposeError::Rejected(self.refuse(range, published.as_ref(), reason))
+        };
+        if self.inputs.try_send(Input::Propose(proposal)).is_err() {
+            return Err(rejected(RefusalReason::Unavailable));
+        }
+        match fate.await {
+            Ok(Fate::Applied(value)) => Ok(value),
+            Ok(Fate::Rejected(Rejection::Bounds)) => Err(rejected(RefusalReason::WrongRange)),
+            Ok(Fate::Rejected(Rejection::Floor)) => Err(rejected(RefusalReason::Invalid)),
+            Ok(Fate::Rejected(Rejection::Lease) | Fate::Superseded) => {
+                Err(rejected(RefusalReason::NotLeaseHolder))
+            }
+            Ok(Fate::Rejected(Rejection::LeaseIndex) | Fate::Overloaded) => {
+                Err(rejected(RefusalReason::Unavailable))
+            }
+            Err(_) => Err(ProposeError::Unknown),
+        }
+    }
+
+    /// Splits the range that this node holds so that `right.start` begins the new one.
+    pub(crate) async fn split(
+        &self,
+        range: RangeId,
+        key: Bytes,
+        new_id: RangeId,
+    ) -> Result<Vec<RangeDescriptor>, ProposeError> {
+        let published = self.shared.published(range);
+        let wrong =
+            |reason| Err(ProposeError::Rejected(self.refuse(range, published.as_ref(), reason)));
+        let Some(old) = published.as_ref().map(|p| p.descriptor.clone()) else {
+            return wrong(RefusalReason::WrongRange);
+        };
+        if range == META_RANGE || key <= old.start || key >= old.end {
+            return wrong(RefusalReason::WrongRange);
+        }
+        let generation = old.generation + 1;
+        let left = RangeDescriptor { end: key.clone(), generation, ..old.clone() };
+        let right = RangeDescriptor { range_id: new_id.0, start: key, generation, ..old };
+        let split = crate::range::command::Split { left: left.clone(), right: right.clone() };
+        self.propose_command(range, CommandKind::Split(split)).await?;
+        Ok(vec![left, right])
+    }
+}
+
+impl Ranges for StoreHandle {
+    fn begin(
+        &self,
+        range: RangeId,
+        start: &[u8],
+        end: &[u8],
+        ts: Timestamp,
+    ) -> Result<Eval, Refusal> {
+        let Some(published) = self.shared.published(range) else {
+            return Err(self.refuse(range, None, RefusalReason::WrongRange));
+        };
+        if self.shared.failure.get().is_some() {
+            return Err(self.refuse(range, None, RefusalReason::Unavailable));
+        }
+        let Some(lease) = self.usable_lease(&published, ts) else {
+            return Err(self.refuse(range, Some(&published), RefusalReason::NotLeaseHolder));
+        };
+        if !published.descriptor.contains_span(start, end) {
+            return Err(self.refuse(range, Some(&published), RefusalReason::WrongRange));
+        }
+        let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
+        let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end);
+        Ok(Eval { lease, descriptor: published.descriptor, snapshot })
+    }
+
+    fn propose(
+        &self,
+        eval: &Eval,
+        batch: WriteBatch,
+        write_ts: Timestamp,
+    ) -> BoxFuture<'static, Result<(), ProposeError>> {
+        let range = eval.descriptor.id();
+        let handle = self.clone();
+        let too_late = write_ts >= eval.lease.expiration_ts();
+        let command = Command {
+            lease_sequence: eval.lease.sequence,
+            max_lease_index: 0,
+            write_ts: write_ts.raw(),
+            kind: Some(CommandKind::Batch(Batch { ops: batch.ops })),
+        };
+        Box::pin(async move {
+            if too_late {
+                let published = handle.shared.published(range);
+                let reason = RefusalReason::NotLeaseHolder;
+                return Err(ProposeError::Rejected(handle.refuse(
+                    range,
+                    published.as_ref(),
+                    reason,
+                )));
+            }
+            handle.replicate(range, command).await.map(|_| ())
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! One node's store: all its replicas, and how requests reach them.
+//!
+//! ```text
+//!  messages, proposals, ticks          committed entries             results, events
+//!  ───────────────▶ consensus loop ───────────────────▶ apply loop ───────────────────▶ waiters, observer
+//!                    │  ▲ one log write, one fsync        │  one engine batch           (shared: who leads,
+//!                    ▼  │ a turn for all groups           ▼  a task                      leases, bounds)
+//!                   raft log                             engine ◀── sync loop: durable applied indexes
+//! ```
+//!
+//! - The *core* ([`core`]) is sans-I/O: inputs and the time go in, effects come out.
+//! - The *consensus loop* ([`driver`]) carries the effects out. It never waits for the engine.
+//! - The *apply loop* ([`applier`]) owns the range machines and the engine.
+//! - The *sync loop* makes the engine durable now and then, and tells the log how far.
+//! - [`StoreHandle`] is what everybody else holds: [`crate::seam::Ranges`] for the transaction server, and
+//!   administration for the node.
+//!
+//! - I1. Nobody is answered before the command is applied here, and it is applied only once committed.
+//! - I2. An event reaches the observer before the range serves under it (the shared state changes after).
+//! - I3. Any failure of log or engine stops the store: the loops end, [`StoreHandle::failure`] says why.
+
+pub(crate) mod applier;
+pub(crate) mod core;
+pub(crate) mod driver;
+mod handle;
+mod open;
+mod service;
+mod shared;
+
+use std::time::Duration;
+
+pub use handle::{ProposalError, StoreHandle};
+pub use open::{OpenError, Store};
+pub use service::Service;
+
+/// Settings of a store, the same on every node.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Raft's unit of time. Elections take 10 to 20 of it, heartbeats 2.
+    pub tick: Duration,
+    /// How long a lease lasts from its last extension. Its last maximum offset serves nobody.
+    pub lease_duration: Duration,
+    /// Pause between two engine syncs.
+    pub sync_interval: Duration,
+    /// Entries in a group's log before the leader proposes to truncate it.
+    pub log_entries_max: u64,
+    /// How often lease holders tell the directory what they hold.
+    pub report_interval: Duration,
+}
+
+impl StoreConfig {
+    /// The defaults, with their reasons: elections end well within a second or two; a lease outlives an
+    /// election, so that a leader that is back in time goes on serving.
+    pub fn recommended() -> Self {
+        StoreConfig {
+            tick: Duration::from_millis(100),
+            lease_duration: Duration::from_secs(4),
+            sync_interval: Duration::from_millis(500),
+            log_entries_max: 4_096,
+            report_interval: Duration::from_secs(10),
+        }
+    }
+}

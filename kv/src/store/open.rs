@@ -1,0 +1,137 @@
+//! Opening a store: what is on disk is checked against itself before anything is served.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::engine::{Engine, EngineError};
+use crate::env::Env;
+use crate::log::{LogError, RaftLog};
+use crate::range::bootstrap::{self, META_RANGE};
+use crate::range::machine::RangeMachine;
+use crate::seam::RangeObserver;
+use crate::store::StoreConfig;
+use crate::store::applier::{Applier, sync_loop};
+use crate::store::core::{Core, Input};
+use crate::store::driver::Driver;
+use crate::store::handle::StoreHandle;
+use crate::store::shared::{Published, Shared};
+
+/// Inputs waiting for the consensus loop; more proposals are refused and more messages dropped.
+const INPUTS_MAX: usize = 16_384;
+/// Turns' worth of committed entries waiting for the apply loop.
+const APPLY_TASKS_MAX: usize = 4_096;
+
+/// Why a store cannot be opened. All of these need a person, or a rebuild from the store's peers.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store was never bootstrapped.
+    #[error("the store is empty")]
+    Empty,
+    /// The store belongs to another node.
+    #[error("the store belongs to n{found}")]
+    WrongNode {
+        /// The node that it belongs to.
+        found: u64,
+    },
+    /// The engine has lost what it had made durable.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// An opened store that does not run yet.
+pub struct Store {
+    env: Env,
+    config: StoreConfig,
+    engine: Arc<dyn Engine>,
+    log: Arc<dyn RaftLog>,
+    machines: BTreeMap<crate::ids::RangeId, RangeMachine>,
+    core: Core,
+    inputs: mpsc::Receiver<Input>,
+    handle: StoreHandle,
+    incarnation: u64,
+}
+
+impl Store {
+    /// Reads a bootstrapped store and checks that engine and log fit together.
+    pub fn open(
+        env: Env,
+        config: StoreConfig,
+        engine: Arc<dyn Engine>,
+        log: Arc<dyn RaftLog>,
+    ) -> Result<Store, OpenError> {
+        let ident = bootstrap::read_ident(&*engine)?.ok_or(OpenError::Empty)?;
+        if ident.node_id != env.node_id.0 {
+            return Err(OpenError::WrongNode { found: ident.node_id });
+        }
+        let incarnation = env.rng.next_u64();
+        let shared = Arc::new(Shared::default());
+        let mut machines = BTreeMap::new();
+        for machine in RangeMachine::load_all(&*engine.snapshot())? {
+            let range = machine.descriptor.id();
+            let durable = log.state(range)?.map_or(0, |state| state.durable_applied);
+            if machine.applied.index < durable {
+                return Err(OpenError::Damaged(format!(
+                    "{range} was durable through {durable} but holds only {}",
+                    machine.applied.index
+                )));
+            }
+            let mut ranges = shared.ranges.lock().expect("no panic while ranges are held");
+            ranges.insert(range, Published::of(&machine));
+            drop(ranges);
+            if range == META_RANGE {
+                *shared.directory.lock().expect("no panic while the directory is held") =
+                    machine.directory_from(&[], usize::MAX);
+            }
+            machines.insert(range, machine);
+        }
+        let mut core =
+            Core::new(env.clone(), config.clone(), log.clone(), shared.clone(), incarnation);
+        for range in machines.keys() {
+            core.open_group(*range)?;
+        }
+        let (sender, inputs) = mpsc::channel(INPUTS_MAX);
+        let handle = StoreHandle::new(env.clone(), engine.clone(), shared, sender, incarnation);
+        Ok(Store { env, config, engine, log, machines, core, inputs, handle, incarnation })
+    }
+
+    /// What everybody else holds.
+    pub fn handle(&self) -> StoreHandle {
+        self.handle.clone()
+    }
+
+    /// Starts the loops. `observer` hears of leases and splits from here on.
+    pub fn start(self, observer: Arc<dyn RangeObserver>) {
+        let shared = self.handle.shared();
+        let (apply, tasks) = mpsc::channel(APPLY_TASKS_MAX);
+        let driver = Driver {
+            env: self.env.clone(),
+            core: self.core,
+            log: self.log,
+            shared: shared.clone(),
+            inputs: self.inputs,
+            apply,
+            tick: self.config.tick,
+        };
+        let applier = Applier {
+            node_id: self.env.node_id,
+            incarnation: self.incarnation,
+            engine: self.engine.clone(),
+            machines: self.machines,
+            shared: shared.clone(),
+            observer,
+            tasks,
+        };
+        let sync = sync_loop(self.env.clone(), self.engine, shared, self.config.sync_interval);
+        self.env.tasks.spawn_blocking_loop("consensus", Box::pin(driver.run()));
+        self.env.tasks.spawn_blocking_loop("apply", Box::pin(applier.run()));
+        self.env.tasks.spawn_blocking_loop("sync", Box::pin(sync));
+    }
+}

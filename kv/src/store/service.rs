@@ -1,0 +1,123 @@
+//! What a node answers when another (or itself) asks: batches go to the transaction server, the rest is kv's.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::env::Env;
+use crate::ids::RangeId;
+use crate::range::bootstrap::META_RANGE;
+use crate::range::command::CommandKind;
+use crate::router::Router;
+use crate::rpc::{
+    Descriptors, Refusal, RefusalReason, RequestBody, ResponseBody, RpcRequest, RpcResponse,
+};
+use crate::seam::{ProposeError, RangeService, SplitKeyPolicy};
+use crate::store::handle::StoreHandle;
+
+/// Directory entries in one answer.
+const LOOKUP_ENTRIES_MAX: usize = 16;
+/// Ids in one allocation.
+const ALLOCATION_MAX: u64 = 1_000;
+
+/// The serving side of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    store: StoreHandle,
+    router: Router,
+    batches: Arc<dyn RangeService>,
+    policy: Arc<dyn SplitKeyPolicy>,
+}
+
+impl Service {
+    /// A service over a store. `router` finds the meta range for splits and reports.
+    pub fn new(
+        store: StoreHandle,
+        router: Router,
+        batches: Arc<dyn RangeService>,
+        policy: Arc<dyn SplitKeyPolicy>,
+    ) -> Self {
+        Service { store, router, batches, policy }
+    }
+
+    /// Answers one request. Malformed ones are refused as invalid.
+    pub fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {
+        let service = self.clone();
+        Box::pin(async move {
+            let body = match service.answer(request).await {
+                Ok(body) => body,
+                Err(refusal) => ResponseBody::Refused(refusal),
+            };
+            RpcResponse { body: Some(body) }
+        })
+    }
+
+    async fn answer(&self, request: RpcRequest) -> Result<ResponseBody, Refusal> {
+        match request.body {
+            Some(RequestBody::Range(request)) => {
+                let range = RangeId(request.range_id);
+                self.batches.execute(range, request.payload).await.map(ResponseBody::Payload)
+            }
+            Some(RequestBody::DirectoryLookup(lookup)) => {
+                let items = self.store.directory_from(&lookup.key, LOOKUP_ENTRIES_MAX);
+                Ok(ResponseBody::Descriptors(Descriptors { items }))
+            }
+            Some(RequestBody::DirectoryUpsert(entry)) => {
+                if entry.start >= entry.end {
+                    return Err(invalid("a descriptor without keys"));
+                }
+                self.propose(META_RANGE, CommandKind::DirectoryUpsert(entry)).await?;
+                Ok(ResponseBody::Descriptors(Descriptors::default()))
+            }
+            Some(RequestBody::AllocateIds(allocate)) => {
+                if allocate.count == 0 || allocate.count > ALLOCATION_MAX {
+                    return Err(invalid("between 1 and 1,000 ids can be allocated at once"));
+                }
+                let kind = CommandKind::AllocateIds(allocate.count);
+                self.propose(META_RANGE, kind).await.map(ResponseBody::FirstId)
+            }
+            Some(RequestBody::Split(split)) => {
+                let key = self.policy.boundary(&split.key);
+                let id = self.router.allocate_ids(1).await.map_err(|error| Refusal {
+                    reason: RefusalReason::Unavailable as i32,
+                    message: error.to_string(),
+                    ..Refusal::default()
+                })?;
+                let range = RangeId(split.range_id);
+                let items = self.store.split(range, key, RangeId(id)).await.map_err(to_refusal)?;
+                Ok(ResponseBody::Descriptors(Descriptors { items }))
+            }
+            None => Err(invalid("a request of an unknown kind")),
+        }
+    }
+
+    async fn propose(&self, range: RangeId, kind: CommandKind) -> Result<u64, Refusal> {
+        self.store.propose_command(range, kind).await.map_err(to_refusal)
+    }
+
+    /// Tells the directory what this node holds: after each change, and every `interval`.
+    pub async fn report_loop(self, env: Env, interval: std::time::Duration) {
+        loop {
+            env.clock.timeout(interval, self.store.reportable()).await;
+            for descriptor in self.store.held_ranges() {
+                // The next round repeats what failed.
+                let _ = self.router.report(descriptor).await;
+            }
+        }
+    }
+}
+
+fn to_refusal(error: ProposeError) -> Refusal {
+    match error {
+        ProposeError::Rejected(refusal) => refusal,
+        ProposeError::Unknown => Refusal {
+            reason: RefusalReason::Unknown as i32,
+            message: "the outcome of the proposal is unknown".into(),
+            ..Refusal::default()
+        },
+    }
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal { reason: RefusalReason::Invalid as i32, message: message.into(), ..Refusal::default() }
+}
