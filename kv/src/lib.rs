@@ -10,3 +10,4 @@ pub mod rpc;
 pub mod engine;
 pub mod log;
 pub mod range;
+pub mod sim;

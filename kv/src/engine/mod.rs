@@ -12,6 +12,7 @@
 //! keyspaces that flush by themselves.
 
 mod batch;
+pub mod sim;
 
 use std::ops::Range;
 use std::sync::Arc;
