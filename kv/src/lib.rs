@@ -15,3 +15,4 @@ pub mod router;
 pub mod rpc;
 pub mod seam;
 pub mod store;
+pub mod sim;

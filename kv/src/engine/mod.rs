@@ -12,6 +12,9 @@
 //! keyspaces that flush by themselves.
 
 mod batch;
+pub mod fjall;
+mod fjall_repair;
+pub mod sim;
 
 use std::ops::Range;
 use std::sync::Arc;

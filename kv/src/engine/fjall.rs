@@ -1,0 +1,172 @@
+//! `FjallEngine`: the engine of a real node, one keyspace of one fjall database.
+//!
+//! - F1. `apply` is one fjall batch, written to the journal's buffer and never fsynced: the Raft log makes a
+//!   command durable, and replays what the journal loses.
+//! - F2. `sync` is one fsync of the journal. It blocks: it is awaited on a thread where that is allowed.
+//! - F3. A torn journal never keeps a store from opening: its tail is cut first ([`repair`]). Damage anywhere
+//!   else is reported, and the node rebuilds the store from its peers.
+//! - F4. One keyspace, so that the order of batches is the order of durability. A flush writes a memtable that
+//!   ends at a batch, since batches and rotations exclude each other by the journal's lock: tables hold a
+//!   prefix of the batches even when the journal that holds the same ones was not synced.
+//!
+//! Hazards, read in fjall 3.1.13:
+//!
+//! - A journal is fsynced (`SyncAll`) before it is sealed, and the directory after the next one is made. So a
+//!   sealed journal has no legal torn tail, and the newest journal is the only one that does.
+//! - A flush of a memtable does not seal the journal unless the journal has passed 64 MB, so tables may be
+//!   ahead of what the journal has on disk. At recovery a batch at or below the tables' highest sequence is
+//!   skipped, and new sequences begin above both: a cut journal and newer tables agree.
+//! - The journal is buffered in the process: a killed process loses the last few KiB of batches, not only a
+//!   lost power supply.
+//! - Closing fsyncs. A test that wants a crash copies the directory while the store is open.
+//! - `apply` may stall (back-pressure), and a failed journal write poisons the database: every later call
+//!   fails, and the node stops.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice};
+use futures::future::BoxFuture;
+
+use super::fjall_repair::repair;
+use super::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot};
+
+const KEYSPACE: &str = "meridian";
+/// A value longer than this is handed out as it is; a shorter one is copied, which costs less than to count
+/// its owners and frees the block it may point into.
+const COPY_BELOW: usize = 1024;
+
+/// What may be tuned.
+#[derive(Clone, Debug)]
+pub struct FjallOptions {
+    /// Bytes of the block cache.
+    pub cache_bytes: u64,
+    /// Bytes of journals at which fjall flushes to be rid of the oldest.
+    pub journal_bytes: u64,
+    /// Threads that flush and compact.
+    pub worker_threads: usize,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 256 << 20, journal_bytes: 512 << 20, worker_threads: 2 }
+    }
+}
+
+/// An engine on a real disk.
+pub struct FjallEngine {
+    db: Database,
+    space: Keyspace,
+}
+
+impl FjallEngine {
+    /// Opens or makes the store in the directory, with default options.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
+        Self::open_with(path, &FjallOptions::default())
+    }
+
+    /// Opens or makes the store in the directory. Cuts a torn journal tail.
+    pub fn open_with(path: impl AsRef<Path>, options: &FjallOptions) -> Result<Self, EngineError> {
+        repair(path.as_ref())?;
+        let db = Database::builder(path)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes)
+            .worker_threads(options.worker_threads)
+            .open()?;
+        let space = db.keyspace(KEYSPACE, KeyspaceCreateOptions::default)?;
+        Ok(Self { db, space })
+    }
+}
+
+impl Engine for FjallEngine {
+    fn apply(&self, batch: EngineBatch) -> Result<(), EngineError> {
+        let ops = batch.into_ops();
+        let mut writes = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), ops.len());
+        for (at, op) in last_of_each_key(ops).into_iter().enumerate() {
+            debug_assert!(at < u32::MAX as usize, "the batch's length is a u32 in the journal");
+            match op {
+                EngineOp::Put(key, value) => writes.insert(&self.space, &key[..], &value[..]),
+                EngineOp::Delete(key) => writes.remove(&self.space, &key[..]),
+            }
+        }
+        Ok(writes.commit()?)
+    }
+
+    fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
+        Arc::new(FjallSnapshot { view: self.db.snapshot(), space: self.space.clone() })
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async { Ok(self.db.persist(PersistMode::SyncData)?) })
+    }
+}
+
+/// All operations of a fjall batch share one sequence number, so of two on one key none is "later": only the
+/// last one of each key goes in.
+fn last_of_each_key(ops: Vec<EngineOp>) -> Vec<EngineOp> {
+    let key_of = |op: &EngineOp| match op {
+        EngineOp::Put(key, _) | EngineOp::Delete(key) => key.clone(),
+    };
+    let mut by_key: Vec<(Bytes, usize)> =
+        ops.iter().enumerate().map(|(at, op)| (key_of(op), at)).collect();
+    by_key.sort();
+    if by_key.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+        return ops;
+    }
+    let mut ops: Vec<_> = ops.into_iter().map(Some).collect();
+    let mut kept = Vec::with_capacity(by_key.len());
+    for (n, (key, at)) in by_key.iter().enumerate() {
+        if by_key.get(n + 1).is_none_or(|(next, _)| next != key) {
+            kept.extend(ops[*at].take());
+        }
+    }
+    kept
+}
+
+struct FjallSnapshot {
+    view: fjall::Snapshot,
+    space: Keyspace,
+}
+
+impl FjallSnapshot {
+    /// `None` when there is nothing between the bounds, which fjall does not like to be asked.
+    fn range(&self, range: Range<Bytes>) -> Option<fjall::Iter> {
+        (range.start < range.end).then(|| self.view.range(&self.space, range))
+    }
+}
+
+impl EngineSnapshot for FjallSnapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        Ok(self.view.get(&self.space, key)?.map(to_bytes))
+    }
+
+    fn scan(&self, range: Range<Bytes>) -> EngineIter<'_> {
+        Box::new(self.range(range).into_iter().flatten().map(entry))
+    }
+
+    fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_> {
+        Box::new(self.range(range).into_iter().flat_map(Iterator::rev).map(entry))
+    }
+}
+
+fn entry(guard: fjall::Guard) -> Result<(Bytes, Bytes), EngineError> {
+    let (key, value) = guard.into_inner()?;
+    Ok((to_bytes(key), to_bytes(value)))
+}
+
+fn to_bytes(slice: Slice) -> Bytes {
+    if slice.len() < COPY_BELOW { Bytes::copy_from_slice(&slice) } else { Bytes::from_owner(slice) }
+}
+
+impl From<fjall::Error> for EngineError {
+    fn from(error: fjall::Error) -> Self {
+        match error {
+            fjall::Error::JournalRecovery(_) | fjall::Error::Unrecoverable => {
+                EngineError::Corrupt(error.to_string())
+            }
+            other => EngineError::Io(format!("{other:?}")),
+        }
+    }
+}
