@@ -355,3 +355,6 @@ fn decode<M: Message + Default>(bytes: &[u8], range: RangeId) -> Result<M, Engin
 fn damaged(what: &str, range: RangeId) -> EngineError {
     EngineError::Corrupt(format!("{what} of {range}"))
 }
+
+#[cfg(test)]
+mod tests;

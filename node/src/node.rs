@@ -1,0 +1,111 @@
+//! One node of a cluster, wired: a store, a transaction server, a router, and the gateway's database handle.
+//!
+//! The same wiring runs in both worlds; only [`kv::env::Env`], the engine and the log differ.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use kv::engine::Engine;
+use kv::env::Env;
+use kv::ids::NodeId;
+use kv::log::RaftLog;
+use kv::range::bootstrap::META_RANGE;
+use kv::range::descriptor::RangeDescriptor;
+use kv::router::Router;
+use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
+use kv::seam::SplitKeyPolicy;
+use kv::store::{OpenError, Service, Store, StoreConfig, StoreHandle};
+use txn::db::{Db, DbConfig};
+use txn::server::Server;
+
+use crate::inbound::{Inbound, InboundSlot};
+
+/// At the level of keys every key is a row of its own, so a split may cut anywhere.
+struct EveryKey;
+
+impl SplitKeyPolicy for EveryKey {
+    fn boundary(&self, key: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(key)
+    }
+}
+
+/// A running node. Its tasks live in its environment's scope; dropping this stops nothing.
+#[derive(Clone)]
+pub struct Node {
+    env: Env,
+    store: StoreHandle,
+    router: Router,
+    db: Db,
+}
+
+struct Wiring {
+    store: StoreHandle,
+    service: Service,
+}
+
+impl Inbound for Wiring {
+    fn raft(&self, _from: NodeId, messages: Vec<RaftMessage>) {
+        self.store.receive(messages);
+    }
+
+    fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {
+        self.service.serve(request)
+    }
+}
+
+impl Node {
+    /// Opens a bootstrapped store, starts its loops, and takes what `inbound` receives from then on.
+    pub fn start(
+        env: Env,
+        config: StoreConfig,
+        engine: Arc<dyn Engine>,
+        log: Arc<dyn RaftLog>,
+        inbound: &InboundSlot,
+    ) -> Result<Node, OpenError> {
+        let report_interval = config.report_interval;
+        let store = Store::open(env.clone(), config, engine, log)?;
+        let handle = store.handle();
+        let meta = meta_range(&handle)?;
+        let router = Router::new(env.clone(), meta);
+        let ranges = Arc::new(handle.clone());
+        let server = Server::new(env.clone(), ranges, Arc::new(router.clone()));
+        let db = Db::new(env.clone(), Arc::new(router.clone()), DbConfig::default());
+        let service =
+            Service::new(handle.clone(), router.clone(), server.clone(), Arc::new(EveryKey));
+        store.start(server);
+        let reports = service.clone().report_loop(env.clone(), report_interval);
+        env.tasks.spawn("report", Box::pin(reports));
+        inbound.register(Arc::new(Wiring { store: handle.clone(), service }));
+        Ok(Node { env, store: handle, router, db })
+    }
+
+    /// The gateway: transactions that begin on this node.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The replicas on this node.
+    pub fn store(&self) -> &StoreHandle {
+        &self.store
+    }
+
+    /// Administration of ranges, wherever they are.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The injected world that the node lives in.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+}
+
+/// The meta range never moves in this version, so every member's store knows where it is.
+fn meta_range(store: &StoreHandle) -> Result<RangeDescriptor, OpenError> {
+    store
+        .descriptors()
+        .into_iter()
+        .find(|descriptor| descriptor.id() == META_RANGE)
+        .ok_or_else(|| OpenError::Damaged("no replica of the meta range on a first member".into()))
+}
