@@ -16,10 +16,10 @@ use kv::router::Router;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use kv::seam::SplitKeyPolicy;
 use kv::store::{OpenError, Service, Store, StoreConfig, StoreHandle};
-use txn::db::{Db, DbConfig};
+use txn::db::{Config, Db};
 use txn::server::Server;
 
-use crate::inbound::{Inbound, InboundSlot};
+use crate::inbound::Inbound;
 
 /// At the level of keys every key is a row of its own, so a split may cut anywhere.
 struct EveryKey;
@@ -37,6 +37,7 @@ pub struct Node {
     store: StoreHandle,
     router: Router,
     db: Db,
+    inbound: Arc<dyn Inbound>,
 }
 
 struct Wiring {
@@ -55,13 +56,13 @@ impl Inbound for Wiring {
 }
 
 impl Node {
-    /// Opens a bootstrapped store, starts its loops, and takes what `inbound` receives from then on.
+    /// Opens a bootstrapped store and starts its loops. The node hears nothing before [`Node::inbound`] is
+    /// registered with its transport.
     pub fn start(
         env: Env,
         config: StoreConfig,
         engine: Arc<dyn Engine>,
         log: Arc<dyn RaftLog>,
-        inbound: &InboundSlot,
     ) -> Result<Node, OpenError> {
         let report_interval = config.report_interval;
         let store = Store::open(env.clone(), config, engine, log)?;
@@ -70,14 +71,19 @@ impl Node {
         let router = Router::new(env.clone(), meta);
         let ranges = Arc::new(handle.clone());
         let server = Server::new(env.clone(), ranges, Arc::new(router.clone()));
-        let db = Db::new(env.clone(), Arc::new(router.clone()), DbConfig::default());
+        let db = Db::new(env.clone(), Arc::new(router.clone()), Config::default());
         let service =
             Service::new(handle.clone(), router.clone(), server.clone(), Arc::new(EveryKey));
         store.start(server);
         let reports = service.clone().report_loop(env.clone(), report_interval);
         env.tasks.spawn("report", Box::pin(reports));
-        inbound.register(Arc::new(Wiring { store: handle.clone(), service }));
-        Ok(Node { env, store: handle, router, db })
+        let inbound = Arc::new(Wiring { store: handle.clone(), service });
+        Ok(Node { env, store: handle, router, db, inbound })
+    }
+
+    /// Where the node takes messages.
+    pub fn inbound(&self) -> Arc<dyn Inbound> {
+        self.inbound.clone()
     }
 
     /// The gateway: transactions that begin on this node.

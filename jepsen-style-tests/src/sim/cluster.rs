@@ -1,0 +1,195 @@
+//! The cluster: nodes that live, crash and come back on disks that outlive them.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv::clock::Clock;
+use kv::engine::Engine;
+use kv::engine::sim::SimEngine;
+use kv::env::{Env, Mutant, Transport};
+use kv::ids::NodeId;
+use kv::log::RaftLog;
+use kv::log::sim::SimLog;
+use kv::range::bootstrap::{StoreIdent, bootstrap};
+use kv::sim::disk::{SimDisk, SyncLatency};
+use kv::store::StoreConfig;
+use node::node::Node;
+use node::sim::{SimNetwork, SimScope, SimTime, TraceSink};
+
+use crate::rng::SeedRng;
+
+/// The members of a simulated cluster.
+pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+/// Largest difference between two clocks.
+pub const MAX_OFFSET: Duration = Duration::from_millis(500);
+/// When the simulated world begins, in Unix milliseconds: 2026-01-01.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+const CLUSTER_ID: u64 = 0x006d_6572_6964_6961;
+
+/// One place for a node: what survives a crash, and the present life if there is one.
+struct Seat {
+    id: NodeId,
+    disk: Arc<SimDisk>,
+    time: SimTime,
+    lives: u64,
+    life: Option<Life>,
+}
+
+struct Life {
+    node: Node,
+    scope: SimScope,
+    engine: Arc<SimEngine>,
+}
+
+/// A cluster of [`NODES`].
+pub struct Cluster {
+    seed: u64,
+    mutant: Option<Mutant>,
+    /// The network between them.
+    pub network: Arc<SimNetwork>,
+    chaos: Arc<SeedRng>,
+    seats: RefCell<Vec<Seat>>,
+    /// What went wrong below the clients: damaged stores, panics, failed stores.
+    pub faults: RefCell<Vec<String>>,
+}
+
+impl Cluster {
+    /// Bootstraps and starts all nodes. Within a paused runtime.
+    pub async fn start(seed: u64, mutant: Option<Mutant>, sink: Option<TraceSink>) -> Cluster {
+        let network = SimNetwork::new(Arc::new(SeedRng::stream(seed, "network", 0)), sink);
+        let mut seats = Vec::new();
+        for id in NODES {
+            let disk = SimDisk::new();
+            let engine = SimEngine::open(disk.clone()).expect("an empty disk opens");
+            let ident = StoreIdent { cluster_id: CLUSTER_ID, node_id: id.0 };
+            bootstrap(&engine, &ident, &NODES).await.expect("an empty disk takes writes");
+            let time = SimTime::new(EPOCH_MS);
+            let latency = SyncLatency {
+                time: Arc::new(time.clone()),
+                rng: Arc::new(SeedRng::stream(seed, "disk", id.0)),
+                range: Duration::from_micros(200)..Duration::from_millis(3),
+            };
+            disk.set_latency(Some(latency));
+            seats.push(Seat { id, disk, time, lives: 0, life: None });
+        }
+        let cluster = Cluster {
+            seed,
+            mutant,
+            network,
+            chaos: Arc::new(SeedRng::stream(seed, "crash", 0)),
+            seats: RefCell::new(seats),
+            faults: RefCell::default(),
+        };
+        for id in NODES {
+            cluster.restart(id);
+        }
+        cluster
+    }
+
+    /// The node's present life.
+    pub fn node(&self, id: NodeId) -> Option<(Node, SimScope)> {
+        let seats = self.seats.borrow();
+        let life = seats.iter().find(|seat| seat.id == id)?.life.as_ref()?;
+        Some((life.node.clone(), life.scope.clone()))
+    }
+
+    /// The engine of the node's present life.
+    pub fn engine(&self, id: NodeId) -> Option<Arc<SimEngine>> {
+        let seats = self.seats.borrow();
+        Some(seats.iter().find(|seat| seat.id == id)?.life.as_ref()?.engine.clone())
+    }
+
+    /// The node's clock.
+    pub fn time(&self, id: NodeId) -> SimTime {
+        let seats = self.seats.borrow();
+        seats.iter().find(|seat| seat.id == id).expect("one of NODES").time.clone()
+    }
+
+    /// The node loses power: its tasks at their present awaits, and what its disk had not synced.
+    pub async fn crash(&self, id: NodeId) {
+        let Some((life, disk)) = self.take_life(id) else { return };
+        self.note_trouble(id, &life);
+        life.scope.crash();
+        self.network.crash(id);
+        let scope = life.scope.clone();
+        drop(life);
+        scope.gone().await;
+        disk.crash(&*self.chaos);
+    }
+
+    fn take_life(&self, id: NodeId) -> Option<(Life, Arc<SimDisk>)> {
+        let mut seats = self.seats.borrow_mut();
+        let seat = seats.iter_mut().find(|seat| seat.id == id)?;
+        Some((seat.life.take()?, seat.disk.clone()))
+    }
+
+    /// Starts the node from what its disk holds. A node that is up is left alone.
+    pub fn restart(&self, id: NodeId) {
+        let mut seats = self.seats.borrow_mut();
+        let seat = seats.iter_mut().find(|seat| seat.id == id).expect("one of NODES");
+        if seat.life.is_some() {
+            return;
+        }
+        seat.lives += 1;
+        match live(self.seed, self.mutant, &self.network, seat) {
+            Ok(life) => seat.life = Some(life),
+            Err(why) => self.faults.borrow_mut().push(format!("{id} does not start: {why}")),
+        }
+    }
+
+    /// Looks for panics and failed stores.
+    fn note_trouble(&self, id: NodeId, life: &Life) {
+        let mut faults = self.faults.borrow_mut();
+        for task in life.scope.panicked() {
+            faults.push(format!("{id}: a task panicked: {task}"));
+        }
+        if let Some(why) = life.node.store().failure() {
+            faults.push(format!("{id}: the store failed: {why}"));
+        }
+    }
+
+    /// Ends the world: what every life has to say for itself, and then none is left.
+    pub async fn stop(&self) {
+        for id in NODES {
+            if let Some((life, _)) = self.take_life(id) {
+                self.note_trouble(id, &life);
+                life.scope.crash();
+                self.network.crash(id);
+                let scope = life.scope.clone();
+                drop(life);
+                scope.gone().await;
+            }
+        }
+    }
+}
+
+fn live(
+    seed: u64,
+    mutant: Option<Mutant>,
+    network: &Arc<SimNetwork>,
+    seat: &Seat,
+) -> Result<Life, String> {
+    let unsafe_log = mutant == Some(Mutant::AckBeforeFsync);
+    let engine =
+        Arc::new(SimEngine::open(seat.disk.clone()).map_err(|error| error.to_string())?);
+    let log = SimLog::open(seat.disk.clone(), unsafe_log).map_err(|error| error.to_string())?;
+    let scope = SimScope::new();
+    let clock = Clock::new(Arc::new(seat.time.clone()), MAX_OFFSET);
+    let transport = network.connect(seat.id, clock.clone(), Arc::new(scope.clone()));
+    let env = Env {
+        node_id: seat.id,
+        clock,
+        // Every life has its own stream: incarnations and transaction ids must not repeat.
+        rng: Arc::new(SeedRng::stream(seed, &format!("node {}", seat.id), seat.lives)),
+        transport: transport.clone() as Arc<dyn Transport>,
+        tasks: Arc::new(scope.clone()),
+        mutant,
+    };
+    let log: Arc<dyn RaftLog> = Arc::new(log);
+    let config = StoreConfig::recommended();
+    let node = Node::start(env, config, engine.clone() as Arc<dyn Engine>, log)
+        .map_err(|error| error.to_string())?;
+    transport.register(node.inbound());
+    Ok(Life { node, scope, engine })
+}
