@@ -55,7 +55,11 @@ pub trait Transport: Send + Sync {
     fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>);
     /// Sends one request and waits for its answer. The implementation bounds the wait; calls to the own node
     /// are legal and go through the same path.
-    fn call(&self, to: NodeId, request: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>>;
+    fn call(
+        &self,
+        to: NodeId,
+        request: RpcRequest,
+    ) -> BoxFuture<'static, Result<RpcResponse, RpcError>>;
 }
 
 /// Where a node's tasks live. A crash drops every task of the scope at its current await.

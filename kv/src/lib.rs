@@ -3,11 +3,11 @@
 //! It knows nothing of versions, transactions or SQL: it replicates write batches. The modules in reading
 //! order: time, the injected world, the two stores on disk, what a range is, one Raft group, one node's store.
 
-pub mod ids;
 pub mod clock;
-pub mod env;
-pub mod rpc;
 pub mod engine;
+pub mod env;
+pub mod ids;
 pub mod log;
 pub mod range;
+pub mod rpc;
 pub mod sim;

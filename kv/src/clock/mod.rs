@@ -73,7 +73,9 @@ impl Clock {
 
     fn set_physical(&self, hlc: &HlcGenerator<ManualClock>) {
         let wall = self.0.source.wall_ms().max(Timestamp::ZERO.wall_ms());
-        hlc.set_current_timestamp(i64::try_from(wall).expect("a wall clock before the year 292 million"));
+        hlc.set_current_timestamp(
+            i64::try_from(wall).expect("a wall clock before the year 292 million"),
+        );
     }
 
     /// Makes every later reading greater than `remote`. Refuses, without effect, a timestamp that is further
@@ -102,11 +104,7 @@ impl Clock {
     }
 
     /// `future`'s output, or `None` when `limit` of this node's time passes first.
-    pub async fn timeout<T>(
-        &self,
-        limit: Duration,
-        future: impl Future<Output = T>,
-    ) -> Option<T> {
+    pub async fn timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
         let future = std::pin::pin!(future);
         match futures::future::select(future, self.sleep(limit)).await {
             futures::future::Either::Left((value, _)) => Some(value),
@@ -123,7 +121,8 @@ fn forward(hlc: &HlcGenerator<ManualClock>, to: Timestamp) {
     };
     if hlc.update(&state(to)).is_err() {
         let base = to.max(Timestamp::from_raw(hlc.timestamp().as_u64()));
-        hlc.update(&state(base.next_millisecond())).expect("the counter starts anew in a later millisecond");
+        hlc.update(&state(base.next_millisecond()))
+            .expect("the counter starts anew in a later millisecond");
     }
 }
 
