@@ -15,4 +15,5 @@ pub mod router;
 pub mod rpc;
 pub mod seam;
 pub mod store;
+pub mod rpc;
 pub mod sim;

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::{EngineError, MAX_KEY_LEN};
+
 /// One change. Keys are whole engine keys, space byte included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineOp {
@@ -15,6 +17,15 @@ pub enum EngineOp {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineBatch {
     ops: Vec<EngineOp>,
+}
+
+impl EngineOp {
+    /// The key that is changed.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            EngineOp::Put(key, _) | EngineOp::Delete(key) => key,
+        }
+    }
 }
 
 impl EngineBatch {
@@ -41,5 +52,14 @@ impl EngineBatch {
     /// True iff there is nothing to apply.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
+    }
+
+    /// Refuses keys that no engine can hold: empty ones and those longer than [`MAX_KEY_LEN`].
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        match self.ops.iter().map(|op| op.key().len()).find(|len| !(1..=MAX_KEY_LEN).contains(len))
+        {
+            Some(len) => Err(EngineError::Io(format!("a key of {len} bytes cannot be stored"))),
+            None => Ok(()),
+        }
     }
 }

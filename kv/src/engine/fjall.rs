@@ -82,10 +82,10 @@ impl FjallEngine {
 
 impl Engine for FjallEngine {
     fn apply(&self, batch: EngineBatch) -> Result<(), EngineError> {
-        let ops = batch.into_ops();
+        batch.check()?;
+        let ops = last_of_each_key(batch.into_ops());
         let mut writes = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), ops.len());
-        for (at, op) in last_of_each_key(ops).into_iter().enumerate() {
-            debug_assert!(at < u32::MAX as usize, "the batch's length is a u32 in the journal");
+        for op in ops {
             match op {
                 EngineOp::Put(key, value) => writes.insert(&self.space, &key[..], &value[..]),
                 EngineOp::Delete(key) => writes.remove(&self.space, &key[..]),
@@ -106,11 +106,8 @@ impl Engine for FjallEngine {
 /// All operations of a fjall batch share one sequence number, so of two on one key none is "later": only the
 /// last one of each key goes in.
 fn last_of_each_key(ops: Vec<EngineOp>) -> Vec<EngineOp> {
-    let key_of = |op: &EngineOp| match op {
-        EngineOp::Put(key, _) | EngineOp::Delete(key) => key.clone(),
-    };
-    let mut by_key: Vec<(Bytes, usize)> =
-        ops.iter().enumerate().map(|(at, op)| (key_of(op), at)).collect();
+    let mut by_key: Vec<_> =
+        ops.iter().enumerate().map(|(at, op)| (op.key().clone(), at)).collect();
     by_key.sort();
     if by_key.windows(2).all(|pair| pair[0].0 != pair[1].0) {
         return ops;

@@ -87,7 +87,8 @@ fn journals(dir: &Path) -> Result<Vec<(u64, PathBuf)>, EngineError> {
     };
     for entry in entries {
         let path = entry?.path();
-        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse().ok());
+        let number =
+            path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse().ok());
         found.extend(number.map(|number: u64| (number, path)));
     }
     found.sort();
@@ -108,7 +109,7 @@ fn lock(dir: &Path) -> Result<Option<File>, EngineError> {
 
 /// The copy is durable before the cut, the cut before fjall opens the journal.
 fn cut(dir: &Path, journal: &Path, bytes: &[u8], valid: usize) -> Result<(), EngineError> {
-    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(valid, |last| last + 1);
+    let end = valid + end_of_data(&bytes[valid..]);
     let copy = journal.with_extension("torn");
     let mut kept = File::create(&copy)?;
     kept.write_all(&bytes[valid..end])?;
@@ -132,7 +133,16 @@ fn examine(bytes: &[u8]) -> Examined {
     while let Some(behind) = batch(rest) {
         rest = behind;
     }
-    Examined { valid: bytes.len() - rest.len(), torn: rest.iter().any(|&byte| byte != 0) }
+    Examined { valid: bytes.len() - rest.len(), torn: end_of_data(rest) > 0 }
+}
+
+/// Length without the zeros at the end. By blocks, since a journal is mostly its pre-allocated zeros.
+fn end_of_data(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let block = bytes.chunks(ZEROS.len()).rposition(|block| block != &ZEROS[..block.len()]);
+    let Some(start) = block.map(|block| block * ZEROS.len()) else { return 0 };
+    let block = &bytes[start..bytes.len().min(start + ZEROS.len())];
+    start + block.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 /// What follows the valid batch at the beginning, if there is one.

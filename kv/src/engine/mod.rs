@@ -24,6 +24,10 @@ use futures::future::BoxFuture;
 
 pub use batch::{EngineBatch, EngineOp};
 
+/// Longest key. fjall's journal holds a key's length in 16 bits and cuts what is longer without a word, so both
+/// engines refuse it; since a batch is replicated, whoever makes keys has to bound them long before.
+pub const MAX_KEY_LEN: usize = u16::MAX as usize;
+
 /// The engine can no longer be trusted to hold what was given to it. The node stops.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

@@ -93,6 +93,7 @@ impl SimEngine {
 
 impl Engine for SimEngine {
     fn apply(&self, batch: EngineBatch) -> Result<(), EngineError> {
+        batch.check()?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -284,7 +285,11 @@ fn decode(mut body: Bytes) -> Result<Vec<EngineOp>, EngineError> {
         ops.push(match tag {
             PUT => EngineOp::Put(key, decode_bytes(&mut body)?),
             DELETE => EngineOp::Delete(key),
-            _ => return Err(EngineError::Corrupt(format!("unknown operation {tag} in a journal record"))),
+            _ => {
+                return Err(EngineError::Corrupt(format!(
+                    "unknown operation {tag} in a journal record"
+                )));
+            }
         });
     }
     Ok(ops)

@@ -10,9 +10,17 @@
 //! - I4. The log is never truncated beyond the group's durable applied index: the engine's un-synced tail is
 //!   always replayable.
 //!
+//! - I5. A write that breaks these rules (a hole in the entries, a truncation beyond I4) is refused whole, and
+//!   nothing of its batch is written.
+//!
 //! A group that has an applied state in the engine but nothing here is new (bootstrapped, or the right side of
 //! a split): its log begins at [`INITIAL_INDEX`] and [`INITIAL_TERM`]. A group that has something here but
 //! nothing in the engine lost an un-synced split: its votes stay, and the split is replayed by its left side.
+
+mod codec;
+mod group;
+pub mod raft_engine;
+pub mod sim;
 
 use futures::future::BoxFuture;
 use raft::eraftpb::{Entry, HardState};
@@ -33,6 +41,14 @@ pub enum LogError {
     /// What was read cannot be what was written.
     #[error("raft log is damaged: {0}")]
     Corrupt(String),
+    /// The caller broke a rule of this interface; nothing was written. See I5.
+    #[error("raft log of {range} refuses a write: {reason}")]
+    Refused {
+        /// The group.
+        range: RangeId,
+        /// The broken rule.
+        reason: &'static str,
+    },
     /// The entry was truncated away or was never written.
     #[error("raft log of {range} has no entry {index}")]
     NoEntry {
@@ -43,9 +59,14 @@ pub enum LogError {
     },
 }
 
-/// Changes of one group.
+/// Changes of one group, made in the order of the fields.
 #[derive(Clone, Debug, Default)]
 pub struct GroupWrite {
+    /// The replica is gone: everything the log knows of the group is forgotten. No other field may be set.
+    pub remove: bool,
+    /// A snapshot was installed (and is durable in the engine): all entries are forgotten and the log begins
+    /// behind this index and term. Not bound by I4, since the snapshot is the state.
+    pub reset: Option<(u64, u64)>,
     /// Entries to append, contiguous and ascending. The first may lie at or below the last index: see I3.
     pub entries: Vec<Entry>,
     /// The new hard state, if it changed.

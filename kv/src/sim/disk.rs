@@ -147,7 +147,11 @@ impl SimDisk {
 
     /// Cuts the file to `len` bytes. A replacement, so D4 holds for it.
     pub fn truncate(&self, name: &str, len: usize) -> Result<(), DiskError> {
-        let kept = self.lock().files.get(name).map(|file| file.bytes[..len.min(file.bytes.len())].to_vec());
+        let kept = self
+            .lock()
+            .files
+            .get(name)
+            .map(|file| file.bytes[..len.min(file.bytes.len())].to_vec());
         match kept {
             Some(kept) => self.replace(name, kept),
             None => Ok(()),
@@ -261,7 +265,11 @@ mod tests {
             holes += usize::from(hole.is_some_and(|at| bytes[at..].contains(&9)));
             let again = disk.read_all("f").unwrap();
             disk.crash(&Seeded::new(seed + 1));
-            assert_eq!(disk.read_all("f").unwrap(), again, "what survived one crash survives the next");
+            assert_eq!(
+                disk.read_all("f").unwrap(),
+                again,
+                "what survived one crash survives the next"
+            );
         }
         assert!(shorter > 150 && holes > 50, "{shorter} {holes}");
     }

@@ -23,7 +23,10 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Opens the journal, cuts it at its first bad record, and returns the bodies before it.
-    pub(crate) fn open(disk: Arc<SimDisk>, file: &'static str) -> Result<(Self, Vec<Bytes>), DiskError> {
+    pub(crate) fn open(
+        disk: Arc<SimDisk>,
+        file: &'static str,
+    ) -> Result<(Self, Vec<Bytes>), DiskError> {
         let bytes = disk.read_all(file)?;
         let (bodies, valid) = scan(&bytes);
         if valid < bytes.len() {
@@ -41,7 +44,10 @@ impl Journal {
     }
 
     /// Replaces everything by these records, atomically.
-    pub(crate) fn rewrite(&self, bodies: impl IntoIterator<Item = Vec<u8>>) -> Result<(), DiskError> {
+    pub(crate) fn rewrite(
+        &self,
+        bodies: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<(), DiskError> {
         let mut bytes = Vec::new();
         for body in bodies {
             encode(&mut bytes, &body);
