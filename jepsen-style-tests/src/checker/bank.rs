@@ -26,8 +26,10 @@ pub fn check(history: &History, accounts: u64, total: i64) -> Verdict {
                 violations.extend(broken(read, accounts, total));
             }
             ("read", _, _) => {}
-            ("transfer", _, completion) => {
-                last_transfer = last_transfer.max(completion.unwrap_or(call.invoke).index);
+            // One that is unknown may end at any time: only its begin says something.
+            ("transfer", outcome, completion) => {
+                let known = completion.filter(|_| outcome == Kind::Ok);
+                last_transfer = last_transfer.max(known.unwrap_or(call.invoke).index);
             }
             (other, _, _) => {
                 return Verdict::Unknown(format!("not an operation of a bank: {other}"));

@@ -24,28 +24,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::register::{Action, Event, State};
 use super::timeline::{Bits, Place, Timeline};
 
-/// Steps for finding the place to show in a report.
-const EXPLAIN_BUDGET: u64 = 200_000;
-
 /// What the search found.
 pub(super) enum Outcome {
-    Linearizable,
-    Stuck(Stuck),
+    /// A legal order, in which dropped operations (L2) are left out.
+    Linearizable(Vec<Event>),
+    /// There is no legal order.
+    Stuck,
+    /// Not known.
     OutOfBudget,
-}
-
-/// The furthest that the search got.
-pub(super) struct Stuck {
-    /// How many operations must find a place.
-    pub(super) certain: usize,
-    /// A longest legal order.
-    pub(super) prefix: Vec<Event>,
-    /// What the register holds after it.
-    pub(super) state: State,
-    /// What might come next in real time, and does not fit.
-    pub(super) next: Vec<Event>,
-    /// The operation which must come before anything later can.
-    pub(super) barrier: Option<Event>,
 }
 
 /// L2, repeated because a dropped compare-and-set observed something too.
@@ -71,21 +57,7 @@ fn relevant(events: &[Event]) -> Vec<Event> {
 
 /// Judges the operations on one register within about `budget` steps.
 pub(super) fn search(events: &[Event], budget: u64) -> Outcome {
-    let events = relevant(events);
-    match Search::new(&events, true).run(budget) {
-        Outcome::Stuck(early) => {
-            // L5 sees a violation long before real time reaches it. The report shall show where it comes out.
-            let mut naive = Search::new(&events, false);
-            match naive.run(budget.min(EXPLAIN_BUDGET)) {
-                Outcome::Stuck(late) if late.prefix.len() >= early.prefix.len() => {
-                    Outcome::Stuck(late)
-                }
-                Outcome::OutOfBudget if naive.best_certain > 0 => Outcome::Stuck(naive.stuck()),
-                _ => Outcome::Stuck(early),
-            }
-        }
-        outcome => outcome,
-    }
+    Search::new(&relevant(events)).run(budget)
 }
 
 struct Taken {
@@ -97,41 +69,31 @@ struct Taken {
 
 struct Search<'a> {
     events: &'a [Event],
-    /// Whether L5 and L6 apply.
-    look_ahead: bool,
     list: Timeline,
     demand: Demand,
     state: State,
     stack: Vec<Taken>,
-    /// Operations that must find a place.
-    certain: usize,
-    /// How many of them have none yet.
+    /// How many operations that must find a place have none yet.
     open: usize,
     done: Bits,
     used: Bits,
     /// Failed positions: certain operations done and state, with the unknown operations used there (L4).
     cache: BTreeMap<(Bits, State), Vec<Bits>>,
-    best: Option<(Vec<usize>, State)>,
-    best_certain: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(events: &'a [Event], look_ahead: bool) -> Self {
-        let certain = events.iter().filter(|event| event.returned.is_some()).count();
+    fn new(events: &'a [Event]) -> Self {
+        let open = events.iter().filter(|event| event.returned.is_some()).count();
         Search {
             events,
-            look_ahead,
             list: Timeline::new(events),
             demand: Demand::new(events),
             state: None,
             stack: Vec::new(),
-            certain,
-            open: certain,
+            open,
             done: Bits::new(events.len()),
             used: Bits::new(events.len()),
             cache: BTreeMap::new(),
-            best: None,
-            best_certain: 0,
         }
     }
 
@@ -143,7 +105,6 @@ impl<'a> Search<'a> {
         while self.open > 0 {
             steps += 1;
             if steps > budget {
-                while self.back().is_some() {}
                 return Outcome::OutOfBudget;
             }
             if fresh {
@@ -164,16 +125,13 @@ impl<'a> Search<'a> {
                         cursor = self.list.after(event);
                     }
                 }
-                Place::Return(_) | Place::End => {
-                    self.note_stuck();
-                    match self.back() {
-                        Some(event) => cursor = self.list.after(event),
-                        None => return Outcome::Stuck(self.stuck()),
-                    }
-                }
+                Place::Return(_) | Place::End => match self.back() {
+                    Some(event) => cursor = self.list.after(event),
+                    None => return Outcome::Stuck,
+                },
             }
         }
-        Outcome::Linearizable
+        Outcome::Linearizable(self.stack.iter().map(|taken| self.events[taken.event]).collect())
     }
 
     /// L1. Returns how many it took.
@@ -199,10 +157,7 @@ impl<'a> Search<'a> {
         if returned.is_none() && !self.is_observed_next(event, state) {
             return None;
         }
-        if self.look_ahead
-            && state != self.state
-            && self.demand.forbids_overwriting(self.state, &self.events[event])
-        {
+        if state != self.state && self.demand.forbids_overwriting(self.state, &self.events[event]) {
             return None;
         }
         Some(state)
@@ -217,7 +172,7 @@ impl<'a> Search<'a> {
     /// Takes an operation for which there may be alternatives, after what goes with it (L6).
     fn take_as_choice(&mut self, event: usize, state: State) {
         let mut choice = Some(event);
-        if self.look_ahead && matches!(self.events[event].action, Action::Write(_)) {
+        if let Action::Write(_) = self.events[event].action {
             let unobserved = |other: &usize| *other != event && self.demand.unobserved[*other];
             let companions: Vec<usize> = self.list.callable().filter(unobserved).collect();
             for other in companions {
@@ -270,27 +225,6 @@ impl<'a> Search<'a> {
         failed.retain(|used| !self.used.is_subset(used));
         failed.push(self.used.clone());
         false
-    }
-
-    fn note_stuck(&mut self) {
-        let certain = self.certain - self.open;
-        if self.best.is_none() || certain > self.best_certain {
-            let order = self.stack.iter().map(|taken| taken.event).collect();
-            self.best = Some((order, self.state));
-            self.best_certain = certain;
-        }
-    }
-
-    /// The report, after the search came back to the beginning.
-    fn stuck(&mut self) -> Stuck {
-        let (order, state) = self.best.take().expect("a search ends where it got stuck");
-        for event in &order {
-            self.list.lift(*event);
-        }
-        let next = self.list.callable().map(|event| self.events[event]).collect();
-        let barrier = self.list.first_return().map(|event| self.events[event]);
-        let prefix = order.iter().map(|event| self.events[*event]).collect();
-        Stuck { certain: self.certain, prefix, state, next, barrier }
     }
 }
 

@@ -66,15 +66,6 @@ impl Timeline {
         std::iter::successors(call(self.first()), move |event| call(self.after(*event)))
     }
 
-    /// The event that returns first.
-    pub(super) fn first_return(&self) -> Option<usize> {
-        let last = self.callable().last();
-        match last.map_or(self.first(), |event| self.after(event)) {
-            Place::Return(event) => Some(event),
-            Place::Call(_) | Place::End => None,
-        }
-    }
-
     /// Takes an event's call and return out.
     pub(super) fn lift(&mut self, event: usize) {
         self.unlink(2 * event);
@@ -153,11 +144,10 @@ mod tests {
         };
         let mut line = Timeline::new(&[event(0, Some(2)), event(1, Some(4)), event(3, None)]);
         assert_eq!(line.callable().collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(line.first_return(), Some(0));
         line.lift(0);
         assert_eq!(line.callable().collect::<Vec<_>>(), [1, 2]);
         line.lift(1);
-        assert_eq!((line.callable().collect::<Vec<_>>(), line.first_return()), (vec![2], None));
+        assert_eq!(line.callable().collect::<Vec<_>>(), [2]);
         line.lift(2);
         assert_eq!(line.first(), Place::End);
         for event in [2, 1, 0] {

@@ -3,9 +3,10 @@
 use kv::env::Rng;
 
 use super::*;
-use crate::checker::register::{Action, Event, State};
-use crate::history::Process;
+use crate::checker::register::State;
+use crate::history::{Kind, Op, Process};
 use crate::rng::SeedRng;
+use crate::value::Value;
 
 /// One row per operation: begin, end (None: unknown), action. Times are any numbers, each used once.
 fn verdict(rows: &[(u64, Option<u64>, Action)]) -> Outcome {
@@ -72,7 +73,7 @@ fn legal_histories() {
         ),
     ];
     for (name, rows) in table {
-        assert!(matches!(verdict(rows), Outcome::Linearizable), "{name}");
+        assert!(matches!(verdict(rows), Outcome::Linearizable(_)), "{name}");
     }
 }
 
@@ -104,7 +105,7 @@ fn illegal_histories() {
         ("an unknown write before its invocation", &[(1, Some(2), r(5)), (3, None, w(5))]),
     ];
     for (name, rows) in table {
-        assert!(matches!(verdict(rows), Outcome::Stuck(_)), "{name}");
+        assert!(matches!(verdict(rows), Outcome::Stuck), "{name}");
     }
 }
 
@@ -117,15 +118,14 @@ fn a_violation_is_explained() {
         (6, None, w(3)),
         (7, Some(8), r(2)),
     ];
-    let Outcome::Stuck(stuck) = verdict(&rows) else { panic!("the read of 1 is stale") };
-    let text = stuck.explain(7);
+    let text = Stuck::find(&events(&rows), DEFAULT_BUDGET).explain(7);
     let expected = "\
-key 7: not linearizable; at most 3 of its 4 known operations find a place
-  fits   [1..2] process 0: write 1
-  fits   [3..4] process 1: write 2
-  fits   [7..8] process 4: read 2
-  then the register holds 2, and none of these leads further:
-  stuck  [5..9] process 2: read 1  <- returns first";
+key 7: not linearizable; the first 3 operations to return have a legal order, with the next there is none
+  fits    [1..2] process 0: write 1
+  fits    [3..4] process 1: write 2
+  fits    [7..8] process 4: read 2
+  broken  [5..9] process 2: read 1
+  beside  [6..?] process 3: write 3";
     assert_eq!(text, expected);
 }
 
@@ -178,8 +178,8 @@ fn agrees_with_exhaustive_search_on_random_tiny_histories() {
         let events = random_history(&rng);
         let expected = brute_force(&events, 0, None);
         let found = match search(&events, DEFAULT_BUDGET) {
-            Outcome::Linearizable => true,
-            Outcome::Stuck(_) => false,
+            Outcome::Linearizable(_) => true,
+            Outcome::Stuck => false,
             Outcome::OutOfBudget => panic!("case {case} is tiny"),
         };
         assert_eq!(found, expected, "case {case}: {events:#?}");
@@ -246,7 +246,7 @@ fn sound_histories_of_the_usual_size_take_few_steps() {
         let unknown = [0, 2, 10, 30][case % 4];
         let events = sound_history(&rng, 400, 10, unknown);
         let outcome = search(&events, 20_000);
-        assert!(matches!(outcome, Outcome::Linearizable), "case {case}, {unknown} % unknown");
+        assert!(matches!(outcome, Outcome::Linearizable(_)), "case {case}, {unknown} % unknown");
     }
 }
 
@@ -259,10 +259,56 @@ fn a_spoilt_history_of_the_usual_size_is_found() {
         let reads: Vec<usize> =
             (200..events.len()).filter(|n| matches!(events[*n].action, Action::Read(_))).collect();
         let first = events.iter().find_map(|e| e.returned.and(e.action.writes()));
-        events[*rng.pick(&reads)].action = Action::Read(first);
-        let Outcome::Stuck(stuck) = search(&events, DEFAULT_BUDGET) else {
-            panic!("case {case}, {unknown} % unknown: a very stale read")
-        };
-        assert!(stuck.prefix.len() > 50, "case {case}: the report points far behind the start");
+        let spoilt = *rng.pick(&reads);
+        events[spoilt].action = Action::Read(first);
+        assert!(
+            matches!(search(&events, 100_000), Outcome::Stuck),
+            "case {case}, {unknown} % unknown"
+        );
+        let stuck = Stuck::find(&events, 100_000);
+        assert_eq!(stuck.culprit, events[spoilt], "case {case}, {unknown} % unknown");
     }
+}
+
+#[test]
+fn whole_histories_are_judged_key_by_key() {
+    use crate::client::{Answer, ClientOp};
+    use crate::history::Recorder;
+    let now = std::time::Duration::ZERO;
+    let mut recorder = Recorder::new(1);
+    let write = |recorder: &mut Recorder, key, value| {
+        let op = ClientOp::Write { key, value };
+        recorder.invoke(0, now, op.f(), op.value());
+        op
+    };
+    let read = |recorder: &mut Recorder, key, value| {
+        let op = ClientOp::Read { key };
+        recorder.invoke(0, now, op.f(), op.value());
+        recorder.ok(0, now, op.ok_value(&Answer::Register(value)));
+    };
+    let done = write(&mut recorder, 1, 10);
+    recorder.ok(0, now, done.ok_value(&Answer::Done));
+    write(&mut recorder, 2, 20);
+    recorder.fail(0, now, "rolled back");
+    write(&mut recorder, 3, 30);
+    recorder.info(0, now, "timeout");
+    read(&mut recorder, 1, Some(10));
+    read(&mut recorder, 3, None);
+    read(&mut recorder, 3, Some(30));
+    let sound = recorder.finish(now);
+    assert_eq!(check(&sound, DEFAULT_BUDGET), Verdict::Valid);
+    assert!(matches!(check(&sound, 1), Verdict::Unknown(why) if why.contains("key 3: no verdict")));
+
+    // The same, but somebody saw the write that failed.
+    let mut ops = sound.ops().to_vec();
+    for (f, kind, value) in [("read", Kind::Invoke, Value::Nil), ("read", Kind::Ok, Value::Int(20))]
+    {
+        let (index, process) = (ops.len() as u64, Process::Client(7));
+        let value = Value::List(vec![Value::Int(2), value]);
+        ops.push(Op { index, time_ns: 0, process, kind, f, value, error: None });
+    }
+    let spoilt = check(&History::from_ops(ops).expect("well formed"), DEFAULT_BUDGET);
+    let [violation] = spoilt.violations() else { panic!("one key is broken: {spoilt}") };
+    assert!(violation.starts_with("key 2: not linearizable"), "{violation}");
+    assert!(violation.ends_with("process 7: read 20"), "{violation}");
 }

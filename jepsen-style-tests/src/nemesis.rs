@@ -1,0 +1,216 @@
+//! Faults, planned: what goes wrong in a test, and when. Pure data; a harness carries it out.
+//!
+//! Promised of every plan, whatever the seed:
+//! - N1. Each fault is healed by its own later step, and every heal is at [`Limits::calm_from`] or before.
+//! - N2. At any time a majority of the nodes is up and mutually connected, except during a loss of power of
+//!   all nodes, which has no crash or cut beside it, and except in a majority ring: there every node sees a
+//!   majority, no two the same, and again no crash or cut is beside it.
+//! - N3. Any two clocks differ by at most nine tenths of the maximum offset, which leaves room for rounding.
+//! - N4. From 60 seconds on there are at least five faults of at least three kinds.
+//! - N5. At most one fault at a time concerns a node's clock, and at most one of each kind concerns all links.
+//!
+//! Crashes and cuts overlap with slow links, repeated messages and wrong clocks as chance has it.
+
+mod fault;
+
+use std::time::Duration;
+
+use kv::ids::NodeId;
+
+pub use fault::{Action, Fault, FaultKind, Step};
+
+use crate::rng::SeedRng;
+
+/// How far a plan may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of the whole test.
+    pub duration: Duration,
+    /// The part at the end without faults, in which progress is required.
+    pub last_phase: Duration,
+    /// The largest difference between two clocks that the cluster tolerates.
+    pub max_offset: Duration,
+}
+
+impl Limits {
+    /// The usual: a fifth of the test is calm at its end, and clocks may be half a second apart.
+    pub fn new(duration: Duration) -> Self {
+        Limits { duration, last_phase: duration / 5, max_offset: Duration::from_millis(500) }
+    }
+
+    /// When everything is healed.
+    pub fn calm_from(&self) -> Duration {
+        self.duration.saturating_sub(self.last_phase)
+    }
+
+    /// How far a clock may be from the true time, in microseconds: 45 % of the offset either way (N3).
+    fn clock_bound_us(&self) -> i64 {
+        (self.max_offset.as_micros() * 45 / 100) as i64
+    }
+}
+
+/// The cluster gets this long to elect its first leaders.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// A crashed or cut off node counts as away for this long after its return (N2).
+const RECOVERY: Duration = Duration::from_millis(1500);
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// A plan of faults over the time of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// What to do when, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A fault with its time.
+struct Booked {
+    fault: Fault,
+    heal: Duration,
+}
+
+impl FaultPlan {
+    /// The plan that `rng` gives for these nodes.
+    pub fn generate(rng: &SeedRng, nodes: &[NodeId], limits: &Limits) -> Self {
+        let mut booked: Vec<Booked> = Vec::new();
+        let mut steps = Vec::new();
+        let mut deck: Vec<FaultKind> = Vec::new();
+        let kinds = possible_kinds(nodes.len());
+        let mut at = WARM_UP;
+        loop {
+            at += rng.duration_between(Duration::from_millis(500), Duration::from_secs(4));
+            let room = limits.calm_from().saturating_sub(at);
+            if room < SHORTEST {
+                break;
+            }
+            booked.retain(|other| other.heal + RECOVERY > at);
+            // Kinds are dealt like cards, so that a plan has many of them (N4).
+            if deck.len() < kinds.len() {
+                let mut fresh = kinds.clone();
+                rng.shuffle(&mut fresh);
+                deck.extend(fresh);
+            }
+            for place in 0..deck.len() {
+                let lasts = lasting(rng, deck[place]).min(room);
+                let fault = draw(rng, deck[place], nodes, limits, lasts);
+                if !fits(&fault, at, &booked, nodes.len()) {
+                    continue;
+                }
+                deck.remove(place);
+                let heal = at + lasts;
+                steps.push(Step { at, action: Action::Inflict(fault.clone()) });
+                steps.push(Step { at: heal, action: Action::Heal(fault.clone()) });
+                booked.push(Booked { fault, heal });
+                break;
+            }
+        }
+        steps.sort_by_key(|step| step.at);
+        FaultPlan { steps }
+    }
+
+    /// How many faults there are.
+    pub fn faults(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step.action, Action::Inflict(_))).count()
+    }
+
+    /// The kinds among them, each once.
+    pub fn kinds(&self) -> Vec<FaultKind> {
+        let mut kinds: Vec<FaultKind> =
+            self.steps.iter().map(|step| step.action.fault().kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+}
+
+fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
+    let longest = match kind {
+        FaultKind::CrashAll => Duration::from_secs(3),
+        _ => LONGEST,
+    };
+    rng.duration_between(SHORTEST, longest)
+}
+
+/// The kinds that exist in a cluster of this size.
+fn possible_kinds(nodes: usize) -> Vec<FaultKind> {
+    let exists = |kind: &FaultKind| match kind {
+        FaultKind::CrashAll | FaultKind::ClockOffset | FaultKind::ClockRate => nodes > 0,
+        FaultKind::SlowLinks | FaultKind::DuplicateAndReorder => nodes > 1,
+        _ => minority(nodes) > 0,
+    };
+    FaultKind::ALL.into_iter().filter(exists).collect()
+}
+
+/// A fault of this kind, which exists in a cluster of this size.
+fn draw(
+    rng: &SeedRng,
+    kind: FaultKind,
+    nodes: &[NodeId],
+    limits: &Limits,
+    lasts: Duration,
+) -> Fault {
+    let mut shuffled = nodes.to_vec();
+    rng.shuffle(&mut shuffled);
+    let node = shuffled[0];
+    let signed = |bound: u64| {
+        let size = rng.between(bound / 4, bound) as i64;
+        if rng.percent(50) { size } else { -size }
+    };
+    let bound_us = limits.clock_bound_us() as u64;
+    match kind {
+        FaultKind::Crash => Fault::Crash(node),
+        FaultKind::CrashAll => Fault::CrashAll,
+        FaultKind::Isolate => Fault::Isolate(node),
+        FaultKind::CutOneWay => Fault::CutOneWay { from: shuffled[1], to: node },
+        FaultKind::Partition => {
+            let size = rng.between(1, minority(nodes.len()) as u64) as usize;
+            Fault::Partition { minority: shuffled[..size].to_vec() }
+        }
+        FaultKind::MajorityRing => Fault::MajorityRing { ring: shuffled },
+        FaultKind::SlowLinks => Fault::SlowLinks { factor: rng.between(2, 20) as u32 },
+        FaultKind::DuplicateAndReorder => Fault::DuplicateAndReorder {
+            duplicate_percent: rng.between(5, 40) as u32,
+            reorder_percent: rng.between(5, 40) as u32,
+        },
+        FaultKind::ClockOffset => Fault::ClockOffset { node, offset_us: signed(bound_us) },
+        FaultKind::ClockRate => {
+            // The clock gains or loses rate times time; at the end it must still be within the bound (N3).
+            let allowed = bound_us.saturating_mul(1_000_000) / (lasts.as_micros() as u64).max(1);
+            Fault::ClockRate { node, drift_ppm: signed(allowed.min(20_000)) }
+        }
+    }
+}
+
+fn fits(fault: &Fault, at: Duration, booked: &[Booked], nodes: usize) -> bool {
+    let mut away: Vec<NodeId> = fault.away().to_vec();
+    for Booked { fault: other, heal } in booked {
+        // A node's recovery is part of its absence; links and clocks are well again at once.
+        if fault.blocks() && other.blocks() {
+            if fault.is_exclusive() || other.is_exclusive() {
+                return false;
+            }
+            // Nothing is done twice to a node, nor to a link: the first heal would undo both.
+            if fault.involved().iter().any(|node| other.involved().contains(node)) {
+                return false;
+            }
+            away.extend(other.away());
+        }
+        let same_clock = fault.clock_of().is_some() && fault.clock_of() == other.clock_of();
+        let same_links =
+            !fault.blocks() && fault.clock_of().is_none() && fault.kind() == other.kind();
+        if (same_clock || same_links) && *heal >= at {
+            return false;
+        }
+    }
+    away.sort_unstable();
+    away.dedup();
+    fault.is_exclusive() || away.len() <= minority(nodes)
+}
+
+/// The largest number of nodes whose absence leaves a majority.
+fn minority(nodes: usize) -> usize {
+    nodes.saturating_sub(1) / 2
+}
+
+#[cfg(test)]
+mod tests;
