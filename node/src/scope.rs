@@ -235,8 +235,10 @@ mod tests {
             scope.spawn("short", Box::pin(async {}));
         }
         assert_eq!(scope.live(), 100);
-        tokio::task::yield_now().await;
-        assert_eq!(scope.live(), 0);
+        // tokio polls some 60 tasks at a time.
+        while scope.live() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
