@@ -1,1 +1,11 @@
-//! placeholder
+//! node: a process of the cluster, and the two worlds that it can live in.
+//!
+//! Everything that is not a pure function of its inputs is decided here: the real world (the operating
+//! system's clock, randomness, tasks and sockets) in [`real`], and a simulated one in which a whole cluster
+//! runs on one thread and one seed in [`sim`]. The crates below see only the traits of [`kv::env`].
+
+pub mod inbound;
+pub mod real;
+mod rng;
+pub mod scope;
+pub mod sim;

@@ -1,0 +1,10 @@
+//! The real world: the operating system's clock, randomness, threads and sockets.
+
+mod rng;
+mod tasks;
+mod time;
+pub mod transport;
+
+pub use rng::os_rng;
+pub use tasks::RealScope;
+pub use time::RealTime;

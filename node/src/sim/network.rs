@@ -1,0 +1,495 @@
+//! The simulated network: one heap of messages under way, ordered by their arrival.
+//!
+//! Promised: what happens to a message is decided by the injected generator, by the links' state when it is
+//! sent and when it arrives, and by nothing else.
+//!
+//! - I1. A message sent on a cut link, or under way when its link is cut, does not arrive. Links are directed.
+//! - I2. Without `reorder`, messages of one lane of a link arrive in the order of sending (a repetition may
+//!   come late).
+//! - I3. What was sent to one life of a node never reaches its next one.
+//! - I4. `NotSent` is answered only when no copy of the request was, or will be, looked at by the other node.
+//! - I5. Under way are at most [`IN_FLIGHT_MAX`] Raft messages and as many calls per directed link.
+//!
+//! HAZARD: the trace sink is called under the network's lock and must not call back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use kv::clock::{Clock, Timestamp};
+use kv::env::{Rng, RpcError, TaskScope};
+use kv::ids::NodeId;
+use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
+use prost::Message;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::link::{Fate, Lane, Link, LinkProfile, chance};
+use super::transport::SimTransport;
+use crate::inbound::{ClockGate, InboundSlot};
+
+/// Bound on what is under way on a directed link; the same as the real transport's queues.
+const IN_FLIGHT_MAX: usize = 4_096;
+/// Deliveries between two chances for the nodes' tasks to run.
+const DELIVERIES_MAX: usize = 256;
+/// How often a dead connection is noticed at once, in per mille. Else the caller runs into its timeout.
+const NOTICED: u16 = 500;
+
+/// Takes one line per event of the network.
+pub type TraceSink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What the network has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetworkStats {
+    /// Messages that nodes tried to send: Raft messages, requests and answers.
+    pub sent: u64,
+    /// Messages that were looked at by the receiver.
+    pub delivered: u64,
+    /// Messages (and repetitions) that were not.
+    pub dropped: u64,
+    /// Messages under way twice.
+    pub duplicated: u64,
+}
+
+/// The network of one simulated cluster.
+pub struct SimNetwork {
+    rng: Arc<dyn Rng>,
+    sink: Option<TraceSink>,
+    start: Instant,
+    state: Mutex<State>,
+    /// Tells the delivery task of an earlier arrival.
+    wake: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    next_number: u64,
+    under_way: BTreeMap<(Instant, u64), Parcel>,
+    profile: LinkProfile,
+    links: BTreeMap<(NodeId, NodeId), Link>,
+    nodes: BTreeMap<NodeId, Endpoint>,
+    calls: BTreeMap<u64, PendingCall>,
+    stats: NetworkStats,
+}
+
+/// One life of a node, as the network knows it.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    pub(super) life: u64,
+    pub(super) gate: Arc<ClockGate>,
+    pub(super) scope: Arc<dyn TaskScope>,
+    pub(super) slot: InboundSlot,
+}
+
+type CallResult = Result<RpcResponse, RpcError>;
+
+struct PendingCall {
+    from: NodeId,
+    to: NodeId,
+    answer: Option<oneshot::Sender<CallResult>>,
+}
+
+#[derive(Clone)]
+struct Parcel {
+    /// Number of the message in the trace.
+    number: u64,
+    from: NodeId,
+    to: NodeId,
+    /// The receiver's life when this was sent.
+    life: u64,
+    /// The sender's clock.
+    ts: Timestamp,
+    /// There is, or was, another copy.
+    repeated: bool,
+    body: Body,
+}
+
+#[derive(Clone)]
+enum Body {
+    Raft(RaftMessage),
+    Request { call: u64, request: RpcRequest },
+    Answer { call: u64, result: CallResult },
+}
+
+impl SimNetwork {
+    /// A network without nodes, and its delivery task on the current runtime.
+    pub fn new(rng: Arc<dyn Rng>, sink: Option<TraceSink>) -> Arc<Self> {
+        let wake = Arc::new(Notify::new());
+        let network = Arc::new(SimNetwork {
+            rng,
+            sink,
+            start: Instant::now(),
+            state: Mutex::default(),
+            wake: wake.clone(),
+        });
+        tokio::spawn(deliver_for_ever(Arc::downgrade(&network), wake));
+        network
+    }
+
+    /// Connects a new life of `node`. It receives nothing before it registers on the transport.
+    pub fn connect(
+        self: &Arc<Self>,
+        node: NodeId,
+        clock: Clock,
+        scope: Arc<dyn TaskScope>,
+    ) -> Arc<SimTransport> {
+        self.crash(node);
+        let mut state = self.state();
+        state.next_number += 1;
+        let endpoint = Endpoint {
+            life: state.next_number,
+            gate: Arc::new(ClockGate::new(clock)),
+            scope,
+            slot: InboundSlot::default(),
+        };
+        state.nodes.insert(node, endpoint.clone());
+        Arc::new(SimTransport::new(self.clone(), node, endpoint))
+    }
+
+    /// Ends the life of `node` on the network: what is under way to it is lost. Crash its scope, too. At the end
+    /// of a simulation crash every node: what it registered usually owns its transport, and would never be freed.
+    pub fn crash(&self, node: NodeId) {
+        let endpoint = {
+            let mut state = self.state();
+            let Some(endpoint) = state.nodes.remove(&node) else { return };
+            self.trace(|| format!("crash {node}"));
+            let State { calls, links, .. } = &mut *state;
+            for call in calls.values_mut().filter(|call| call.to == node) {
+                // The dead machine's kernel may or may not still say that the connection is gone.
+                let cut = links.get(&(node, call.from)).is_some_and(|link| link.cut);
+                if !cut && chance(&*self.rng, NOTICED) {
+                    answer(call, Err(RpcError::Unknown));
+                }
+            }
+            endpoint
+        };
+        // Not under the lock: what was registered may own calls, whose end takes the lock.
+        endpoint.slot.unregister();
+    }
+
+    /// Cuts the link from one node to another, in this direction only.
+    pub fn cut(&self, from: NodeId, to: NodeId) {
+        self.trace_locked(|| format!("cut {from}>{to}"));
+        self.state().link(from, to).cut = true;
+    }
+
+    /// Mends a cut link.
+    pub fn heal(&self, from: NodeId, to: NodeId) {
+        self.trace_locked(|| format!("heal {from}>{to}"));
+        self.state().link(from, to).cut = false;
+    }
+
+    /// Mends every cut link. Profiles stay.
+    pub fn heal_all(&self) {
+        self.trace_locked(|| "heal all".to_owned());
+        self.state().links.values_mut().for_each(|link| link.cut = false);
+    }
+
+    /// Changes the profile of one directed link.
+    pub fn set_profile(&self, from: NodeId, to: NodeId, profile: LinkProfile) {
+        self.trace_locked(|| format!("profile {from}>{to} {profile:?}"));
+        self.state().link(from, to).profile = profile;
+    }
+
+    /// Changes the profile of every link, also of those that do not exist yet.
+    pub fn set_profile_all(&self, profile: LinkProfile) {
+        self.trace_locked(|| format!("profile all {profile:?}"));
+        let mut state = self.state();
+        state.profile = profile;
+        state.links.values_mut().for_each(|link| link.profile = profile);
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> NetworkStats {
+        self.state().stats
+    }
+
+    /// Sends Raft messages from a life of a node.
+    pub(super) fn send_raft(
+        &self,
+        from: NodeId,
+        life: u64,
+        to: NodeId,
+        ts: Timestamp,
+        messages: Vec<RaftMessage>,
+    ) {
+        let mut state = self.state();
+        for message in messages {
+            let parcel = state.parcel(from, to, ts, Body::Raft(message));
+            self.trace(|| parcel.line("send"));
+            if !state.is_alive(from, life) || parcel.life == 0 {
+                self.drop_parcel(&mut state, &parcel, "down");
+            } else if from != to && state.link(from, to).raft_in_flight >= IN_FLIGHT_MAX {
+                self.drop_parcel(&mut state, &parcel, "full");
+            } else {
+                self.dispatch(&mut state, parcel, Lane::Raft);
+            }
+        }
+    }
+
+    /// Sends a request from a life of a node. The call must be ended with [`SimNetwork::end_call`].
+    pub(super) fn begin_call(
+        &self,
+        from: NodeId,
+        life: u64,
+        to: NodeId,
+        ts: Timestamp,
+        request: RpcRequest,
+    ) -> Result<(u64, oneshot::Receiver<CallResult>), RpcError> {
+        let mut state = self.state();
+        let pending =
+            state.calls.values().filter(|call| (call.from, call.to) == (from, to)).count();
+        if !state.is_alive(from, life) || pending >= IN_FLIGHT_MAX {
+            return Err(RpcError::NotSent);
+        }
+        state.next_number += 1;
+        let call = state.next_number;
+        let parcel = state.parcel(from, to, ts, Body::Request { call, request });
+        self.trace(|| parcel.line("send"));
+        let broken = parcel.life == 0 || state.link(from, to).cut;
+        if broken && chance(&*self.rng, NOTICED) {
+            self.drop_parcel(&mut state, &parcel, "not sent");
+            return Err(RpcError::NotSent);
+        }
+        let (sender, answer) = oneshot::channel();
+        state.calls.insert(call, PendingCall { from, to, answer: Some(sender) });
+        if parcel.life == 0 {
+            self.drop_parcel(&mut state, &parcel, "down");
+        } else {
+            self.dispatch(&mut state, parcel, Lane::Calls);
+        }
+        Ok((call, answer))
+    }
+
+    /// The caller has its answer, or has given up.
+    pub(super) fn end_call(&self, call: u64) {
+        self.state().calls.remove(&call);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trace(&self, line: impl FnOnce() -> String) {
+        if let Some(sink) = &self.sink {
+            sink(&format!("{:>10} {}", self.start.elapsed().as_micros(), line()));
+        }
+    }
+
+    fn trace_locked(&self, line: impl FnOnce() -> String) {
+        let _order_with_events = self.state();
+        self.trace(line);
+    }
+
+    fn drop_parcel(&self, state: &mut State, parcel: &Parcel, why: &str) {
+        state.stats.dropped += 1;
+        self.trace(|| format!("{} ({why})", parcel.line("drop")));
+    }
+
+    /// Puts a message on its way, unless its fate is otherwise.
+    fn dispatch(&self, state: &mut State, mut parcel: Parcel, lane: Lane) {
+        let (from, to) = (parcel.from, parcel.to);
+        if from == to {
+            return self.enqueue(state, Instant::now(), parcel);
+        }
+        let link = state.link(from, to);
+        if link.cut {
+            return self.drop_parcel(state, &parcel, "cut");
+        }
+        match link.send(lane, &*self.rng) {
+            Fate::Lost => self.drop_parcel(state, &parcel, "lost"),
+            Fate::Arrives(at) => self.enqueue(state, at, parcel),
+            Fate::ArrivesTwice(first, second) => {
+                state.stats.duplicated += 1;
+                self.trace(|| parcel.line("duplicate"));
+                parcel.repeated = true;
+                self.enqueue(state, first, parcel.clone());
+                self.enqueue(state, second, parcel);
+            }
+        }
+    }
+
+    fn enqueue(&self, state: &mut State, at: Instant, parcel: Parcel) {
+        if matches!(parcel.body, Body::Raft(_)) {
+            state.link(parcel.from, parcel.to).raft_in_flight += 1;
+        }
+        // Parcels of one instant arrive in the order of sending; a repetition has its own place.
+        state.next_number += 1;
+        let key = (at, state.next_number);
+        let earliest = state.under_way.first_key_value().is_none_or(|(first, _)| key < *first);
+        state.under_way.insert(key, parcel);
+        if earliest {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Delivers what is due, some of it at most. Returns when to come again.
+    fn deliver_due(self: &Arc<Self>) -> Option<Instant> {
+        for _ in 0..DELIVERIES_MAX {
+            let (parcel, endpoint) = {
+                let mut state = self.state();
+                let at = state.under_way.first_key_value()?.0.0;
+                if at > Instant::now() {
+                    return Some(at);
+                }
+                let (_, parcel) = state.under_way.pop_first()?;
+                if matches!(parcel.body, Body::Raft(_)) {
+                    state.link(parcel.from, parcel.to).raft_in_flight -= 1;
+                }
+                let endpoint = state.nodes.get(&parcel.to).cloned();
+                let cut = state.link(parcel.from, parcel.to).cut;
+                let Some(endpoint) = endpoint.filter(|to| to.life == parcel.life && !cut) else {
+                    self.drop_parcel(&mut state, &parcel, if cut { "cut" } else { "down" });
+                    continue;
+                };
+                (parcel, endpoint)
+            };
+            // Not under the lock: the receiver may send at once.
+            self.deliver(parcel, &endpoint);
+        }
+        Some(Instant::now())
+    }
+
+    fn deliver(self: &Arc<Self>, parcel: Parcel, endpoint: &Endpoint) {
+        let inbound = endpoint.slot.get();
+        let admitted = endpoint.gate.admit(parcel.from, parcel.ts);
+        {
+            let mut state = self.state();
+            let is_answer = matches!(parcel.body, Body::Answer { .. });
+            if !admitted {
+                self.drop_parcel(&mut state, &parcel, "clock");
+            } else if inbound.is_none() && !is_answer {
+                self.drop_parcel(&mut state, &parcel, "unregistered");
+            } else {
+                state.stats.delivered += 1;
+                self.trace(|| parcel.line("deliver"));
+            }
+        }
+        let Parcel { from, to, repeated, body, .. } = parcel;
+        match (body, inbound.filter(|_| admitted)) {
+            (Body::Raft(message), Some(inbound)) => inbound.raft(from, vec![message]),
+            (Body::Raft(_), None) => {}
+            (Body::Request { call, request }, Some(inbound)) => {
+                let network = Arc::downgrade(self);
+                let replier = endpoint.clone();
+                let serve = async move {
+                    let response = inbound.serve(request).await;
+                    if let Some(network) = network.upgrade() {
+                        network.answer_call(&replier, to, from, call, Ok(response));
+                    }
+                };
+                endpoint.scope.spawn("rpc.serve", Box::pin(serve));
+            }
+            (Body::Request { call, .. }, None) => {
+                // A copy may have been executed: then nothing certain can be said (I4).
+                if !repeated {
+                    self.answer_call(endpoint, to, from, call, Err(RpcError::NotSent));
+                }
+            }
+            (Body::Answer { call, result }, _) => {
+                let result = if admitted { result } else { Err(RpcError::Unknown) };
+                if let Some(pending) = self.state().calls.get_mut(&call) {
+                    answer(pending, result);
+                }
+            }
+        }
+    }
+
+    fn answer_call(
+        &self,
+        endpoint: &Endpoint,
+        from: NodeId,
+        to: NodeId,
+        call: u64,
+        result: CallResult,
+    ) {
+        let ts = endpoint.gate.clock().now();
+        let mut state = self.state();
+        let parcel = state.parcel(from, to, ts, Body::Answer { call, result });
+        self.trace(|| parcel.line("send"));
+        if !state.is_alive(from, endpoint.life) || parcel.life == 0 {
+            self.drop_parcel(&mut state, &parcel, "down");
+        } else {
+            self.dispatch(&mut state, parcel, Lane::Calls);
+        }
+    }
+}
+
+impl Drop for SimNetwork {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+impl State {
+    fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
+        let profile = self.profile;
+        self.links.entry((from, to)).or_insert_with(|| Link::new(profile))
+    }
+
+    fn is_alive(&self, node: NodeId, life: u64) -> bool {
+        self.nodes.get(&node).is_some_and(|endpoint| endpoint.life == life)
+    }
+
+    fn parcel(&mut self, from: NodeId, to: NodeId, ts: Timestamp, body: Body) -> Parcel {
+        self.stats.sent += 1;
+        self.next_number += 1;
+        let life = self.nodes.get(&to).map_or(0, |endpoint| endpoint.life);
+        Parcel { number: self.next_number, from, to, life, ts, repeated: false, body }
+    }
+}
+
+impl Parcel {
+    fn line(&self, event: &str) -> String {
+        let Parcel { number, from, to, ts, .. } = self;
+        let body = match &self.body {
+            Body::Raft(m) => {
+                let entries = m.entries.len();
+                let digest = digest(m);
+                format!(
+                    "raft r{} kind {} term {} index {} entries {entries} {digest}",
+                    m.range_id, m.kind, m.term, m.index
+                )
+            }
+            Body::Request { call, request } => format!("request {call} {}", digest(request)),
+            Body::Answer { call, result: Ok(response) } => {
+                format!("answer {call} {}", digest(response))
+            }
+            Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
+        };
+        format!("{event} #{number} {from}>{to} @{ts} {body}")
+    }
+}
+
+/// Enough of the content to notice any difference: FNV-1a of the encoded message.
+fn digest(message: &impl Message) -> String {
+    let hash = message.encode_to_vec().iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{}B:{hash:016x}", message.encoded_len())
+}
+
+/// The first answer counts.
+fn answer(call: &mut PendingCall, result: CallResult) {
+    if let Some(sender) = call.answer.take() {
+        // The caller may be gone.
+        let _ = sender.send(result);
+    }
+}
+
+async fn deliver_for_ever(network: Weak<SimNetwork>, wake: Arc<Notify>) {
+    loop {
+        let next = match network.upgrade() {
+            Some(network) => network.deliver_due(),
+            None => return,
+        };
+        match next {
+            Some(at) if at <= Instant::now() => tokio::task::yield_now().await,
+            Some(at) => tokio::select! {
+                biased;
+                () = wake.notified() => {}
+                () = tokio::time::sleep_until(at) => {}
+            },
+            None => wake.notified().await,
+        }
+    }
+}
