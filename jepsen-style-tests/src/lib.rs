@@ -5,7 +5,7 @@
 //! 1. [`generator`] says what the clients do: an endless stream of [`client::ClientOp`]s for each workload.
 //! 2. [`nemesis`] says what breaks when: a plan of faults, each with its end.
 //! 3. A harness runs the clients against a cluster and carries out the plan. It is the only part that knows what a
-//!    cluster is.
+//!    cluster is: [`sim`] for the simulated one.
 //! 4. [`history`] is what it writes down: Jepsen's model, as JSONL and EDN for other judges.
 //! 5. [`checker`] judges the history, and [`report`] puts the verdict into a line.
 //!
@@ -27,4 +27,5 @@ pub mod history;
 pub mod nemesis;
 pub mod report;
 pub mod rng;
+pub mod sim;
 pub mod value;

@@ -15,5 +15,4 @@ pub mod router;
 pub mod rpc;
 pub mod seam;
 pub mod store;
-pub mod rpc;
 pub mod sim;

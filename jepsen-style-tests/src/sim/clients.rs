@@ -218,19 +218,21 @@ impl Client {
         let outcome = tokio::time::timeout(OP_TIMEOUT, answer).await;
         let now = self.start.elapsed();
         let mut recorder = self.recorder.borrow_mut();
-        match outcome {
-            Ok(Ok(Ok(answer))) => recorder.ok(self.worker, now, op.ok_value(&answer)),
-            Ok(Ok(Err(Failure::Fail(why)))) => recorder.fail(self.worker, now, why),
-            Ok(Ok(Err(Failure::Info(why)))) => recorder.info(self.worker, now, why),
-            Ok(Err(_)) => recorder.info(self.worker, now, "the node crashed"),
-            Err(_) => recorder.info(self.worker, now, "timeout"),
+        let failure = match outcome {
+            Ok(Ok(Ok(answer))) => {
+                recorder.ok(self.worker, now, op.ok_value(&answer));
+                return true;
+            }
+            Ok(Ok(Err(failure))) => failure,
+            Ok(Err(_)) => Failure::Info("the node crashed".into()),
+            Err(_) => Failure::Info("timeout".into()),
+        };
+        match failure {
+            Failure::Fail(why) => recorder.fail(self.worker, now, why),
+            Failure::Info(why) => recorder.info(self.worker, now, why),
         }
-        matches!(outcome_kind(&recorder), Some(true))
+        false
     }
-}
-
-fn outcome_kind(_recorder: &Recorder) -> Option<bool> {
-    None
 }
 
 /// How many clients each workload gets, and their longest pause.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kv::clock::Clock;
 use kv::engine::Engine;
 use kv::engine::sim::SimEngine;
-use kv::env::{Env, Mutant, Transport};
+use kv::env::{Env, Mutant, TimeSource, Transport};
 use kv::ids::NodeId;
 use kv::log::RaftLog;
 use kv::log::sim::SimLog;
@@ -16,6 +16,7 @@ use kv::sim::disk::{SimDisk, SyncLatency};
 use kv::store::StoreConfig;
 use node::node::Node;
 use node::sim::{SimNetwork, SimScope, SimTime, TraceSink};
+use tokio::time::Instant;
 
 use crate::rng::SeedRng;
 
@@ -49,6 +50,7 @@ pub struct Cluster {
     /// The network between them.
     pub network: Arc<SimNetwork>,
     chaos: Arc<SeedRng>,
+    start: Instant,
     seats: RefCell<Vec<Seat>>,
     /// What went wrong below the clients: damaged stores, panics, failed stores.
     pub faults: RefCell<Vec<String>>,
@@ -58,6 +60,7 @@ impl Cluster {
     /// Bootstraps and starts all nodes. Within a paused runtime.
     pub async fn start(seed: u64, mutant: Option<Mutant>, sink: Option<TraceSink>) -> Cluster {
         let network = SimNetwork::new(Arc::new(SeedRng::stream(seed, "network", 0)), sink);
+        let start = Instant::now();
         let mut seats = Vec::new();
         for id in NODES {
             let disk = SimDisk::new();
@@ -78,6 +81,7 @@ impl Cluster {
             mutant,
             network,
             chaos: Arc::new(SeedRng::stream(seed, "crash", 0)),
+            start,
             seats: RefCell::new(seats),
             faults: RefCell::default(),
         };
@@ -104,6 +108,14 @@ impl Cluster {
     pub fn time(&self, id: NodeId) -> SimTime {
         let seats = self.seats.borrow();
         seats.iter().find(|seat| seat.id == id).expect("one of NODES").time.clone()
+    }
+
+    /// The node's clock shows the true time again, as far as milliseconds go.
+    pub fn set_clock_true(&self, id: NodeId) {
+        let time = self.time(id);
+        let node_ms = i64::try_from(time.monotonic().as_millis()).expect("a short simulation");
+        let true_ms = i64::try_from(self.start.elapsed().as_millis()).expect("a short simulation");
+        time.set_offset_ms(true_ms - node_ms);
     }
 
     /// The node loses power: its tasks at their present awaits, and what its disk had not synced.

@@ -22,4 +22,4 @@ mod replicas;
 mod seed;
 
 pub use cluster::{Cluster, NODES};
-pub use seed::{SeedOptions, SeedReport, run_seed};
+pub use seed::{SeedOptions, SeedOutcome, run_seed};

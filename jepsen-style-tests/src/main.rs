@@ -1,0 +1,158 @@
+//! The command line of the proof kit.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use jepsen_style_tests::report::Summary;
+use jepsen_style_tests::sim::{SeedOptions, SeedOutcome, run_seed};
+use kv::env::Mutant;
+
+/// Consistency tests for Meridian.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run seeds in the simulated world. Exits with 0 when there was no violation; with --mutant, when there was.
+    Sim(Sim),
+}
+
+#[derive(clap::Args)]
+struct Sim {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// The first of them; alone it runs just this one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write every message, fault and operation of the last seed to a file.
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Write the histories of the last seed to this directory, as JSONL and EDN.
+    #[arg(long)]
+    histories: Option<PathBuf>,
+    /// Switch on a deliberate bug, and stop at the first seed that finds it.
+    #[arg(long, value_parser = parse_mutant)]
+    mutant: Option<Mutant>,
+    /// Seeds that run at once, each on a thread of its own.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+}
+
+fn parse_mutant(name: &str) -> Result<Mutant, String> {
+    Mutant::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, mutant)| mutant).ok_or_else(
+        || {
+            let known: Vec<&str> = Mutant::ALL.iter().map(|(name, _)| *name).collect();
+            format!("known mutants: {}", known.join(", "))
+        },
+    )
+}
+
+fn main() -> ExitCode {
+    let Command::Sim(sim) = Cli::parse().command;
+    match run(&sim) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the seeds. True iff the outcome is the desired one.
+fn run(sim: &Sim) -> anyhow::Result<bool> {
+    let next = AtomicU64::new(sim.seed);
+    let last = sim.seed + sim.seeds - 1;
+    let found = AtomicBool::new(false);
+    let summary = Mutex::new(Summary::default());
+    let files: Mutex<Option<SeedOutcome>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..sim.jobs.clamp(1, 64) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > last || (sim.mutant.is_some() && found.load(Ordering::Relaxed)) {
+                        return;
+                    }
+                    let trace = sim.trace.is_some() && seed == last;
+                    let begin = thread_cpu();
+                    let mut outcome = run_seed(&SeedOptions { seed, mutant: sim.mutant, trace });
+                    outcome.report.cpu = thread_cpu().saturating_sub(begin);
+                    report(&outcome);
+                    if !outcome.report.verdict.violations().is_empty() {
+                        found.store(true, Ordering::Relaxed);
+                    }
+                    summary.lock().expect("reporting does not panic").add(&outcome.report);
+                    if seed == last {
+                        *files.lock().expect("reporting does not panic") = Some(outcome);
+                    }
+                }
+            });
+        }
+    });
+    if let Some(outcome) = files.into_inner().expect("reporting does not panic") {
+        write_files(sim, &outcome)?;
+    }
+    let summary = summary.into_inner().expect("reporting does not panic");
+    println!("{summary}");
+    match sim.mutant {
+        None => Ok(summary.is_clean()),
+        Some(mutant) => {
+            match summary.violated.first() {
+                Some(seed) => println!("{mutant:?} found by seed {seed}"),
+                None => println!("{mutant:?} not found"),
+            }
+            Ok(found.into_inner())
+        }
+    }
+}
+
+fn report(outcome: &SeedOutcome) {
+    let mut lines = outcome.report.to_string();
+    for shortfall in outcome.report.shortfalls() {
+        lines.push_str(&format!("\n  too thin: {shortfall}"));
+    }
+    for violation in outcome.report.verdict.violations() {
+        lines.push_str(&format!("\n  {}", violation.replace('\n', "\n  ")));
+    }
+    if !outcome.report.verdict.is_valid() {
+        let seed = outcome.report.seed;
+        lines.push_str(&format!("\n  replay: sim --seed {seed} --trace FILE --histories DIR"));
+    }
+    println!("{lines}");
+}
+
+fn write_files(sim: &Sim, outcome: &SeedOutcome) -> anyhow::Result<()> {
+    if let Some(path) = &sim.trace {
+        std::fs::write(path, &outcome.trace)?;
+    }
+    if let Some(directory) = &sim.histories {
+        std::fs::create_dir_all(directory)?;
+        for (workload, history) in &outcome.histories {
+            let path = |ending: &str| directory.join(format!("{}.{ending}", workload.name()));
+            let mut jsonl = Vec::new();
+            history.write_jsonl(&mut jsonl)?;
+            std::fs::write(path("jsonl"), jsonl)?;
+            let mut edn = Vec::new();
+            history.write_edn(&mut edn)?;
+            std::fs::File::create(path("edn"))?.write_all(&edn)?;
+        }
+    }
+    Ok(())
+}
+
+/// Processor time of this thread, from the kernel's accounting; zero where there is none.
+fn thread_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}

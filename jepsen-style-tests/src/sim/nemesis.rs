@@ -1,0 +1,106 @@
+//! The nemesis: carries out a plan of faults, step by step.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use kv::ids::NodeId;
+use node::sim::{LinkProfile, RATE_TRUE_PPM};
+use tokio::time::Instant;
+
+use crate::nemesis::{Action, Fault, FaultPlan};
+use crate::sim::cluster::{Cluster, NODES};
+
+/// The faults in force, from which links and profiles are computed anew after every step.
+#[derive(Default)]
+struct InForce(Vec<Fault>);
+
+/// Carries out the whole plan. `note` hears of every step: its time, its name, its fault.
+pub(super) async fn run(
+    cluster: Rc<Cluster>,
+    plan: FaultPlan,
+    start: Instant,
+    note: impl Fn(Duration, &'static str, &Fault),
+) {
+    let mut in_force = InForce::default();
+    for step in plan.steps {
+        tokio::time::sleep_until(start + step.at).await;
+        match &step.action {
+            Action::Inflict(fault) => {
+                note(start.elapsed(), "inflict", fault);
+                in_force.0.push(fault.clone());
+                inflict(&cluster, fault).await;
+            }
+            Action::Heal(fault) => {
+                note(start.elapsed(), "heal", fault);
+                in_force.0.retain(|other| other != fault);
+                heal(&cluster, fault);
+            }
+        }
+        in_force.shape_network(&cluster);
+    }
+}
+
+async fn inflict(cluster: &Cluster, fault: &Fault) {
+    match fault {
+        Fault::Crash(node) => cluster.crash(*node).await,
+        Fault::CrashAll => {
+            for node in NODES {
+                cluster.crash(node).await;
+            }
+        }
+        Fault::ClockOffset { node, offset_us } => {
+            cluster.time(*node).set_offset_ms(offset_us / 1_000);
+        }
+        Fault::ClockRate { node, drift_ppm } => {
+            let rate = RATE_TRUE_PPM.saturating_add_signed(*drift_ppm);
+            cluster.time(*node).set_rate_ppm(rate);
+        }
+        // The rest is the network's.
+        _ => {}
+    }
+}
+
+fn heal(cluster: &Cluster, fault: &Fault) {
+    match fault {
+        Fault::Crash(node) => cluster.restart(*node),
+        Fault::CrashAll => NODES.into_iter().for_each(|node| cluster.restart(node)),
+        Fault::ClockOffset { node, .. } => cluster.set_clock_true(*node),
+        Fault::ClockRate { node, .. } => {
+            cluster.time(*node).set_rate_ppm(RATE_TRUE_PPM);
+            cluster.set_clock_true(*node);
+        }
+        _ => {}
+    }
+}
+
+impl InForce {
+    fn shape_network(&self, cluster: &Cluster) {
+        let mut profile = LinkProfile::LAN;
+        for fault in &self.0 {
+            match fault {
+                Fault::SlowLinks { factor } => {
+                    profile.base *= *factor;
+                    profile.tail *= *factor;
+                }
+                Fault::DuplicateAndReorder { duplicate_percent, reorder_percent } => {
+                    profile.duplicate = per_mille(*duplicate_percent);
+                    profile.reorder = per_mille(*reorder_percent);
+                    profile.reorder_delay = Duration::from_millis(80);
+                    profile.tail *= 4;
+                }
+                _ => {}
+            }
+        }
+        cluster.network.set_profile_all(profile);
+        cluster.network.heal_all();
+        let cut: Vec<(NodeId, NodeId)> =
+            self.0.iter().flat_map(|fault| fault.cut_links(&NODES)).collect();
+        for (from, to) in cut {
+            cluster.network.cut(from, to);
+        }
+    }
+}
+
+fn per_mille(percent: u32) -> u16 {
+    u16::try_from(percent.min(100) * 10).expect("at most a thousand")
+}
