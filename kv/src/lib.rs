@@ -11,3 +11,4 @@ pub mod log;
 pub mod range;
 pub mod rpc;
 pub mod sim;
+mod torn;

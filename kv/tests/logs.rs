@@ -1,5 +1,7 @@
 //! The logs and a plain model answer the same script alike; a crash leaves a prefix of batches.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! A power loss in the middle of fjall's journal, page by page. The crash image is a copy of the directory
 //! taken while the store is open, with un-synced pages zeroed or cut off.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
