@@ -1,6 +1,7 @@
 //! A power loss in the middle of raft-engine's log, page by page, and its other hazards.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "the crash images are made by hand")]
 
 mod common;
 
@@ -17,11 +18,7 @@ use raft::eraftpb::Entry;
 const PAGE: usize = 4096;
 
 fn entry(index: u64, data: Vec<u8>) -> Entry {
-    let mut entry = Entry::default();
-    entry.index = index;
-    entry.term = 6;
-    entry.data = data.into();
-    entry
+    Entry { index, term: 6, data: data.into(), ..Entry::default() }
 }
 
 fn noise(rng: &Seeded, len: usize) -> Vec<u8> {
