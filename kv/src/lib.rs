@@ -16,3 +16,4 @@ pub mod rpc;
 pub mod seam;
 pub mod store;
 pub mod sim;
+mod torn;

@@ -1,5 +1,7 @@
 //! The engines and a plain ordered map answer the same script alike; a crash leaves a prefix of batches.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -142,7 +144,7 @@ fn a_scan_sees_its_snapshot_while_batches_are_applied() {
     let mut n = 0;
     for entry in snapshot.scan(Bytes::new()..Bytes::from_static(&[0xff])) {
         let (key, value) = entry.unwrap();
-        assert_eq!((&key[..], &value[..]), (&(2 * n as u32).to_be_bytes()[..], &b"old"[..]));
+        assert_eq!((&key[..], &value[..]), (&(2_u32 * n).to_be_bytes()[..], &b"old"[..]));
         // In front of the scan and behind it.
         put(999 - n, b"new");
         put(2 * n, b"new");

@@ -1,5 +1,7 @@
 //! The logs and a plain model answer the same script alike; a crash leaves a prefix of batches.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -66,11 +68,8 @@ fn batch(rng: &Seeded, model: &mut Model) -> LogBatch {
             let (lowest, next) = (group.truncated.0 + 1, group.last() + 1);
             let back = if rng.below(5) == 0 { rng.below(next - lowest + 1) } else { 0 };
             for index in next - back..next - back + 1 + rng.below(5) {
-                let mut entry = Entry::default();
-                entry.index = index;
-                entry.term = term;
-                entry.data = vec![rng.index(256) as u8; [0, 20, 200, 12_000][rng.index(4)]].into();
-                write.entries.push(entry);
+                let data = vec![rng.index(256) as u8; [0, 20, 200, 12_000][rng.index(4)]];
+                write.entries.push(Entry { index, term, data: data.into(), ..Entry::default() });
             }
             group.entries.split_off(&(next - back));
             group.entries.extend(write.entries.iter().map(|entry| (entry.index, entry.clone())));
@@ -251,11 +250,7 @@ fn broken_rules_are_refused_and_nothing_of_the_batch_is_written() {
         Box::new(RaftEngineLog::open(dir.path()).unwrap()),
         Box::new(SimLog::open(SimDisk::new(), false).unwrap()),
     ];
-    let entry = |index| {
-        let mut entry = Entry::default();
-        entry.index = index;
-        entry
-    };
+    let entry = |index| Entry { index, ..Entry::default() };
     let good = GroupWrite { entries: (11..=20).map(entry).collect(), ..GroupWrite::default() };
     let bad = [
         GroupWrite { entries: vec![entry(22)], ..GroupWrite::default() },

@@ -1,6 +1,9 @@
 //! A power loss in the middle of fjall's journal, page by page. The crash image is a copy of the directory
 //! taken while the store is open, with un-synced pages zeroed or cut off.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "the crash images are made by hand")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -219,9 +222,23 @@ fn damage_in_a_sealed_journal_is_refused() {
     let sealed = newest_journal(dir.path());
     let number: u64 = sealed.file_stem().unwrap().to_str().unwrap().parse().unwrap();
     let newer = dir.path().join(format!("{}.jnl", number + 1));
-    fs::write(newer, []).unwrap();
+    fs::write(&newer, []).unwrap();
     assert!(matches!(FjallEngine::open(dir.path()), Err(EngineError::Corrupt(_))));
     assert_eq!(fs::metadata(sealed).unwrap().len(), PREALLOCATED, "nothing was cut");
+}
+
+#[test]
+fn a_sealed_journal_without_damage_is_replayed_before_the_newest() {
+    let sizes = [(50, 20_000)];
+    let image = image(&sizes);
+    // The tail of the newest is torn, the sealed one ends in pre-allocated zeros.
+    let dir = image.crashed(&image.journal[..image.synced_end], PREALLOCATED);
+    let sealed = newest_journal(dir.path());
+    let number: u64 = sealed.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let tail = &image.journal[image.synced_end..];
+    fs::write(dir.path().join(format!("{}.jnl", number + 1)), &tail[..tail.len() - 30_000])
+        .unwrap();
+    assert_eq!(survives(dir.path(), &sizes), 0);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails may simply stop")]
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 use std::time::Instant;
 

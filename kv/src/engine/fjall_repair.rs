@@ -32,14 +32,15 @@
     reason = "the real engine's files are this module's subject"
 )]
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Buf;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::EngineError;
+use crate::torn::{cut, end_of_data, lock};
 
 const TRAILER: &[u8] = b"FJL\x03";
 
@@ -57,7 +58,7 @@ struct Examined {
 pub(super) fn repair(dir: &Path) -> Result<(), EngineError> {
     let mut journals = journals(dir)?;
     let Some((_, newest)) = journals.pop() else { return Ok(()) };
-    let _lock = lock(dir)?;
+    let _lock = lock(&dir.join("lock"))?;
     for (_, path) in journals {
         let bytes = fs::read(&path)?;
         let examined = examine(&bytes);
@@ -73,7 +74,7 @@ pub(super) fn repair(dir: &Path) -> Result<(), EngineError> {
     let bytes = fs::read(&newest)?;
     let examined = examine(&bytes);
     if examined.torn {
-        cut(dir, &newest, &bytes, examined.valid)?;
+        cut(&newest, &bytes, examined.valid)?;
     }
     Ok(())
 }
@@ -95,54 +96,12 @@ fn journals(dir: &Path) -> Result<Vec<(u64, PathBuf)>, EngineError> {
     Ok(found)
 }
 
-/// Holds fjall's own lock file until dropped. See R3.
-fn lock(dir: &Path) -> Result<Option<File>, EngineError> {
-    match OpenOptions::new().read(true).write(true).open(dir.join("lock")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(file) => match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(error) => Err(EngineError::Io(format!("{} is in use: {error}", dir.display()))),
-        },
-    }
-}
-
-/// The copy is durable before the cut, the cut before fjall opens the journal.
-fn cut(dir: &Path, journal: &Path, bytes: &[u8], valid: usize) -> Result<(), EngineError> {
-    let end = valid + end_of_data(&bytes[valid..]);
-    let copy = journal.with_extension("torn");
-    let mut kept = File::create(&copy)?;
-    kept.write_all(&bytes[valid..end])?;
-    kept.sync_all()?;
-    let file = OpenOptions::new().write(true).open(journal)?;
-    file.set_len(valid as u64)?;
-    file.sync_all()?;
-    File::open(dir)?.sync_all()?;
-    tracing::warn!(
-        journal = %journal.display(),
-        copy = %copy.display(),
-        valid,
-        cut = end - valid,
-        "cut the torn tail of the newest journal; the raft log replays what was in it"
-    );
-    Ok(())
-}
-
 fn examine(bytes: &[u8]) -> Examined {
     let mut rest = bytes;
     while let Some(behind) = batch(rest) {
         rest = behind;
     }
     Examined { valid: bytes.len() - rest.len(), torn: end_of_data(rest) > 0 }
-}
-
-/// Length without the zeros at the end. By blocks, since a journal is mostly its pre-allocated zeros.
-fn end_of_data(bytes: &[u8]) -> usize {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    let block = bytes.chunks(ZEROS.len()).rposition(|block| block != &ZEROS[..block.len()]);
-    let Some(start) = block.map(|block| block * ZEROS.len()) else { return 0 };
-    let block = &bytes[start..bytes.len().min(start + ZEROS.len())];
-    start + block.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 /// What follows the valid batch at the beginning, if there is one.

@@ -20,6 +20,7 @@
 mod codec;
 mod group;
 pub mod raft_engine;
+mod raft_engine_repair;
 pub mod sim;
 
 use futures::future::BoxFuture;

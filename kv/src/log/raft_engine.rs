@@ -10,7 +10,13 @@
 //! Hazards, read in raft-engine 0.4.2:
 //!
 //! - A write of an *empty* batch returns at once and syncs nothing, and so does its `sync()`. An empty batch with
-//!   `sync` therefore writes a marker in a group of its own, which nobody else sees.
+//!   `sync` therefore writes a marker: an empty entry in a group of its own, which nobody else sees.
+//! - It caches the last block of entries read *per thread*, and knows a block only by file number, offset and
+//!   length. Two logs in one process have such places in common: one would be given the other's entries, and a
+//!   purge would write them down. Before a thread reads from another log than the last time, it reads the marker:
+//!   its block has length zero as no other has, so it displaces what is cached and is never mistaken for
+//!   anything. The marker is written anew before each purge, so that it is never packed into another block.
+//! - Recovery does not check the entries of all batches: [`super::raft_engine_repair`].
 //! - A hole in a group's entries, or an append below what was compacted, panics: [`super::group::check`] refuses
 //!   both before.
 //! - A failed fsync panics, which is right: the node must stop.
@@ -18,8 +24,9 @@
 //!   a sealed file.
 //! - `Compact` takes the first index to *keep*.
 //! - A purge rewrites live entries of old files, which costs what it copies. It runs in the writing thread after
-//!   every [`PURGE_EVERY`] bytes, and does nothing below the threshold.
+//!   every half file of bytes, and does nothing below the threshold.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::RwLock;
@@ -32,6 +39,7 @@ use raft_engine::{
 };
 
 use super::group::{self, initial};
+use super::raft_engine_repair::repair;
 use super::{GroupState, GroupWrite, LogBatch, LogError, RaftLog, codec};
 use crate::ids::RangeId;
 
@@ -41,14 +49,31 @@ const DURABLE_APPLIED: &[u8] = b"d";
 
 /// The group of the marker, which is no range: ranges are counted from one.
 const MARKER_GROUP: u64 = u64::MAX;
-const MARKER: &[u8] = b"sync";
+/// The marker's index: an entry with it takes no bytes at all.
+const MARKER_INDEX: u64 = 0;
 
-/// Bytes of one file.
-const FILE_BYTES: u64 = 64 << 20;
-/// Old files are purged when all of them take more than this.
-const PURGE_ABOVE: u64 = 1 << 30;
-/// Bytes written between two looks whether something can be purged.
-const PURGE_EVERY: u64 = FILE_BYTES / 2;
+/// Numbers the logs opened by this process. See the hazard of the cache.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The log of which this thread read entries last.
+    static LAST_READ: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What may be tuned.
+#[derive(Clone, Debug)]
+pub struct RaftEngineOptions {
+    /// Bytes of one file. Half as many are written between two looks for files to purge.
+    pub file_bytes: u64,
+    /// Old files are purged when all of them take more than this.
+    pub purge_above_bytes: u64,
+}
+
+impl Default for RaftEngineOptions {
+    fn default() -> Self {
+        Self { file_bytes: 64 << 20, purge_above_bytes: 1 << 30 }
+    }
+}
 
 /// Tells raft-engine what an entry is.
 struct Entries;
@@ -64,20 +89,31 @@ impl MessageExt for Entries {
 /// A Raft log on a real disk.
 pub struct RaftEngineLog {
     engine: Engine,
+    number: u64,
     states: RwLock<BTreeMap<RangeId, GroupState>>,
     since_purge: AtomicU64,
+    purge_every: u64,
 }
 
 impl RaftEngineLog {
-    /// Opens or makes the log in the directory. A torn tail is cut.
+    /// Opens or makes the log in the directory, with default options. A torn tail is cut.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LogError> {
+        Self::open_with(path, &RaftEngineOptions::default())
+    }
+
+    /// Opens or makes the log in the directory. A torn tail is cut.
+    pub fn open_with(
+        path: impl AsRef<Path>,
+        options: &RaftEngineOptions,
+    ) -> Result<Self, LogError> {
         let dir = path.as_ref().to_str();
         let dir = dir.ok_or_else(|| LogError::Io("the log's path is not valid UTF-8".into()))?;
+        repair(path.as_ref())?;
         let engine = Engine::open(Config {
             dir: dir.to_owned(),
             recovery_mode: RecoveryMode::TolerateTailCorruption,
-            target_file_size: ReadableSize(FILE_BYTES),
-            purge_threshold: ReadableSize(PURGE_ABOVE),
+            target_file_size: ReadableSize(options.file_bytes),
+            purge_threshold: ReadableSize(options.purge_above_bytes),
             ..Config::default()
         })?;
         let mut states = BTreeMap::new();
@@ -89,7 +125,15 @@ impl RaftEngineLog {
                 states.insert(range, state);
             }
         }
-        Ok(Self { engine, states: RwLock::new(states), since_purge: AtomicU64::new(0) })
+        engine.write(&mut marker()?, false)?;
+        let number = OPENED.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Self {
+            engine,
+            number,
+            states: RwLock::new(states),
+            since_purge: AtomicU64::new(0),
+            purge_every: options.file_bytes / 2,
+        })
     }
 
     fn write_now(&self, batch: &LogBatch, sync: bool) -> Result<(), LogError> {
@@ -104,7 +148,7 @@ impl RaftEngineLog {
             if !sync {
                 return Ok(());
             }
-            records.put(MARKER_GROUP, MARKER.to_vec(), codec::encode_numbers(&[]))?;
+            records = marker()?;
         }
         let written = self.engine.write(&mut records, sync)?;
         let mut states = self.states.write().expect("no panic while the states are held");
@@ -170,9 +214,21 @@ impl RaftEngineLog {
         Ok(Some(state))
     }
 
+    /// To be called before every read of entries. See the hazard of the cache.
+    fn claim_cache(&self) -> Result<(), LogError> {
+        if LAST_READ.get() != self.number {
+            let marker = self.engine.get_entry::<Entries>(MARKER_GROUP, MARKER_INDEX)?;
+            marker.ok_or_else(|| LogError::Corrupt("the marker is gone".into()))?;
+            LAST_READ.set(self.number);
+        }
+        Ok(())
+    }
+
     fn purge(&self, written: u64) -> Result<(), LogError> {
-        if self.since_purge.fetch_add(written, Ordering::Relaxed) + written >= PURGE_EVERY {
+        if self.since_purge.fetch_add(written, Ordering::Relaxed) + written >= self.purge_every {
             self.since_purge.store(0, Ordering::Relaxed);
+            self.engine.write(&mut marker()?, false)?;
+            self.claim_cache()?;
             let laggards = self.engine.purge_expired_files()?;
             if !laggards.is_empty() {
                 tracing::info!(
@@ -183,6 +239,14 @@ impl RaftEngineLog {
         }
         Ok(())
     }
+}
+
+/// A batch with the marker alone, in the place of the former one.
+fn marker() -> Result<Records, LogError> {
+    let mut records = Records::default();
+    records.add_command(MARKER_GROUP, Command::Compact { index: MARKER_INDEX + 1 });
+    records.add_entries::<Entries>(MARKER_GROUP, &[Entry::default()])?;
+    Ok(records)
 }
 
 /// What the files say of a group; `None` when only remnants are left of it.
@@ -236,6 +300,7 @@ impl RaftLog for RaftEngineLog {
         if high > state.last_index + 1 {
             return Err(LogError::NoEntry { range, index: low.max(state.last_index + 1) });
         }
+        self.claim_cache()?;
         let mut found = Vec::new();
         let bound = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         self.engine.fetch_entries_to::<Entries>(range.0, low, high, Some(bound), &mut found)?;
@@ -247,6 +312,7 @@ impl RaftLog for RaftEngineLog {
         match self.state(range)? {
             Some(state) if state.truncated.0 == index => Ok(state.truncated.1),
             Some(state) if state.truncated.0 < index && index <= state.last_index => {
+                self.claim_cache()?;
                 Ok(self.engine.get_entry::<Entries>(range.0, index)?.ok_or(missing)?.term)
             }
             _ => Err(missing),
