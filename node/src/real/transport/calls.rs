@@ -1,0 +1,237 @@
+//! The call link: requests to one peer, many at once on one stream, matched to their answers by id.
+//!
+//! The table of pending calls is the truth: a call that is not in it is of no interest to anyone. Each call
+//! removes itself when its future ends, so that the table is bounded by the callers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use kv::env::RpcError;
+use kv::rpc::{RpcRequest, RpcResponse};
+use prost::Message;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::Shared;
+use super::dialer::Dialer;
+use super::wire::proto::{Call, CallFrame, Outcome, Reply};
+use super::wire::{BATCH_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+
+/// Calls to one peer that may wait for their answers.
+pub(super) const CALLS_MAX: usize = 4_096;
+
+/// The callers' end of the link.
+pub(super) struct CallLink {
+    shared: Arc<Shared>,
+    table: Arc<Mutex<Table>>,
+    queue: mpsc::Sender<Call>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// False between a failed attempt and the next one: calls fail at once then.
+    open: bool,
+    next_id: u64,
+    pending: BTreeMap<u64, Pending>,
+}
+
+struct Pending {
+    /// The stream has it, or may have it.
+    handed_over: bool,
+    answer: oneshot::Sender<Result<Bytes, RpcError>>,
+}
+
+impl CallLink {
+    /// A link, and the task that keeps it connected until the peer is removed.
+    pub(super) fn new(dialer: Dialer) -> (Self, BoxFuture<'static, ()>) {
+        let table = Arc::new(Mutex::new(Table { open: true, ..Table::default() }));
+        let (queue, queued) = mpsc::channel(CALLS_MAX);
+        let link = CallLink { shared: dialer.shared.clone(), table: table.clone(), queue };
+        (link, Box::pin(run(dialer, table, queued)))
+    }
+
+    /// Sends a request, from now on.
+    pub(super) fn call(
+        &self,
+        request: RpcRequest,
+    ) -> impl Future<Output = Result<RpcResponse, RpcError>> + Send + use<> {
+        let begun = self.begin(request);
+        let shared = self.shared.clone();
+        async move {
+            let (pending, answer) = begun?;
+            match shared.clock().timeout(shared.call_timeout, answer).await {
+                Some(Ok(Ok(bytes))) => RpcResponse::decode(bytes).map_err(|error| {
+                    tracing::warn!(%error, "undecodable response");
+                    RpcError::Unknown
+                }),
+                Some(Ok(Err(error))) => Err(error),
+                // The link's task is gone: so is the node.
+                Some(Err(_)) => Err(RpcError::Unknown),
+                None => Err(pending.give_up()),
+            }
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "used once")]
+    fn begin(
+        &self,
+        request: RpcRequest,
+    ) -> Result<(PendingCall, oneshot::Receiver<Result<Bytes, RpcError>>), RpcError> {
+        let request = Bytes::from(request.encode_to_vec());
+        if request.len() > MESSAGE_BYTES_MAX {
+            tracing::error!(bytes = request.len(), "request too large");
+            return Err(RpcError::NotSent);
+        }
+        let (sender, answer) = oneshot::channel();
+        let mut table = lock(&self.table);
+        if !table.open || table.pending.len() >= CALLS_MAX {
+            return Err(RpcError::NotSent);
+        }
+        table.next_id += 1;
+        let id = table.next_id;
+        // Under the lock: a link that fails empties both the table and the queue.
+        self.queue.try_send(Call { id, request }).map_err(|_| RpcError::NotSent)?;
+        table.pending.insert(id, Pending { handed_over: false, answer: sender });
+        Ok((PendingCall { table: self.table.clone(), id }, answer))
+    }
+}
+
+/// A call's place in the table, given back when the call ends.
+struct PendingCall {
+    table: Arc<Mutex<Table>>,
+    id: u64,
+}
+
+impl PendingCall {
+    /// The outcome of a call that nobody waits for any longer.
+    fn give_up(&self) -> RpcError {
+        match lock(&self.table).pending.remove(&self.id) {
+            Some(pending) if !pending.handed_over => RpcError::NotSent,
+            _ => RpcError::Unknown,
+        }
+    }
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        lock(&self.table).pending.remove(&self.id);
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps a stream to the peer open, until the peer is removed or the node stops.
+async fn run(mut dialer: Dialer, table: Arc<Mutex<Table>>, mut queue: mpsc::Receiver<Call>) {
+    // However this task ends, nobody waits in vain.
+    let _close = Close(&table);
+    while dialer.is_wanted() {
+        lock(&table).open = true;
+        let end = session(&mut dialer, &table, &mut queue).await;
+        close(&table);
+        while queue.try_recv().is_ok() {}
+        let Err(why) = end else { continue };
+        let pause = dialer.backoff("calls", &why);
+        let pause = dialer.shared.clock().sleep(pause);
+        tokio::select! {
+            biased;
+            () = dialer.moved() => {}
+            () = pause => {}
+        }
+    }
+}
+
+struct Close<'a>(&'a Mutex<Table>);
+
+impl Drop for Close<'_> {
+    fn drop(&mut self) {
+        close(self.0);
+    }
+}
+
+/// Ends every pending call: it was handed to the stream that is no more, or it was not.
+fn close(table: &Mutex<Table>) {
+    let pending = {
+        let mut table = lock(table);
+        table.open = false;
+        std::mem::take(&mut table.pending)
+    };
+    for call in pending.into_values() {
+        let error = if call.handed_over { RpcError::Unknown } else { RpcError::NotSent };
+        // The caller may be gone.
+        let _ = call.answer.send(Err(error));
+    }
+}
+
+/// One stream, from its opening to its end. `Ok` when the peer has moved.
+async fn session(
+    dialer: &mut Dialer,
+    table: &Mutex<Table>,
+    queue: &mut mpsc::Receiver<Call>,
+) -> Result<(), Status> {
+    let (shared, peer) = (dialer.shared.clone(), dialer.peer);
+    let mut client = dialer.connect().await?;
+    let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
+    let first = CallFrame { header: shared.header(), hello: shared.hello(peer), calls: Vec::new() };
+    outgoing.try_send(first).expect("the stream has room for its first frame");
+    let replies = dialer.handshake(client.calls(ReceiverStream::new(stream))).await?;
+    let mut replies = replies.into_inner();
+    let hello = dialer.handshake(replies.message()).await?;
+    let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
+    dialer.welcome(hello.header, hello.hello)?;
+
+    let write = async {
+        let mut batch = Vec::new();
+        while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            for mut calls in frames(std::mem::take(&mut batch), |call| call.request.len()) {
+                // Room first: what waits for room is not handed over yet.
+                let Ok(room) = outgoing.reserve().await else { return };
+                {
+                    let mut table = lock(table);
+                    calls.retain(|call| match table.pending.get_mut(&call.id) {
+                        Some(pending) => {
+                            pending.handed_over = true;
+                            true
+                        }
+                        None => false,
+                    });
+                }
+                if !calls.is_empty() {
+                    room.send(CallFrame { header: shared.header(), hello: None, calls });
+                }
+            }
+        }
+    };
+    let read = async {
+        while let Some(frame) = replies.message().await? {
+            let admitted = shared.check_header(peer, frame.header)?;
+            for reply in frame.replies {
+                finish(table, reply, admitted);
+            }
+        }
+        Err(Status::unavailable("closed by the peer"))
+    };
+    let mut address = dialer.address_watch();
+    tokio::select! {
+        biased;
+        end = read => end,
+        _ = address.changed() => Ok(()),
+        () = write => Err(Status::unavailable("stream closed")),
+    }
+}
+
+/// Gives an answer to its caller. What a node with a broken clock says is not believed.
+fn finish(table: &Mutex<Table>, reply: Reply, admitted: bool) {
+    let Some(pending) = lock(table).pending.remove(&reply.id) else { return };
+    let result = match Outcome::try_from(reply.outcome) {
+        Ok(Outcome::Answered) if admitted => Ok(reply.response),
+        Ok(Outcome::Refused) if admitted => Err(RpcError::NotSent),
+        _ => Err(RpcError::Unknown),
+    };
+    // The caller may be gone.
+    let _ = pending.answer.send(result);
+}

@@ -1,0 +1,200 @@
+//! The listening side: checks who calls, delivers Raft messages, serves requests.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::Stream;
+use kv::env::TaskScope;
+use kv::ids::NodeId;
+use kv::rpc::{RaftMessage, RpcRequest};
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Shared;
+use super::dialer::KEEPALIVE;
+use super::guard;
+use super::wire::proto::peer_server::{Peer, PeerServer};
+use super::wire::proto::{
+    CallFrame, Header, Hello, Outcome, RaftFrame, RaftReply, Reply, ReplyFrame,
+};
+use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+
+/// Requests of all peers that may be served at once; further ones are refused.
+const SERVES_MAX: usize = 16_384;
+/// A peer needs one stream per connection; a few more for one that is just being replaced.
+const STREAMS_MAX: u32 = 16;
+/// Answers of one stream that may wait to be framed.
+const REPLIES_MAX: usize = 1_024;
+
+/// Accepts connections until the scope stops.
+pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+    let incoming = guard::incoming(listener, shared.scope.clone());
+    let service = Service { shared, serves: Arc::new(Semaphore::new(SERVES_MAX)) };
+    let service = PeerServer::new(service)
+        .max_decoding_message_size(FRAME_BYTES_MAX)
+        .max_encoding_message_size(FRAME_BYTES_MAX);
+    let served = Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .serve_with_incoming(service, incoming)
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "listener failed");
+    }
+}
+
+struct Service {
+    shared: Arc<Shared>,
+    serves: Arc<Semaphore>,
+}
+
+type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Peer for Service {
+    type RaftStream = Frames<RaftReply>;
+    type CallsStream = Frames<ReplyFrame>;
+
+    async fn raft(
+        &self,
+        request: Request<Streaming<RaftFrame>>,
+    ) -> Result<Response<Self::RaftStream>, Status> {
+        let mut frames = request.into_inner();
+        let first = frames.message().await?.unwrap_or_default();
+        let peer = self.admit(first.header, first.hello)?;
+        let shared = self.shared.clone();
+        let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
+        let hello = RaftReply { header: shared.header(), hello: shared.hello(peer) };
+        outgoing.try_send(Ok(hello)).expect("the stream has room for its first frame");
+        let receive = async move {
+            if let Err(why) = receive_raft(&shared, peer, &mut frames).await {
+                tracing::debug!(%peer, why = why.message(), "Raft stream ended");
+                // The peer may be gone.
+                let _ = outgoing.try_send(Err(why));
+            }
+        };
+        self.shared.scope.spawn("transport.raft.receive", Box::pin(receive));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn calls(
+        &self,
+        request: Request<Streaming<CallFrame>>,
+    ) -> Result<Response<Self::CallsStream>, Status> {
+        let mut frames = request.into_inner();
+        let first = frames.message().await?.unwrap_or_default();
+        let peer = self.admit(first.header, first.hello)?;
+        let shared = self.shared.clone();
+        let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
+        let hello = shared.hello(peer);
+        let hello = ReplyFrame { header: shared.header(), hello, replies: Vec::new() };
+        outgoing.try_send(Ok(hello)).expect("the stream has room for its first frame");
+        let (replies, queue) = mpsc::channel(REPLIES_MAX);
+        let write = write_replies(shared.clone(), queue, outgoing);
+        self.shared.scope.spawn("transport.calls.write", Box::pin(write));
+        let serves = self.serves.clone();
+        let receive = async move {
+            if let Err(why) = receive_calls(&shared, &serves, peer, &mut frames, replies).await {
+                tracing::debug!(%peer, why = why.message(), "call stream ended");
+            }
+        };
+        self.shared.scope.spawn("transport.calls.receive", Box::pin(receive));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+impl Service {
+    fn admit(&self, header: Option<Header>, hello: Option<Hello>) -> Result<NodeId, Status> {
+        self.shared.check_hello(header, hello).inspect_err(|why| {
+            self.shared.handshakes_refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(why = why.message(), "stream refused");
+        })
+    }
+}
+
+async fn receive_raft(
+    shared: &Shared,
+    peer: NodeId,
+    frames: &mut Streaming<RaftFrame>,
+) -> Result<(), Status> {
+    while let Some(frame) = frames.message().await? {
+        if !shared.check_header(peer, frame.header)? {
+            continue;
+        }
+        let messages = frame.messages.into_iter().map(RaftMessage::decode);
+        let messages = messages
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if let Some(inbound) = shared.slot.get() {
+            inbound.raft(peer, messages);
+        }
+    }
+    Ok(())
+}
+
+async fn receive_calls(
+    shared: &Arc<Shared>,
+    serves: &Arc<Semaphore>,
+    peer: NodeId,
+    frames: &mut Streaming<CallFrame>,
+    replies: mpsc::Sender<(Reply, Option<OwnedSemaphorePermit>)>,
+) -> Result<(), Status> {
+    while let Some(frame) = frames.message().await? {
+        let admitted = shared.check_header(peer, frame.header)?;
+        for call in frame.calls {
+            let id = call.id;
+            let inbound = shared.slot.get().filter(|_| admitted);
+            let permit = serves.clone().try_acquire_owned();
+            let (Some(inbound), Ok(permit), Ok(request)) =
+                (inbound, permit, RpcRequest::decode(call.request))
+            else {
+                let refused = Reply { id, outcome: Outcome::Refused.into(), ..Reply::default() };
+                // A peer that does not read its answers is not listened to either.
+                if replies.send((refused, None)).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            };
+            let replies = replies.clone();
+            let serve = async move {
+                let response = inbound.serve(request).await;
+                let mut reply = Reply { id, ..Reply::default() };
+                let bytes = response.encode_to_vec();
+                if bytes.len() <= MESSAGE_BYTES_MAX {
+                    reply.response = bytes.into();
+                } else {
+                    tracing::error!(%peer, bytes = bytes.len(), "response too large");
+                    reply.outcome = Outcome::Lost.into();
+                }
+                // The stream may be gone; the caller knows by itself.
+                let _ = replies.send((reply, Some(permit))).await;
+            };
+            shared.scope.spawn("rpc.serve", Box::pin(serve));
+        }
+    }
+    Ok(())
+}
+
+async fn write_replies(
+    shared: Arc<Shared>,
+    mut queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
+    outgoing: mpsc::Sender<Result<ReplyFrame, Status>>,
+) {
+    let mut batch = Vec::new();
+    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        // A request counts as being served until its answer is framed.
+        let replies = batch.drain(..).map(|(reply, _permit)| reply).collect();
+        for replies in frames(replies, |reply: &Reply| reply.response.len()) {
+            let frame = ReplyFrame { header: shared.header(), hello: None, replies };
+            if outgoing.send(Ok(frame)).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Real sockets on loopback. Nothing here depends on how fast the machine is: conditions are waited for.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use kv::clock::Clock;
+use kv::env::TimeSource;
+use kv::rpc::{RangeRequest, RequestBody, ResponseBody};
+
+use super::*;
+use crate::real::{RealScope, RealTime, os_rng};
+
+const CLUSTER: ClusterId = ClusterId(7);
+const MAX_OFFSET: Duration = Duration::from_millis(500);
+
+/// The real time with a wrong wall clock.
+struct Skewed(RealTime, u64);
+
+impl TimeSource for Skewed {
+    fn wall_ms(&self) -> u64 {
+        self.0.wall_ms() + self.1
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+}
+
+/// Remembers Raft messages; answers a range request with its payload, unless told to be silent.
+#[derive(Default)]
+struct Ear {
+    raft: Mutex<Vec<(NodeId, u64)>>,
+    silent: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Inbound for Ear {
+    fn raft(&self, from: NodeId, messages: Vec<RaftMessage>) {
+        self.raft.lock().unwrap().extend(messages.iter().map(|message| (from, message.index)));
+    }
+
+    fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.silent.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
+        let Some(RequestBody::Range(RangeRequest { payload, .. })) = request.body else {
+            panic!("only range requests are sent here");
+        };
+        Box::pin(async move { RpcResponse { body: Some(ResponseBody::Payload(payload)) } })
+    }
+}
+
+struct Node {
+    id: NodeId,
+    address: SocketAddr,
+    scope: RealScope,
+    transport: Arc<RealTransport>,
+    ear: Arc<Ear>,
+}
+
+#[derive(Clone, Copy)]
+struct Options {
+    cluster: ClusterId,
+    max_offset: Duration,
+    ahead_ms: u64,
+    call_timeout: Duration,
+}
+
+const DEFAULT: Options = Options {
+    cluster: CLUSTER,
+    max_offset: MAX_OFFSET,
+    ahead_ms: 0,
+    call_timeout: Duration::from_secs(60),
+};
+
+async fn start(id: u64, options: Options) -> Node {
+    let source = Arc::new(Skewed(RealTime::new(), options.ahead_ms));
+    let clock = Clock::new(source, options.max_offset);
+    let scope = RealScope::new(tokio::runtime::Handle::current());
+    let config = TransportConfig {
+        call_timeout: options.call_timeout,
+        ..TransportConfig::new(options.cluster, NodeId(id))
+    };
+    let transport = RealTransport::new(config, clock, os_rng().unwrap(), scope.handle());
+    let ear = Arc::new(Ear::default());
+    transport.register(ear.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = transport.listen(listener).unwrap();
+    Node { id: NodeId(id), address, scope, transport, ear }
+}
+
+fn introduce(nodes: &[&Node]) {
+    for one in nodes {
+        for other in nodes {
+            one.transport.set_address(other.id, other.address);
+        }
+    }
+}
+
+async fn cluster() -> [Node; 3] {
+    let nodes = [start(1, DEFAULT).await, start(2, DEFAULT).await, start(3, DEFAULT).await];
+    introduce(&nodes.each_ref());
+    for node in &nodes {
+        until("every link is up", || node.transport.stats().streams_opened == 4).await;
+    }
+    nodes
+}
+
+/// Waits for a condition; gives up only when the test has surely failed.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+fn messages(indexes: std::ops::Range<u64>) -> Vec<RaftMessage> {
+    indexes.map(|index| RaftMessage { range_id: 1, index, ..RaftMessage::default() }).collect()
+}
+
+impl Node {
+    async fn echo(&self, to: &Node, payload: bytes::Bytes) -> Result<bytes::Bytes, RpcError> {
+        let request = RequestBody::Range(RangeRequest { range_id: 1, payload });
+        match self.transport.call(to.id, RpcRequest { body: Some(request) }).await?.body {
+            Some(ResponseBody::Payload(payload)) => Ok(payload),
+            other => panic!("unexpected answer {other:?}"),
+        }
+    }
+
+    /// Calls until the link is up again.
+    async fn echo_until_ok(&self, to: &Node) {
+        for _ in 0..6_000 {
+            if self.echo(to, "again".into()).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} never reached {}", self.id, to.id);
+    }
+
+    fn heard(&self) -> usize {
+        self.ear.raft.lock().unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn raft_messages_arrive_in_order_from_every_peer_and_the_own_node() {
+    let nodes = cluster().await;
+    for start in (0..3_000).step_by(30) {
+        for from in &nodes {
+            from.transport.send_raft(NodeId(2), messages(start..start + 30));
+        }
+        tokio::task::yield_now().await;
+    }
+    until("all arrived", || nodes[1].heard() == 9_000).await;
+    let heard = nodes[1].ear.raft.lock().unwrap();
+    for from in &nodes {
+        let indexes = heard.iter().filter(|(id, _)| *id == from.id).map(|(_, index)| *index);
+        assert!(indexes.eq(0..3_000), "out of order from {}", from.id);
+        assert_eq!(from.transport.stats().raft_dropped, 0);
+    }
+}
+
+#[tokio::test]
+async fn calls_are_answered_many_at_once_large_ones_too() {
+    let [n1, n2, n3] = cluster().await;
+    let call = |payload: String| {
+        let (n1, n2) = (&n1, &n2);
+        async move { assert_eq!(n1.echo(n2, payload.clone().into()).await, Ok(payload.into())) }
+    };
+    futures::future::join_all((0..2_000).map(|i| call(format!("payload {i}")))).await;
+    let large = bytes::Bytes::from(vec![7; 8 << 20]);
+    assert_eq!(n3.echo(&n2, large.clone()).await.map(|echo| echo == large), Ok(true));
+    assert_eq!(n1.echo(&n1, "own".into()).await, Ok("own".into()));
+    // Too large for a frame, and a node that nobody has heard of.
+    let huge = bytes::Bytes::from(vec![7; 33 << 20]);
+    assert_eq!(n3.echo(&n2, huge).await, Err(RpcError::NotSent));
+    n1.transport.remove(n3.id);
+    assert_eq!(n1.echo(&n3, "gone".into()).await, Err(RpcError::NotSent));
+}
+
+#[tokio::test]
+async fn a_peer_lost_in_the_middle_of_a_call_leaves_it_unknown_and_works_again_elsewhere() {
+    let [n1, n2, _n3] = cluster().await;
+    n2.ear.silent.store(true, Ordering::SeqCst);
+    let asked = async {
+        until("the request is there", || n2.ear.asked.load(Ordering::SeqCst) == 1).await;
+        n2.scope.stop().await;
+    };
+    let (outcome, ()) = futures::future::join(n1.echo(&n2, "lost".into()), asked).await;
+    assert_eq!(outcome, Err(RpcError::Unknown));
+    assert_eq!(n2.scope.handle().live(), 0);
+    // Nobody listens: calls fail at once, and certainly.
+    assert_eq!(n1.echo(&n2, "down".into()).await, Err(RpcError::NotSent));
+
+    let reborn = start(2, DEFAULT).await;
+    assert_ne!(reborn.address, n2.address);
+    introduce(&[&n1, &reborn]);
+    n1.echo_until_ok(&reborn).await;
+    reborn.echo_until_ok(&n1).await;
+    for index in 0..6_000 {
+        n1.transport.send_raft(reborn.id, messages(index..index + 1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if reborn.heard() > 0 {
+            return;
+        }
+    }
+    panic!("no Raft message reached the restarted peer");
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_times_out_as_unknown() {
+    let call_timeout = Duration::from_millis(200);
+    let n1 = start(1, Options { call_timeout, ..DEFAULT }).await;
+    let n2 = start(2, DEFAULT).await;
+    introduce(&[&n1, &n2]);
+    n1.echo_until_ok(&n2).await;
+    n2.ear.silent.store(true, Ordering::SeqCst);
+    assert_eq!(n1.echo(&n2, "silence".into()).await, Err(RpcError::Unknown));
+    // The link itself is fine.
+    n2.ear.silent.store(false, Ordering::SeqCst);
+    n1.echo_until_ok(&n2).await;
+    assert_eq!(n1.transport.stats().streams_opened, 2);
+}
+
+#[tokio::test]
+async fn strangers_are_refused() {
+    let n1 = start(1, DEFAULT).await;
+    let other_cluster = start(2, Options { cluster: ClusterId(8), ..DEFAULT }).await;
+    let max_offset = Duration::from_millis(250);
+    let other_offset = start(3, Options { max_offset, ..DEFAULT }).await;
+    for stranger in [&other_cluster, &other_offset] {
+        introduce(&[&n1, stranger]);
+        let refused = || stranger.transport.stats().handshakes_refused >= 2;
+        until("the stranger refuses both links", refused).await;
+        assert_eq!(n1.echo(stranger, "who are you".into()).await, Err(RpcError::NotSent));
+    }
+    until("both are refused", || n1.transport.stats().handshakes_refused >= 4).await;
+    // The wrong node at the address.
+    let n4 = start(4, DEFAULT).await;
+    n1.transport.set_address(NodeId(5), n4.address);
+    until("it says so", || n4.transport.stats().handshakes_refused >= 2).await;
+    assert_eq!(n1.transport.stats().streams_opened, 0);
+    assert_eq!(n1.heard(), 0);
+}
+
+#[tokio::test]
+async fn a_clock_too_far_ahead_is_refused() {
+    let n1 = start(1, DEFAULT).await;
+    let ahead = start(2, Options { ahead_ms: 60_000, ..DEFAULT }).await;
+    introduce(&[&n1, &ahead]);
+    until("refused", || n1.transport.stats().clock_refused >= 2).await;
+    ahead.transport.send_raft(n1.id, messages(0..1));
+    assert_eq!(n1.echo(&ahead, "what time is it".into()).await, Err(RpcError::NotSent));
+    assert_eq!((n1.heard(), n1.transport.stats().streams_opened), (0, 0));
+    // A little ahead is fine, and drags the others along.
+    let near = start(3, Options { ahead_ms: 300, ..DEFAULT }).await;
+    introduce(&[&n1, &near]);
+    n1.echo_until_ok(&near).await;
+}
+
+#[tokio::test]
+async fn an_empty_slot_refuses_calls_and_drops_raft_messages() {
+    let [n1, n2, _n3] = cluster().await;
+    n2.transport.shared.slot.unregister();
+    assert_eq!(n1.echo(&n2, "anyone".into()).await, Err(RpcError::NotSent));
+    n1.transport.send_raft(n2.id, messages(0..1));
+    n2.transport.register(n2.ear.clone());
+    assert_eq!(n1.echo(&n2, "now".into()).await, Ok("now".into()));
+}

@@ -1,0 +1,136 @@
+//! Frames: how kv's messages are put into the protocol's, and what a frame must say to be looked at.
+
+use bytes::Bytes;
+use kv::clock::Timestamp;
+use kv::ids::NodeId;
+use tonic::Status;
+
+use super::{ClusterId, Shared};
+
+/// The generated protocol.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+pub(super) mod proto {
+    tonic::include_proto!("meridian.node.v1");
+}
+
+use proto::{Header, Hello};
+
+/// Version of the protocol. A node refuses frames of any other until there is a second one to understand.
+const VERSION: u32 = 1;
+/// Messages in a frame.
+pub(super) const BATCH_MAX: usize = 256;
+/// Bytes in a frame of more than one message.
+const FRAME_BYTES_SOFT_MAX: usize = 1 << 20;
+/// Bytes in any frame; also what tonic is told.
+pub(super) const FRAME_BYTES_MAX: usize = 32 << 20;
+/// A single message up to this size fits a frame with room for everything around it.
+pub(super) const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
+/// Frames of one stream between us and tonic.
+pub(super) const FRAMES_MAX: usize = 2;
+
+impl Shared {
+    /// The header of a frame that is sent now.
+    pub(super) fn header(&self) -> Option<Header> {
+        let clock = self.clock().now().raw();
+        Some(Header { version: VERSION, from: self.node_id.0, clock })
+    }
+
+    /// The hello of a stream to `to`.
+    pub(super) fn hello(&self, to: NodeId) -> Option<Hello> {
+        Some(Hello {
+            cluster_id: Bytes::copy_from_slice(&self.cluster_id.0.to_be_bytes()),
+            to: to.0,
+            max_offset_ms: self.max_offset_ms(),
+        })
+    }
+
+    /// Checks the first frame of a stream. Returns who sent it, or why they must not talk.
+    pub(super) fn check_hello(
+        &self,
+        header: Option<Header>,
+        hello: Option<Hello>,
+    ) -> Result<NodeId, Status> {
+        let refuse = |why: String| Err(Status::failed_precondition(why));
+        let (Some(header), Some(hello)) = (header, hello) else {
+            return refuse("the first frame has no hello".to_owned());
+        };
+        if header.version != VERSION {
+            return refuse(format!("protocol version {}, not {VERSION}", header.version));
+        }
+        let own = self.cluster_id;
+        if hello.cluster_id != own.0.to_be_bytes()[..] {
+            return refuse(format!("not of the cluster {own}"));
+        }
+        if header.from == 0 || hello.to != self.node_id.0 {
+            return refuse(format!("sent to n{}, arrived at {}", hello.to, self.node_id));
+        }
+        if hello.max_offset_ms != self.max_offset_ms() {
+            return refuse(format!(
+                "maximum offset of {} ms, not {} ms",
+                hello.max_offset_ms,
+                self.max_offset_ms()
+            ));
+        }
+        let from = NodeId(header.from);
+        if !self.gate.admit(from, Timestamp::from_raw(header.clock)) {
+            return refuse("clock too far ahead".to_owned());
+        }
+        Ok(from)
+    }
+
+    /// Checks a later frame of a stream of `peer`. An error ends the stream; false drops the frame.
+    pub(super) fn check_header(
+        &self,
+        peer: NodeId,
+        header: Option<Header>,
+    ) -> Result<bool, Status> {
+        match header {
+            Some(Header { version: VERSION, from, clock }) if from == peer.0 => {
+                Ok(self.gate.admit(peer, Timestamp::from_raw(clock)))
+            }
+            _ => Err(Status::invalid_argument("a frame that does not continue its stream")),
+        }
+    }
+
+    fn max_offset_ms(&self) -> u64 {
+        u64::try_from(self.clock().max_offset().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl std::fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Divides a batch into frames, in order: at most a mebibyte each, unless one message alone is larger.
+pub(super) fn frames<T>(batch: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let (mut frames, mut frame, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for item in batch {
+        // Tag and length of a field, and of what an item has besides its payload.
+        let item_bytes = size(&item) + 32;
+        if !frame.is_empty() && bytes + item_bytes > FRAME_BYTES_SOFT_MAX {
+            frames.push(std::mem::take(&mut frame));
+            bytes = 0;
+        }
+        bytes += item_bytes;
+        frame.push(item);
+    }
+    if !frame.is_empty() {
+        frames.push(frame);
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_keep_the_order_and_the_bound() {
+        let sizes = [10, FRAME_BYTES_SOFT_MAX, 600_000, 600_000, 7];
+        let frames = frames(sizes.to_vec(), |size| *size);
+        assert_eq!(frames.concat(), sizes);
+        assert_eq!(frames.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 2]);
+    }
+}
