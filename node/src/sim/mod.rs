@@ -23,7 +23,9 @@
 //! HAZARD: tokio's timers have a resolution of one millisecond, and round up. A delay below it costs one.
 
 mod link;
+mod nemesis;
 mod network;
+mod parcel;
 mod rng;
 mod tasks;
 mod time;

@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use kv::clock::{Clock, Timestamp};
 use kv::env::{Rng, RpcError, TaskScope};
 use kv::ids::NodeId;
-use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
-use prost::Message;
+use kv::rpc::{RaftMessage, RpcRequest};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::link::{Fate, Lane, Link, LinkProfile, chance};
+use super::parcel::{Body, CallResult, Parcel};
 use super::transport::SimTransport;
 use crate::inbound::{ClockGate, InboundSlot};
 
@@ -61,11 +61,12 @@ pub struct SimNetwork {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     next_number: u64,
     under_way: BTreeMap<(Instant, u64), Parcel>,
-    profile: LinkProfile,
-    links: BTreeMap<(NodeId, NodeId), Link>,
+    /// Of links that do not exist yet.
+    pub(super) profile: LinkProfile,
+    pub(super) links: BTreeMap<(NodeId, NodeId), Link>,
     nodes: BTreeMap<NodeId, Endpoint>,
     calls: BTreeMap<u64, PendingCall>,
     stats: NetworkStats,
@@ -80,34 +81,10 @@ pub(super) struct Endpoint {
     pub(super) slot: InboundSlot,
 }
 
-type CallResult = Result<RpcResponse, RpcError>;
-
 struct PendingCall {
     from: NodeId,
     to: NodeId,
     answer: Option<oneshot::Sender<CallResult>>,
-}
-
-#[derive(Clone)]
-struct Parcel {
-    /// Number of the message in the trace.
-    number: u64,
-    from: NodeId,
-    to: NodeId,
-    /// The receiver's life when this was sent.
-    life: u64,
-    /// The sender's clock.
-    ts: Timestamp,
-    /// There is, or was, another copy.
-    repeated: bool,
-    body: Body,
-}
-
-#[derive(Clone)]
-enum Body {
-    Raft(RaftMessage),
-    Request { call: u64, request: RpcRequest },
-    Answer { call: u64, result: CallResult },
 }
 
 impl SimNetwork {
@@ -164,38 +141,6 @@ impl SimNetwork {
         };
         // Not under the lock: what was registered may own calls, whose end takes the lock.
         endpoint.slot.unregister();
-    }
-
-    /// Cuts the link from one node to another, in this direction only.
-    pub fn cut(&self, from: NodeId, to: NodeId) {
-        self.trace_locked(|| format!("cut {from}>{to}"));
-        self.state().link(from, to).cut = true;
-    }
-
-    /// Mends a cut link.
-    pub fn heal(&self, from: NodeId, to: NodeId) {
-        self.trace_locked(|| format!("heal {from}>{to}"));
-        self.state().link(from, to).cut = false;
-    }
-
-    /// Mends every cut link. Profiles stay.
-    pub fn heal_all(&self) {
-        self.trace_locked(|| "heal all".to_owned());
-        self.state().links.values_mut().for_each(|link| link.cut = false);
-    }
-
-    /// Changes the profile of one directed link.
-    pub fn set_profile(&self, from: NodeId, to: NodeId, profile: LinkProfile) {
-        self.trace_locked(|| format!("profile {from}>{to} {profile:?}"));
-        self.state().link(from, to).profile = profile;
-    }
-
-    /// Changes the profile of every link, also of those that do not exist yet.
-    pub fn set_profile_all(&self, profile: LinkProfile) {
-        self.trace_locked(|| format!("profile all {profile:?}"));
-        let mut state = self.state();
-        state.profile = profile;
-        state.links.values_mut().for_each(|link| link.profile = profile);
     }
 
     /// Counters.
@@ -265,19 +210,15 @@ impl SimNetwork {
         self.state().calls.remove(&call);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trace(&self, line: impl FnOnce() -> String) {
+    /// Writes a line. Under the lock, so that the lines are in the order of the events.
+    pub(super) fn trace(&self, line: impl FnOnce() -> String) {
         if let Some(sink) = &self.sink {
             sink(&format!("{:>10} {}", self.start.elapsed().as_micros(), line()));
         }
-    }
-
-    fn trace_locked(&self, line: impl FnOnce() -> String) {
-        let _order_with_events = self.state();
-        self.trace(line);
     }
 
     fn drop_parcel(&self, state: &mut State, parcel: &Parcel, why: &str) {
@@ -421,7 +362,7 @@ impl Drop for SimNetwork {
 }
 
 impl State {
-    fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
+    pub(super) fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
         let profile = self.profile;
         self.links.entry((from, to)).or_insert_with(|| Link::new(profile))
     }
@@ -436,36 +377,6 @@ impl State {
         let life = self.nodes.get(&to).map_or(0, |endpoint| endpoint.life);
         Parcel { number: self.next_number, from, to, life, ts, repeated: false, body }
     }
-}
-
-impl Parcel {
-    fn line(&self, event: &str) -> String {
-        let Parcel { number, from, to, ts, .. } = self;
-        let body = match &self.body {
-            Body::Raft(m) => {
-                let entries = m.entries.len();
-                let digest = digest(m);
-                format!(
-                    "raft r{} kind {} term {} index {} entries {entries} {digest}",
-                    m.range_id, m.kind, m.term, m.index
-                )
-            }
-            Body::Request { call, request } => format!("request {call} {}", digest(request)),
-            Body::Answer { call, result: Ok(response) } => {
-                format!("answer {call} {}", digest(response))
-            }
-            Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
-        };
-        format!("{event} #{number} {from}>{to} @{ts} {body}")
-    }
-}
-
-/// Enough of the content to notice any difference: FNV-1a of the encoded message.
-fn digest(message: &impl Message) -> String {
-    let hash = message.encode_to_vec().iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{}B:{hash:016x}", message.encoded_len())
 }
 
 /// The first answer counts.

@@ -1,5 +1,7 @@
 //! The simulated cluster as a whole: what the nemesis can do, and that it is the same every time.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -75,7 +75,6 @@ impl CallLink {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "used once")]
     fn begin(
         &self,
         request: RpcRequest,
@@ -178,9 +177,9 @@ async fn session(
     let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
     let first = CallFrame { header: shared.header(), hello: shared.hello(peer), calls: Vec::new() };
     outgoing.try_send(first).expect("the stream has room for its first frame");
-    let replies = dialer.handshake(client.calls(ReceiverStream::new(stream))).await?;
+    let replies = shared.handshake(client.calls(ReceiverStream::new(stream))).await?;
     let mut replies = replies.into_inner();
-    let hello = dialer.handshake(replies.message()).await?;
+    let hello = shared.handshake(replies.message()).await?;
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;
 

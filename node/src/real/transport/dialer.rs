@@ -19,7 +19,7 @@ use super::wire::proto::{Header, Hello};
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// How long connection and handshake may take, each.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A silent connection is probed after this, and given up when the probe has no answer for as long.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(5);
 
@@ -55,15 +55,6 @@ impl Dialer {
         Ok(PeerClient::new(channel)
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(FRAME_BYTES_MAX))
-    }
-
-    /// Bounds a step of the handshake.
-    pub(super) async fn handshake<T>(
-        &self,
-        step: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Status> {
-        let late = || Err(Status::deadline_exceeded("handshake"));
-        self.shared.clock().timeout(HANDSHAKE_TIMEOUT, step).await.unwrap_or_else(late)
     }
 
     /// Checks the peer's hello; the stream is open then.

@@ -66,7 +66,7 @@ impl Peer for Service {
         request: Request<Streaming<RaftFrame>>,
     ) -> Result<Response<Self::RaftStream>, Status> {
         let mut frames = request.into_inner();
-        let first = frames.message().await?.unwrap_or_default();
+        let first = self.shared.handshake(frames.message()).await?.unwrap_or_default();
         let peer = self.admit(first.header, first.hello)?;
         let shared = self.shared.clone();
         let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
@@ -88,7 +88,7 @@ impl Peer for Service {
         request: Request<Streaming<CallFrame>>,
     ) -> Result<Response<Self::CallsStream>, Status> {
         let mut frames = request.into_inner();
-        let first = frames.message().await?.unwrap_or_default();
+        let first = self.shared.handshake(frames.message()).await?.unwrap_or_default();
         let peer = self.admit(first.header, first.hello)?;
         let shared = self.shared.clone();
         let (outgoing, stream) = mpsc::channel(FRAMES_MAX);

@@ -1,5 +1,7 @@
 //! Real sockets on loopback. Nothing here depends on how fast the machine is: conditions are waited for.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
@@ -13,12 +15,12 @@ use crate::real::{RealScope, RealTime, os_rng};
 const CLUSTER: ClusterId = ClusterId(7);
 const MAX_OFFSET: Duration = Duration::from_millis(500);
 
-/// The real time with a wrong wall clock.
-struct Skewed(RealTime, u64);
+/// The real time with a wrong wall clock, which can be made wrong at any time.
+struct Skewed(RealTime, AtomicU64);
 
 impl TimeSource for Skewed {
     fn wall_ms(&self) -> u64 {
-        self.0.wall_ms() + self.1
+        self.0.wall_ms() + self.1.load(Ordering::SeqCst)
     }
     fn monotonic(&self) -> Duration {
         self.0.monotonic()
@@ -56,6 +58,7 @@ impl Inbound for Ear {
 struct Node {
     id: NodeId,
     address: SocketAddr,
+    source: Arc<Skewed>,
     scope: RealScope,
     transport: Arc<RealTransport>,
     ear: Arc<Ear>,
@@ -77,8 +80,8 @@ const DEFAULT: Options = Options {
 };
 
 async fn start(id: u64, options: Options) -> Node {
-    let source = Arc::new(Skewed(RealTime::new(), options.ahead_ms));
-    let clock = Clock::new(source, options.max_offset);
+    let source = Arc::new(Skewed(RealTime::new(), AtomicU64::new(options.ahead_ms)));
+    let clock = Clock::new(source.clone(), options.max_offset);
     let scope = RealScope::new(tokio::runtime::Handle::current());
     let config = TransportConfig {
         call_timeout: options.call_timeout,
@@ -89,7 +92,7 @@ async fn start(id: u64, options: Options) -> Node {
     transport.register(ear.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = transport.listen(listener).unwrap();
-    Node { id: NodeId(id), address, scope, transport, ear }
+    Node { id: NodeId(id), address, source, scope, transport, ear }
 }
 
 fn introduce(nodes: &[&Node]) {
@@ -273,4 +276,19 @@ async fn an_empty_slot_refuses_calls_and_drops_raft_messages() {
     n1.transport.send_raft(n2.id, messages(0..1));
     n2.transport.register(n2.ear.clone());
     assert_eq!(n1.echo(&n2, "now".into()).await, Ok("now".into()));
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_on_an_open_stream_is_refused() {
+    let [n1, n2, n3] = cluster().await;
+    n2.source.1.store(60_000, Ordering::SeqCst);
+    // Its request is refused; its answer is not believed; its Raft messages are dropped.
+    assert_eq!(n2.echo(&n1, "it is late".into()).await, Err(RpcError::NotSent));
+    assert_eq!(n1.echo(&n2, "what time is it".into()).await, Err(RpcError::Unknown));
+    assert_eq!(n2.ear.asked.load(Ordering::SeqCst), 1);
+    n2.transport.send_raft(n3.id, messages(0..1));
+    until("refused", || n3.transport.stats().clock_refused == 1).await;
+    assert_eq!((n1.transport.stats().clock_refused, n3.heard()), (2, 0));
+    // The others are not dragged along.
+    assert_eq!(n1.echo(&n3, "fine".into()).await, Ok("fine".into()));
 }

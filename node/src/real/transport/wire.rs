@@ -5,6 +5,7 @@ use kv::clock::Timestamp;
 use kv::ids::NodeId;
 use tonic::Status;
 
+use super::dialer::HANDSHAKE_TIMEOUT;
 use super::{ClusterId, Shared};
 
 /// The generated protocol.
@@ -44,6 +45,15 @@ impl Shared {
         })
     }
 
+    /// Bounds a step of the handshake, on either side: nobody holds a stream without saying who they are.
+    pub(super) async fn handshake<T>(
+        &self,
+        step: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let late = || Err(Status::deadline_exceeded("handshake"));
+        self.clock().timeout(HANDSHAKE_TIMEOUT, step).await.unwrap_or_else(late)
+    }
+
     /// Checks the first frame of a stream. Returns who sent it, or why they must not talk.
     pub(super) fn check_hello(
         &self,
@@ -72,6 +82,9 @@ impl Shared {
             ));
         }
         let from = NodeId(header.from);
+        if from == self.node_id {
+            return refuse(format!("another node claims to be {from}"));
+        }
         if !self.gate.admit(from, Timestamp::from_raw(header.clock)) {
             return refuse("clock too far ahead".to_owned());
         }

@@ -1,0 +1,63 @@
+//! A message under way, and how the trace shows it.
+
+use kv::clock::Timestamp;
+use kv::env::RpcError;
+use kv::ids::NodeId;
+use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
+use prost::Message;
+
+/// What a caller gets.
+pub(super) type CallResult = Result<RpcResponse, RpcError>;
+
+#[derive(Clone)]
+pub(super) struct Parcel {
+    /// Number of the message in the trace.
+    pub(super) number: u64,
+    pub(super) from: NodeId,
+    pub(super) to: NodeId,
+    /// The receiver's life when this was sent.
+    pub(super) life: u64,
+    /// The sender's clock.
+    pub(super) ts: Timestamp,
+    /// There is, or was, another copy.
+    pub(super) repeated: bool,
+    pub(super) body: Body,
+}
+
+#[derive(Clone)]
+pub(super) enum Body {
+    Raft(RaftMessage),
+    Request { call: u64, request: RpcRequest },
+    Answer { call: u64, result: CallResult },
+}
+
+impl Parcel {
+    /// Its line in the trace.
+    pub(super) fn line(&self, event: &str) -> String {
+        let Parcel { number, from, to, ts, .. } = self;
+        let body = match &self.body {
+            Body::Raft(m) => {
+                let entries = m.entries.len();
+                let digest = digest(m);
+                format!(
+                    "raft r{} kind {} term {} index {} entries {entries} {digest}",
+                    m.range_id, m.kind, m.term, m.index
+                )
+            }
+            Body::Request { call, request } => format!("request {call} {}", digest(request)),
+            Body::Answer { call, result: Ok(response) } => {
+                format!("answer {call} {}", digest(response))
+            }
+            Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
+        };
+        format!("{event} #{number} {from}>{to} @{ts} {body}")
+    }
+}
+
+/// Enough of the content to notice any difference: FNV-1a of the encoded message.
+fn digest(message: &impl Message) -> String {
+    let hash = message.encode_to_vec().iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{}B:{hash:016x}", message.encoded_len())
+}
