@@ -128,24 +128,27 @@ impl ScopeHandle {
             changed.await;
         }
     }
+
+    /// Enters a task; `None` when the scope has ended.
+    fn track(&self, name: &'static str, task: BoxFuture<'static, ()>) -> Option<(u64, Tracked)> {
+        let mut state = self.0.state();
+        if state.aborted {
+            // The task is dropped after the lock: its drop may look at the scope.
+            drop(state);
+            return None;
+        }
+        state.next_id += 1;
+        let id = state.next_id;
+        state.live.insert(id, None);
+        drop(state);
+        let entry = Entry { scope: self.0.clone(), id, name };
+        Some((id, Tracked { task, entry }))
+    }
 }
 
 impl TaskScope for ScopeHandle {
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
-        let id = {
-            let mut state = self.0.state();
-            if state.aborted {
-                // Dropped after the lock: its drop may look at the scope.
-                drop(state);
-                return;
-            }
-            state.next_id += 1;
-            let id = state.next_id;
-            state.live.insert(id, None);
-            id
-        };
-        let entry = Entry { scope: self.0.clone(), id, name };
-        let tracked = Tracked { task, entry };
+        let Some((id, tracked)) = self.track(name, task) else { return };
         // Not under the lock: a runtime that is shutting down drops the task right here.
         let abort = match &self.0.runtime {
             Some(runtime) => runtime.spawn(tracked),
@@ -162,6 +165,28 @@ impl TaskScope for ScopeHandle {
             }
             // It has finished already.
             None => {}
+        }
+    }
+
+    fn spawn_blocking_loop(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        // One thread is all that the simulation has.
+        let Some(runtime) = self.0.runtime.clone() else { return self.spawn(name, task) };
+        let Some((_, tracked)) = self.track(name, task) else { return };
+        let scope = self.clone();
+        let run = move || {
+            let ended = std::panic::AssertUnwindSafe(|| {
+                runtime.block_on(async move {
+                    let aborted = pin!(scope.aborted());
+                    futures::future::select(aborted, tracked).await;
+                });
+            });
+            // The entry has remembered the panic, as for any task; the thread has nothing to add.
+            let _ = std::panic::catch_unwind(ended);
+        };
+        #[expect(clippy::disallowed_methods, reason = "this is where a node's threads are started")]
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+        if let Err(error) = thread {
+            tracing::error!(%error, task = name, "no thread for a task");
         }
     }
 }
