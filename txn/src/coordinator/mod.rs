@@ -25,6 +25,7 @@
 //! - G3. Every read is recorded before the next request leaves.
 //! - G4. After [`TxnError::Retry`] the transaction is dead; its locks are on their way to be released.
 //! - G5. Heartbeats begin before the first lock or intent can exist, and end with the `Txn`.
+//! - G6. Once a commit has begun, the writes do not change.
 //!
 //! Hazards: a `Txn` that is dropped is rolled back in the background, unless its commit was on its way. A
 //! future of it that is dropped may leave locks behind, which its rollback releases.
@@ -84,6 +85,8 @@ pub struct Txn {
     /// Runs from before the first lock or intent.
     pulse: Option<Pulse>,
     phase: Phase,
+    /// A commit has begun. Open nevertheless: its future was dropped half-way.
+    committing: bool,
     commit_deadline: Option<Timestamp>,
     deadline: Option<Duration>,
 }
@@ -100,6 +103,7 @@ impl Txn {
             flushed: false,
             pulse: None,
             phase: Phase::Open,
+            committing: false,
             commit_deadline: None,
             deadline: options.deadline,
             sender,
@@ -195,6 +199,7 @@ impl Txn {
     /// [`TxnError::Ambiguous`] is the only error after which its writes may be there.
     pub async fn commit(&mut self) -> Result<Timestamp, TxnError> {
         self.ensure_open()?;
+        self.committing = true;
         match self.try_commit().await {
             Ok(ts) => {
                 // Locks of a transaction that wrote nothing; the others are dealt with.
@@ -240,6 +245,10 @@ impl Txn {
 
     fn ensure_open(&mut self) -> Result<(), TxnError> {
         match &self.phase {
+            // Some intents may be there already, so that neither the writes nor the protocol can change.
+            Phase::Open if self.committing => {
+                return self.settle(Err(TxnError::retry("the commit was interrupted")));
+            }
             Phase::Open => {}
             Phase::Failed(error) => return Err(error.clone()),
             Phase::Committing => return Err(TxnError::Ambiguous),

@@ -124,6 +124,9 @@ async fn a_drop_takes_intents_back_until_the_commit_is_on_its_way() {
     }
     assert!(tokio::time::timeout(Duration::from_millis(500), txn.commit()).await.is_err());
     assert_eq!(world.state.lock().expect("no panic").intents.len(), 2);
+    // The writes can no longer change, now that some of them are visible to others as intents.
+    assert!(txn.put(b("c"), b("1")).expect_err("interrupted").is_retry());
+    assert!(txn.commit().await.expect_err("interrupted").is_retry());
     drop(txn);
     seconds(0).await;
     let state = world.state.lock().expect("no panic");

@@ -5,3 +5,4 @@ mod commits;
 mod fake;
 mod lifetimes;
 mod reads;
+mod server;
