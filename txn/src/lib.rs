@@ -1,3 +1,5 @@
 //! txn: time and isolation. Multi-version data and serializable transactions over kv.
 
 pub mod api;
+pub mod coordinator;
+pub mod db;

@@ -1,0 +1,8 @@
+//! The coordinator against a scripted world: ranges in memory that answer at once, one at a time, and a hook
+//! that may lose, refuse or delay any request.
+
+mod commits;
+mod fake;
+mod lifetimes;
+mod reads;
+mod server;
