@@ -3,11 +3,12 @@
 //! - F1. `apply` is one fjall batch, written to the journal's buffer and never fsynced: the Raft log makes a
 //!   command durable, and replays what the journal loses.
 //! - F2. `sync` is one fsync of the journal. It blocks: it is awaited on a thread where that is allowed.
-//! - F3. A torn journal never keeps a store from opening: its tail is cut first ([`repair`]). Damage anywhere
+//! - F3. A torn journal never keeps a store from opening: its tail is cut first (`fjall_repair`). Damage anywhere
 //!   else is reported, and the node rebuilds the store from its peers.
 //! - F4. One keyspace, so that the order of batches is the order of durability. A flush writes a memtable that
-//!   ends at a batch, since batches and rotations exclude each other by the journal's lock: tables hold a
-//!   prefix of the batches even when the journal that holds the same ones was not synced.
+//!   ends at a batch, since batches and rotations exclude each other by the journal's lock, and takes
+//!   all sealed memtables at once, one flush at a time: tables hold a prefix of the batches even when the journal
+//!   that holds the same ones was not synced.
 //!
 //! Hazards, read in fjall 3.1.13:
 //!

@@ -16,8 +16,8 @@
 //!   purge would write them down. Before a thread reads from another log than the last time, it reads the marker:
 //!   its block has length zero as no other has, so it displaces what is cached and is never mistaken for
 //!   anything. The marker is written anew before each purge, so that it is never packed into another block.
-//! - Recovery does not check the entries of all batches: [`super::raft_engine_repair`].
-//! - A hole in a group's entries, or an append below what was compacted, panics: [`super::group::check`] refuses
+//! - Recovery does not check the entries of all batches: see `raft_engine_repair`.
+//! - A hole in a group's entries, or an append below what was compacted, panics: `group::check` refuses
 //!   both before.
 //! - A failed fsync panics, which is right: the node must stop.
 //! - A file is truncated and fsynced before the next one is begun, so an un-synced write does not stay behind in

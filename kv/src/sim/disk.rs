@@ -62,7 +62,7 @@ pub struct SyncLatency {
     pub range: Range<Duration>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct File {
     bytes: Vec<u8>,
     /// Everything before this length is durable.
@@ -135,13 +135,9 @@ impl SimDisk {
         state.check(DiskOp::Replace, name)?;
         let file = state.files.entry(name.to_owned()).or_default();
         let mut old = std::mem::take(file);
-        let before_rename = old.before_rename.take().unwrap_or_else(|| Box::new(old.clone()));
-        *file = File {
-            synced: bytes.len(),
-            bytes,
-            before_rename: Some(before_rename),
-            generation: old.generation + 1,
-        };
+        let generation = old.generation + 1;
+        let before_rename = old.before_rename.take().unwrap_or_else(|| Box::new(old));
+        *file = File { synced: bytes.len(), bytes, before_rename: Some(before_rename), generation };
         Ok(())
     }
 
