@@ -59,6 +59,11 @@ pub fn engine_key(space: Space, key: &[u8], suffix: &[u8]) -> Bytes {
     out.freeze()
 }
 
+/// The length that an engine key has at most, for a user key and a suffix of these lengths.
+pub fn engine_key_len_max(key_len: usize, suffix_len: usize) -> usize {
+    2 * key_len + suffix_len + 3
+}
+
 /// The engine span that holds, in one space, everything of the half-open user span.
 pub fn engine_span(space: Space, start: &[u8], end: &[u8]) -> Range<Bytes> {
     engine_key(space, start, &[])..engine_key(space, end, &[])

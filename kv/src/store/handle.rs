@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::env::{Env, Mutant};
 use crate::ids::{NodeId, RangeId};
+use crate::keys;
 use crate::range::bootstrap::META_RANGE;
 use crate::range::command::{Batch, Command, CommandKind};
 use crate::range::descriptor::{Lease, RangeDescriptor};
@@ -230,6 +231,10 @@ impl Ranges for StoreHandle {
     ) -> BoxFuture<'static, Result<(), ProposeError>> {
         let range = eval.descriptor.id();
         let handle = self.clone();
+        // A key that no engine takes would stop every replica: it must not get into the log.
+        let too_long = batch.ops.iter().any(|op| {
+            keys::engine_key_len_max(op.key.len(), op.suffix.len()) > crate::engine::MAX_KEY_LEN
+        });
         let too_late = write_ts >= eval.lease.expiration_ts();
         let command = Command {
             lease_sequence: eval.lease.sequence,
@@ -238,9 +243,12 @@ impl Ranges for StoreHandle {
             kind: Some(CommandKind::Batch(Batch { ops: batch.ops })),
         };
         Box::pin(async move {
-            if too_late {
+            if too_late || too_long {
                 let published = handle.shared.published(range);
-                let reason = RefusalReason::NotLeaseHolder;
+                let reason = match too_long {
+                    true => RefusalReason::Invalid,
+                    false => RefusalReason::NotLeaseHolder,
+                };
                 return Err(ProposeError::Rejected(handle.refuse(
                     range,
                     published.as_ref(),

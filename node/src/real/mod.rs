@@ -1,5 +1,6 @@
 //! The real world: the operating system's clock, randomness, threads and sockets.
 
+pub mod node;
 mod rng;
 mod tasks;
 mod time;
