@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kv::env::Env;
 use kv::seam::Routing;
 
@@ -32,8 +33,10 @@ pub struct Config {
     pub max_read_spans: usize,
     /// Bytes of the keys of the read spans that are told apart.
     pub max_read_span_bytes: usize,
-    /// Requests of one batch, except for one-phase commits.
+    /// Requests of one batch.
     pub batch_requests: usize,
+    /// Writes of one one-phase commit.
+    pub one_phase_writes: usize,
     /// Bytes of one batch; also of a one-phase commit.
     pub batch_bytes: usize,
 }
@@ -52,6 +55,7 @@ impl Default for Config {
             max_read_spans: 10_000,
             max_read_span_bytes: 4 << 20,
             batch_requests: 1_000,
+            one_phase_writes: 10_000,
             batch_bytes: 2 << 20,
         }
     }
@@ -86,10 +90,13 @@ impl Db {
     /// Runs `body` in a transaction and commits it; as long as that fails with [`TxnError::Retry`], starts
     /// anew, with a new transaction, after a growing pause and with a higher priority. Any other error of the
     /// body rolls back and is returned. The body may run many times: its effects must be on the transaction.
+    ///
+    /// The body is `|txn| Box::pin(async move { .. })` and owns what it uses: with an async closure the compiler
+    /// cannot prove that what it captures may be sent to another thread.
     pub async fn run<T, E: BodyError>(
         &self,
         options: TxnOptions,
-        mut body: impl AsyncFnMut(&mut Txn) -> Result<T, E>,
+        mut body: impl for<'t> FnMut(&'t mut Txn) -> BoxFuture<'t, Result<T, E>>,
     ) -> Result<T, E> {
         let mut options = options;
         let mut restarts = 0;

@@ -62,7 +62,10 @@ impl Latches {
         guard
     }
 
-    pub(crate) fn enter(&self, spans: Arc<[LatchSpan]>) -> (LatchGuard, Option<oneshot::Receiver<()>>) {
+    pub(crate) fn enter(
+        &self,
+        spans: Arc<[LatchSpan]>,
+    ) -> (LatchGuard, Option<oneshot::Receiver<()>>) {
         let mut state = self.0.lock().expect("no panic under the latches' lock");
         let number = state.next;
         state.next += 1;
@@ -97,9 +100,7 @@ impl Drop for LatchGuard {
 }
 
 fn conflict(a: &[LatchSpan], b: &[LatchSpan]) -> bool {
-    a.iter().any(|a| {
-        b.iter().any(|b| (a.write || b.write) && a.start < b.end && b.start < a.end)
-    })
+    a.iter().any(|a| b.iter().any(|b| (a.write || b.write) && a.start < b.end && b.start < a.end))
 }
 
 #[cfg(test)]

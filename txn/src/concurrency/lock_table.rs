@@ -60,7 +60,7 @@ struct KeyState {
     readers: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
-/// A locking request's place in a key's queue. Left on drop.
+/// A request's place in a key's queue, or among its readers. Left on drop.
 #[derive(Debug)]
 pub struct Place {
     table: LockTable,
@@ -74,10 +74,6 @@ impl Place {
         &self.key
     }
 }
-
-/// A reader's registration. Left on drop.
-#[derive(Debug)]
-pub struct ReaderPlace(Place);
 
 /// Why a request cannot go on, and how it learns that it can.
 #[derive(Debug)]
@@ -127,7 +123,7 @@ impl LockTable {
     }
 
     /// What a plain reader waits for. `None`: it may try again at once.
-    pub fn block_reader(&self, key: &Bytes, txn_id: &[u8]) -> Option<(Blocked, ReaderPlace)> {
+    pub fn block_reader(&self, key: &Bytes, txn_id: &[u8]) -> Option<(Blocked, Place)> {
         self.with(|state| {
             state.next += 1;
             let number = state.next;
@@ -137,7 +133,7 @@ impl LockTable {
             let first = entry.readers.is_empty();
             entry.readers.insert(number, sender);
             let place = Place { table: self.clone(), key: key.clone(), number };
-            Some((Blocked { wake, holder: Some(holder), first }, ReaderPlace(place)))
+            Some((Blocked { wake, holder: Some(holder), first }, place))
         })
     }
 

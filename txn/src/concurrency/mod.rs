@@ -11,5 +11,5 @@ mod lock_table;
 mod timestamp_cache;
 
 pub use latches::{LatchGuard, LatchSpan, Latches};
-pub use lock_table::{Blocked, Holder, LockTable, Place, ReaderPlace};
+pub use lock_table::{Blocked, Holder, LockTable, Place};
 pub use timestamp_cache::{Mark, TimestampCache};

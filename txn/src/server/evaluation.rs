@@ -11,9 +11,7 @@ use kv::seam::{Eval, WriteBatch};
 use super::Inner;
 use super::markers::{Creation, committed_record};
 use super::plan::Plan;
-use crate::api::{
-    BatchError, BatchRequest, ErrorKind, Request, RequestKind, Response, TxnMeta,
-};
+use crate::api::{BatchError, BatchRequest, ErrorKind, Request, RequestKind, Response, TxnMeta};
 use crate::concurrency::Place;
 use crate::mvcc::{Intent, intent};
 

@@ -112,7 +112,11 @@ impl Server {
 }
 
 impl RangeService for Server {
-    fn execute(&self, range: RangeId, payload: Bytes) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+    fn execute(
+        &self,
+        range: RangeId,
+        payload: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         let inner = self.0.clone();
         async move {
             if payload.len() > MAX_PAYLOAD {
@@ -223,13 +227,11 @@ impl Inner {
                 Err(stop) => stop,
             };
             let stop = match stop {
-                Stop::Conflict(conflict) => {
-                    match self.wait(range, txn, conflict, attempt).await {
-                        Ok(()) => continue,
-                        Err(Failed::Stop(stop)) => stop,
-                        Err(Failed::Refused(refusal)) => return Err(refusal),
-                    }
-                }
+                Stop::Conflict(conflict) => match self.wait(range, txn, conflict, attempt).await {
+                    Ok(()) => continue,
+                    Err(Failed::Stop(stop)) => stop,
+                    Err(Failed::Refused(refusal)) => return Err(refusal),
+                },
                 stop => stop,
             };
             match stop {
@@ -351,7 +353,12 @@ impl Inner {
         }
     }
 
-    fn quarantine(self: &Arc<Self>, range: RangeId, expiration: Timestamp, guards: Vec<LatchGuard>) {
+    fn quarantine(
+        self: &Arc<Self>,
+        range: RangeId,
+        expiration: Timestamp,
+        guards: Vec<LatchGuard>,
+    ) {
         let number = self.quarantine.keep(range, guards);
         let now = self.env.clock.now();
         let left_ms = expiration.wall_ms().saturating_sub(now.wall_ms());

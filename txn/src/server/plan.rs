@@ -81,12 +81,20 @@ impl Plan {
         };
         match kind {
             RequestKind::Get(get) => {
-                if get.lock { anchored()? } else { txn()? };
+                if get.lock {
+                    anchored()?
+                } else {
+                    txn()?
+                };
                 self.reads = true;
                 self.key(&get.key, get.lock)
             }
             RequestKind::Scan(scan) => {
-                if scan.lock { anchored()? } else { txn()? };
+                if scan.lock {
+                    anchored()?
+                } else {
+                    txn()?
+                };
                 self.reads = true;
                 self.span(&scan.span, scan.lock)
             }
@@ -132,7 +140,13 @@ impl Plan {
         }
     }
 
-    fn record(&mut self, anchor: &Bytes, id: &Bytes, min_ts: u64, write: bool) -> Result<(), String> {
+    fn record(
+        &mut self,
+        anchor: &Bytes,
+        id: &Bytes,
+        min_ts: u64,
+        write: bool,
+    ) -> Result<(), String> {
         check_id(id)?;
         if anchor.is_empty() {
             return Err("no anchor key".into());

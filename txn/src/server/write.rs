@@ -59,8 +59,7 @@ impl Evaluation<'_> {
 
     /// Turns intents of a finished transaction into versions, or removes them.
     pub(super) fn resolve(&mut self, resolve: &Resolve) -> Result<Response, Stop> {
-        let commit_ts =
-            (resolve.commit_ts != 0).then_some(Timestamp::from_raw(resolve.commit_ts));
+        let commit_ts = (resolve.commit_ts != 0).then_some(Timestamp::from_raw(resolve.commit_ts));
         for key in &resolve.keys {
             let (snapshot, batch) = (&self.eval.snapshot, &mut self.batch);
             if mvcc::resolve(snapshot, batch, key, &resolve.txn_id, commit_ts)? {

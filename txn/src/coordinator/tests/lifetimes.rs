@@ -7,7 +7,7 @@ use kv::seam::SendError;
 
 use super::fake::{Fate, World, ends_with};
 use crate::api::TxnStatus;
-use crate::db::{Config, Db, Txn, TxnError, TxnOptions};
+use crate::db::{Config, Db, TxnError, TxnOptions};
 
 fn b(text: &'static str) -> Bytes {
     text.into()
@@ -64,6 +64,22 @@ async fn one_phase_covers_locks_on_its_range_only() {
         txn.commit().await.expect("fine");
         assert_eq!(count(&world.take_log(), phases), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_made_by_a_heartbeat_takes_two_phases() {
+    let world = World::new(&[]);
+    for (held, phases) in [(0, "commit1"), (2, "commit2")] {
+        let mut txn = world.db().begin(TxnOptions::default());
+        txn.get_for_update(b("a")).await.expect("fine");
+        txn.put(b("a"), b("1")).expect("small");
+        seconds(held).await;
+        txn.commit().await.expect("fine");
+        seconds(3).await;
+        let log = world.take_log();
+        assert_eq!((count(&log, phases), count(&log, "beat")), (1, held as usize));
+    }
+    assert!(world.state.lock().expect("no panic").records.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,10 +187,12 @@ async fn bounds_are_told_apart_from_conflicts() {
 }
 
 async fn increment(db: &Db) -> Result<(), TxnError> {
-    db.run(TxnOptions::default(), async |txn: &mut Txn| {
-        let old = txn.get(b("n")).await?.map_or(0, |value| value[0]);
-        tokio::task::yield_now().await;
-        txn.put(b("n"), Bytes::copy_from_slice(&[old + 1]))
+    db.run(TxnOptions::default(), |txn| {
+        Box::pin(async move {
+            let old = txn.get(b("n")).await?.map_or(0, |value| value[0]);
+            tokio::task::yield_now().await;
+            txn.put(b("n"), Bytes::copy_from_slice(&[old + 1]))
+        })
     })
     .await
 }
@@ -206,20 +224,23 @@ async fn run_gives_up_after_its_restarts_and_never_repeats_the_unknown() {
     let db = world.db_with(Config { max_restarts: 3, ..Config::default() });
     let mut runs = 0;
     let never: Result<(), TxnError> = db
-        .run(TxnOptions::default(), async |_: &mut Txn| {
+        .run(TxnOptions::default(), |_| {
             runs += 1;
-            Err(TxnError::retry("never"))
+            Box::pin(async { Err(TxnError::retry("never")) })
         })
         .await;
     assert!(never.expect_err("gave up").is_retry());
     assert_eq!(runs, 4);
 
-    world.hook(|_| Fate::Executed(SendError::Unknown));
+    world.hook(|batch| match ends_with(batch, "query") {
+        true => Fate::Lost(SendError::Unavailable),
+        false => Fate::Executed(SendError::Unknown),
+    });
     let mut runs = 0;
     let unknown = db
-        .run(TxnOptions::default(), async |txn: &mut Txn| {
+        .run(TxnOptions::default(), |txn| {
             runs += 1;
-            txn.put(b("a"), b("1"))
+            Box::pin(async { txn.put(b("a"), b("1")) })
         })
         .await;
     assert_eq!((unknown, runs), (Err(TxnError::Ambiguous), 1));
