@@ -32,8 +32,10 @@ pub struct Config {
     pub max_read_spans: usize,
     /// Bytes of the keys of the read spans that are told apart.
     pub max_read_span_bytes: usize,
-    /// Requests of one batch, except for one-phase commits.
+    /// Requests of one batch.
     pub batch_requests: usize,
+    /// Writes of one one-phase commit.
+    pub one_phase_writes: usize,
     /// Bytes of one batch; also of a one-phase commit.
     pub batch_bytes: usize,
 }
@@ -52,6 +54,7 @@ impl Default for Config {
             max_read_spans: 10_000,
             max_read_span_bytes: 4 << 20,
             batch_requests: 1_000,
+            one_phase_writes: 10_000,
             batch_bytes: 2 << 20,
         }
     }

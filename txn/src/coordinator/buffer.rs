@@ -67,6 +67,11 @@ impl WriteBuffer {
         self.entries.is_empty()
     }
 
+    /// Keys written.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Keys and values, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -9,9 +9,10 @@
 //!   the server chooses.)
 //! - M3. After an unknown outcome only the record proves failure. A refusal of the repeated request does not:
 //!   the first one may have committed, and others may have cleaned up behind it.
+//! - M4. No record exists, nor will, when a one-phase commit leaves.
 //!
-//! HAZARD: a one-phase commit leaves no record to ask; its unknown outcome stays unknown, and it is not sent
-//! again.
+//! HAZARD: a one-phase commit leaves no record. Its anchor's lease holder remembers for a while that it happened,
+//! which settles a lost answer; that it does not remember proves nothing. It is not sent again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use super::heartbeat::{aborted_error, status};
 use super::sender::{Answer, Backoff, request};
 use super::{Phase, Txn};
 use crate::api::{
-    BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, TxnStatus,
+    BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, TxnMeta, TxnStatus,
 };
 
 /// What an attempt to commit came to, when it did not fail.
@@ -68,25 +69,24 @@ impl Txn {
     ) -> Result<Option<Timestamp>, TxnError> {
         let config = self.sender.config.clone();
         let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(None) };
+        if self.buffer.bytes() > config.batch_bytes || self.buffer.len() > config.one_phase_writes {
+            return Ok(None);
+        }
         let mut backoff = Backoff::new();
         let mut moves = 0;
-        while moves <= config.max_refreshes && self.buffer.bytes() <= config.batch_bytes {
+        while moves <= config.max_refreshes {
             let range = self.sender.lookup(first, deadline).await.map_err(TxnError::from_send)?;
             if !range.contains_key(last) {
+                return Ok(None);
+            }
+            // One phase neither wants nor removes a record, which a beat may have made (M4).
+            if self.pulse.as_ref().is_some_and(|pulse| !pulse.silence()) {
                 return Ok(None);
             }
             self.move_reads(self.state.write_ts(), deadline).await?;
             self.check_commit_deadline(self.state.write_ts())?;
             match self.one_phase(range, keys, deadline).await? {
-                Attempt::Committed(ts) => {
-                    if self.pulse.take().is_some_and(|pulse| pulse.was_sent()) {
-                        // The commit needs no record, but a beat may have left one.
-                        let meta = self.state.meta.clone();
-                        Remains { meta, keys: Vec::new(), commit_ts: Some(ts), recorded: true }
-                            .spawn(&self.sender);
-                    }
-                    return Ok(Some(ts));
-                }
+                Attempt::Committed(ts) => return Ok(Some(ts)),
                 Attempt::MoveTo(ts) => {
                     moves += 1;
                     self.state.forward_writes(ts);
@@ -115,17 +115,35 @@ impl Txn {
             Ok(answer) => {
                 self.state.learn(&answer);
                 match &answer.response.error {
-                    None => Ok(Attempt::Committed(self.state.write_ts())),
+                    None => Ok(Attempt::Committed(self.recorded_ts(&answer))),
                     Some(error) => self.refused(error),
                 }
             }
-            Err(SendError::Unknown) => Err(TxnError::Ambiguous),
+            Err(SendError::Unknown) => self.find_memory().await,
             Err(SendError::Moved) => {
                 self.phase = Phase::Open;
                 Ok(Attempt::Moved)
             }
             Err(error) => self.unsent(error),
         }
+    }
+
+    /// Settles a one-phase commit whose answer was lost, if the anchor's lease holder remembers it.
+    async fn find_memory(&mut self) -> Result<Attempt, TxnError> {
+        let deadline = self.sender.deadline_in(self.sender.config.op_timeout);
+        match self.query(deadline).await {
+            Ok(asked) if status(&asked.response) == Some(TxnStatus::Committed) => {
+                Ok(Attempt::Committed(self.recorded_ts(&asked)))
+            }
+            _ => Err(TxnError::Ambiguous),
+        }
+    }
+
+    async fn query(&self, deadline: Duration) -> Result<Answer, SendError> {
+        let TxnMeta { id: txn_id, anchor, .. } = self.state.meta.clone();
+        let query = QueryTxn { txn_id, anchor: anchor.clone() };
+        let query = self.state.fixed_batch(vec![request(RequestKind::QueryTxn(query))]);
+        self.sender.send_to_key(&anchor, &query, true, deadline).await
     }
 
     async fn two_phases(
@@ -214,14 +232,10 @@ impl Txn {
         // Its own time: the lost answer may have taken all of the operation's.
         let deadline = self.sender.deadline_in(self.sender.config.op_timeout);
         let anchor = self.state.meta.anchor.clone();
-        let query = QueryTxn { txn_id: self.state.meta.id.clone(), anchor: anchor.clone() };
-        let query = self.state.fixed_batch(vec![request(RequestKind::QueryTxn(query))]);
         let mut backoff = Backoff::new();
         let mut refused = false;
         while backoff.pause(&self.sender.env, deadline).await {
-            let Ok(asked) = self.sender.send_to_key(&anchor, &query, true, deadline).await else {
-                continue;
-            };
+            let Ok(asked) = self.query(deadline).await else { continue };
             // An error is not the record's word.
             if asked.response.error.is_none() {
                 match status(&asked.response) {
@@ -248,8 +262,7 @@ impl Txn {
 
     /// The commit timestamp in an answer that says that the transaction is committed.
     fn recorded_ts(&self, answer: &Answer) -> Timestamp {
-        let record =
-            answer.response.responses.first().and_then(|response| response.record.as_ref());
+        let record = answer.response.responses.last().and_then(|response| response.record.as_ref());
         match record.map(|record| record.commit_ts) {
             Some(ts) if ts != 0 => Timestamp::from_raw(ts),
             _ => self.state.write_ts(),

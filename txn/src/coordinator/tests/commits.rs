@@ -126,19 +126,29 @@ async fn pushed_intents_refresh_before_the_record_or_are_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_one_phase_commit_is_ambiguous_and_nobody_cleans_up() {
-    for executed in [false, true] {
+async fn an_unknown_one_phase_commit_is_ambiguous_unless_it_is_remembered() {
+    for (executed, remembered) in [(true, true), (true, false), (false, false)] {
         let world = World::new(&[]);
-        world.hook(move |_| match executed {
-            true => Fate::Executed(SendError::Unknown),
-            false => Fate::Lost(SendError::Unknown),
+        let forgetful = world.clone();
+        world.hook(move |batch| {
+            if !remembered {
+                forgetful.state.lock().expect("no panic").remembered.clear();
+            }
+            match ends_with(batch, "commit1") {
+                true if executed => Fate::Executed(SendError::Unknown),
+                true => Fate::Lost(SendError::Unknown),
+                false => Fate::Normal,
+            }
         });
         let mut txn = writing(&world, &["a"]);
-        assert_eq!(txn.commit().await, Err(TxnError::Ambiguous));
+        match txn.commit().await {
+            Ok(ts) => assert!(remembered && ts >= txn.read_ts()),
+            Err(error) => assert!(!remembered && error == TxnError::Ambiguous),
+        }
         txn.rollback();
         drop(txn);
         settle().await;
-        assert_eq!(world.take_log(), ["put@1", "commit1@1"], "sent once");
+        assert_eq!(world.take_log(), ["put@1", "commit1@1", "query@1"], "sent once");
     }
 }
 
@@ -310,4 +320,18 @@ async fn large_commits_are_divided_and_too_large_ones_refused() {
         state.log.iter().map(|(_, batch)| batch.requests.len()).collect()
     };
     assert_eq!(batches, [2, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_collected_only_after_everything_is_settled() {
+    for lost in ["abort", "resolve"] {
+        let world = World::new(&["m"]);
+        world.hook(move |batch| match ends_with(batch, lost) || ends_with(batch, "commit2") {
+            true => Fate::Lost(SendError::Unavailable),
+            false => Fate::Normal,
+        });
+        assert_eq!(writing(&world, &["a", "z"]).commit().await, Err(TxnError::Unavailable));
+        settle().await;
+        assert!(!world.take_log().iter().any(|word| word.starts_with("collect")));
+    }
 }

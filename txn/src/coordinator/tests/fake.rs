@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) versions: BTreeMap<Bytes, BTreeMap<u64, Option<Bytes>>>,
     pub(super) intents: BTreeMap<Bytes, (Bytes, Option<Bytes>)>,
     pub(super) records: BTreeMap<Bytes, TxnRecord>,
+    /// One-phase commits.
+    pub(super) remembered: BTreeMap<Bytes, u64>,
     /// Every batch that reached the router, with its range.
     pub(super) log: Vec<(u64, BatchRequest)>,
     hook: Option<Hook>,
@@ -206,7 +208,9 @@ impl Routing for World {
                     }
                 };
                 if let Some((false, error)) = lost {
-                    if repeatable && error == SendError::Unknown {
+                    let late = world.env.clock.monotonic() >= deadline;
+                    if repeatable && error == SendError::Unknown && !late {
+                        world.env.clock.sleep(Duration::from_millis(10)).await;
                         continue;
                     }
                     return Err(error);

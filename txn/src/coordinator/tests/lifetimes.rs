@@ -67,6 +67,22 @@ async fn one_phase_covers_locks_on_its_range_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_made_by_a_heartbeat_takes_two_phases() {
+    let world = World::new(&[]);
+    for (held, phases) in [(0, "commit1"), (2, "commit2")] {
+        let mut txn = world.db().begin(TxnOptions::default());
+        txn.get_for_update(b("a")).await.expect("fine");
+        txn.put(b("a"), b("1")).expect("small");
+        seconds(held).await;
+        txn.commit().await.expect("fine");
+        seconds(3).await;
+        let log = world.take_log();
+        assert_eq!((count(&log, phases), count(&log, "beat")), (1, held as usize));
+    }
+    assert!(world.state.lock().expect("no panic").records.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_abort_by_others_reaches_the_next_operation_and_one_that_waits() {
     let world = World::new(&[]);
     let mut txn = world.db().begin(TxnOptions::default());
@@ -214,7 +230,10 @@ async fn run_gives_up_after_its_restarts_and_never_repeats_the_unknown() {
     assert!(never.expect_err("gave up").is_retry());
     assert_eq!(runs, 4);
 
-    world.hook(|_| Fate::Executed(SendError::Unknown));
+    world.hook(|batch| match ends_with(batch, "query") {
+        true => Fate::Lost(SendError::Unavailable),
+        false => Fate::Executed(SendError::Unknown),
+    });
     let mut runs = 0;
     let unknown = db
         .run(TxnOptions::default(), async |txn: &mut Txn| {

@@ -20,6 +20,7 @@ impl State {
             }
         }
         if one_phase {
+            assert!(!self.records.contains_key(&txn.id), "M4");
             if txn.write_ts > txn.read_ts && !batch.can_forward {
                 let error = BatchError {
                     kind: ErrorKind::RetryAt as i32,
@@ -28,6 +29,7 @@ impl State {
                 };
                 return BatchResponse { error: Some(error), ..BatchResponse::default() };
             }
+            self.remembered.insert(txn.id.clone(), txn.write_ts);
             for request in &batch.requests {
                 if let Some(RequestKind::Put(put)) = &request.kind {
                     let versions = self.versions.entry(put.key.clone()).or_default();
@@ -96,8 +98,14 @@ impl State {
                 response.record = Some(record.clone());
             }
             RequestKind::QueryTxn(query) => {
-                response.record =
-                    Some(self.records.get(&query.txn_id).cloned().unwrap_or_default());
+                let record = match self.remembered.get(&query.txn_id) {
+                    Some(ts) => {
+                        let status = TxnStatus::Committed as i32;
+                        TxnRecord { status, commit_ts: *ts, ..TxnRecord::default() }
+                    }
+                    None => self.records.get(&query.txn_id).cloned().unwrap_or_default(),
+                };
+                response.record = Some(record);
             }
             RequestKind::Resolve(resolve) => {
                 for key in &resolve.keys {
