@@ -1,3 +1,8 @@
 //! txn: time and isolation. Multi-version data and serializable transactions over kv.
 
 pub mod api;
+pub mod concurrency;
+pub mod mvcc;
+pub mod server;
+#[cfg(test)]
+pub mod testing;
