@@ -1,0 +1,67 @@
+//! Where the versions of a key are kept. Nothing outside of this module knows.
+//!
+//! The newest version lies in the data space under the bare key; when a newer one arrives it moves to the
+//! history space, under the key and its inverted timestamp, so that newer versions come first. A current read
+//! is one point lookup, a scan of current rows passes over no old version, and a queue's deleted head costs
+//! one entry a key whatever its past.
+//!
+//! - I1. A key with any version has its newest in the data space; every version in the history is older.
+
+use bytes::Bytes;
+use kv::clock::Timestamp;
+use kv::engine::EngineError;
+use kv::keys::Space;
+use kv::seam::{RangeSnapshot, WriteBatch};
+
+use super::version::Version;
+
+fn suffix(ts: Timestamp) -> Bytes {
+    Bytes::copy_from_slice(&(!ts.raw()).to_be_bytes())
+}
+
+/// The newest version of a key.
+pub(crate) fn newest(snapshot: &RangeSnapshot, key: &[u8]) -> Result<Option<Version>, EngineError> {
+    snapshot.get(Space::Data, key, &[])?.map(Version::decode).transpose()
+}
+
+/// The first version that is `wanted`, of those older than the newest one and at most `at_most`, newest first.
+pub(crate) fn find_older(
+    snapshot: &RangeSnapshot,
+    key: &[u8],
+    at_most: Timestamp,
+    mut wanted: impl FnMut(&Version) -> bool,
+) -> Result<Option<Version>, EngineError> {
+    for entry in snapshot.suffixes(Space::History, key, &suffix(at_most)) {
+        let (_, stored) = entry?;
+        let version = Version::decode(stored)?;
+        if wanted(&version) {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest version of every key of a span, in key order. Lazy.
+pub(crate) fn newest_of_span(
+    snapshot: &RangeSnapshot,
+    start: &[u8],
+    end: &[u8],
+) -> impl Iterator<Item = Result<(Bytes, Version), EngineError>> {
+    snapshot
+        .scan(Space::Data, start, end)
+        .map(|entry| entry.and_then(|(key, _, stored)| Ok((key, Version::decode(stored)?))))
+}
+
+/// Adds a version to a key whose newest one is `newest`. A version with the same timestamp is replaced.
+pub(crate) fn put(batch: &mut WriteBatch, key: Bytes, version: &Version, newest: Option<&Version>) {
+    match newest {
+        Some(newest) if version.ts < newest.ts => {
+            batch.put(Space::History, key, suffix(version.ts), version.encode());
+        }
+        Some(newest) if version.ts > newest.ts => {
+            batch.put(Space::History, key.clone(), suffix(newest.ts), newest.encode());
+            batch.put(Space::Data, key, Bytes::new(), version.encode());
+        }
+        _ => batch.put(Space::Data, key, Bytes::new(), version.encode()),
+    }
+}

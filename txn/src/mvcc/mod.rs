@@ -1,0 +1,26 @@
+//! Versions, intents and transaction records over a range's entries.
+//!
+//! Promise: pure functions from a snapshot to answers and batches. Nothing here waits, and nothing here knows
+//! who else is running: that the snapshot holds everything that counts is the latches' business.
+//!
+//! A write of a running transaction is an [`Intent`] in the lock space, at most one a key. Committing turns it
+//! into a [`Version`]; aborting removes it. The two have two timestamps each: `ts` orders them among
+//! all reads and writes, `local_ts` says by which reading of the lease holder's clock they had been written,
+//! which lets most readers rule out that they should have seen them.
+//!
+//! - I1. The newest version of a key is older than the intent on it, until that is resolved.
+//! - I2. A transaction commits at or above each of its intents.
+//!
+//! Not done here: removal of versions that nobody can read any more.
+
+pub mod intent;
+mod layout;
+mod read;
+pub mod record;
+mod version;
+mod write;
+
+pub use intent::Intent;
+pub use read::{Outcome, Reader, Uncertainty};
+pub use version::Version;
+pub use write::{Refreshed, newest_ts, put_version, refresh, resolve};

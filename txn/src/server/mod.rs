@@ -1,0 +1,424 @@
+//! The lease holder's side of transactions: evaluates batches of requests.
+//!
+//! Promise: what the batches of all transactions read and write is equivalent to their running one after the
+//! other, in the order of their commit timestamps, as long as coordinators commit at a timestamp at which all
+//! their reads have been made or refreshed.
+//!
+//! Flow of a batch: checked and its spans declared ([`plan`]) → latches → may this replica serve? (`begin`) →
+//! evaluated over a snapshot ([`evaluation`] and the command families) → in the way of another: latches off,
+//! wait, from the top ([`wait`]) → what was read goes into the timestamp cache → proposed and applied
+//! ([`in_flight`]) → what follows from it in memory → latches off → answer.
+//!
+//! - I1. Reads go into the timestamp cache after evaluation and before the latches are released.
+//! - I2. A batch takes effect whole or not at all; an answer with an error says that it did not (but for locks
+//!   of locking reads, which stay).
+//! - I3. Every batch may be delivered again, or late, and changes nothing then that was not already decided.
+//! - I4. The clock readings that are acted upon lie below the lease's expiration: what they leave behind in
+//!   memory, a later lease's start covers.
+//! - I5. Requests may be dropped at any await.
+//!
+//! HAZARD: the answers name timestamps that coordinators act upon. A batch's answer must carry the clock's
+//! reading from its beginning: one from the end would hide what was acknowledged meanwhile.
+//!
+//! Not done here: parallel commits, replicated locks of locking reads, follower reads, savepoints.
+
+mod evaluation;
+mod in_flight;
+mod markers;
+mod plan;
+mod push;
+mod read;
+mod records;
+mod wait;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use kv::clock::Timestamp;
+use kv::env::{Env, Mutant};
+use kv::ids::RangeId;
+use kv::rpc::{Refusal, RefusalReason};
+use kv::seam::{
+    Eval, ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing, WriteBatch,
+};
+use prost::Message;
+
+use self::evaluation::{Effect, Evaluation, Stop, committed_answers};
+use self::in_flight::{InFlight, Quarantine};
+use self::markers::{Creation, Markers};
+use self::plan::Plan;
+use self::wait::{Failed, MAX_WAIT};
+use crate::api::{BatchError, BatchRequest, BatchResponse, ErrorKind, Response, TxnMeta};
+use crate::concurrency::{LatchGuard, LatchSpan, Latches, LockTable, Place, TimestampCache};
+
+/// Larger encoded batches are refused.
+const MAX_PAYLOAD: usize = 64 << 20;
+/// Longest wait for latches. They are held over one consensus round; longer means that the range is stuck.
+const MAX_LATCH_WAIT: Duration = Duration::from_secs(10);
+/// Spans that the timestamp cache remembers.
+const TIMESTAMP_CACHE: usize = 50_000;
+
+/// The transaction server of a node.
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    env: Env,
+    ranges: Arc<dyn Ranges>,
+    routing: Arc<dyn Routing>,
+    latches: Latches,
+    /// Over transaction records. Acquired after `latches`.
+    record_latches: Latches,
+    locks: LockTable,
+    reads: TimestampCache,
+    markers: Markers,
+    quarantine: Quarantine,
+}
+
+/// What a batch carries from one evaluation to the next.
+struct Attempt {
+    read_ts: Timestamp,
+    write_ts: Timestamp,
+    place: Option<Place>,
+    /// Transactions in the way that are known to be finished, with their commit timestamps if committed.
+    finished: BTreeMap<Bytes, Option<Timestamp>>,
+    /// The transaction that is waited for, and since when.
+    blocked_by: Option<(Bytes, Duration)>,
+    /// No waiting for locks beyond it.
+    deadline: Duration,
+}
+
+impl Server {
+    /// A server over this node's ranges. Register it as their observer before they serve.
+    pub fn new(env: Env, ranges: Arc<dyn Ranges>, routing: Arc<dyn Routing>) -> Arc<Server> {
+        Arc::new(Server(Arc::new(Inner {
+            env,
+            ranges,
+            routing,
+            latches: Latches::default(),
+            record_latches: Latches::default(),
+            locks: LockTable::default(),
+            reads: TimestampCache::new(TIMESTAMP_CACHE),
+            markers: Markers::new(),
+            quarantine: Quarantine::default(),
+        })))
+    }
+}
+
+impl RangeService for Server {
+    fn execute(
+        &self,
+        range: RangeId,
+        payload: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let inner = self.0.clone();
+        async move {
+            if payload.len() > MAX_PAYLOAD {
+                return Err(refusal(RefusalReason::Invalid, "the batch is too large"));
+            }
+            let request = BatchRequest::decode(payload)
+                .map_err(|_| refusal(RefusalReason::Invalid, "undecodable batch"))?;
+            let response = inner.run_boxed(range, request).await?;
+            Ok(Bytes::from(response.encode_to_vec()))
+        }
+        .boxed()
+    }
+}
+
+impl RangeObserver for Server {
+    fn on_event(&self, event: &RangeEvent) {
+        let inner = &self.0;
+        match event {
+            RangeEvent::LeaseAcquired { descriptor, lease } => {
+                let (start, end) = (&descriptor.start, &descriptor.end);
+                let began = lease.start_ts();
+                if !inner.env.mutation(Mutant::TimestampCacheLostOnLeaseChange) {
+                    inner.reads.add(start, end, began, None);
+                }
+                inner.markers.lease_began(start, end, began);
+                inner.locks.clear(start, end);
+                inner.quarantine.release_range(descriptor.id());
+            }
+            RangeEvent::LeaseLost { descriptor } => {
+                inner.locks.clear(&descriptor.start, &descriptor.end);
+                inner.quarantine.release_range(descriptor.id());
+            }
+            // Everything is keyed by user key, and the lease goes on.
+            RangeEvent::Split { .. } => {}
+        }
+    }
+}
+
+fn refusal(reason: RefusalReason, message: &str) -> Refusal {
+    Refusal { reason: reason as i32, message: message.into(), ..Refusal::default() }
+}
+
+impl Inner {
+    fn run_boxed(
+        self: Arc<Self>,
+        range: RangeId,
+        request: BatchRequest,
+    ) -> BoxFuture<'static, Result<BatchResponse, Refusal>> {
+        async move { self.run(range, request).await }.boxed()
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        range: RangeId,
+        request: BatchRequest,
+    ) -> Result<BatchResponse, Refusal> {
+        let now = self.env.clock.now();
+        let txn = request.txn.clone().unwrap_or_default();
+        let mut attempt = Attempt {
+            read_ts: Timestamp::from_raw(txn.read_ts),
+            write_ts: Timestamp::from_raw(txn.write_ts).max(Timestamp::from_raw(txn.read_ts)),
+            place: None,
+            finished: BTreeMap::new(),
+            blocked_by: None,
+            deadline: self.env.clock.monotonic() + MAX_WAIT,
+        };
+        let result = match Plan::new(&request) {
+            Err(message) => {
+                Err(BatchError { kind: ErrorKind::Invalid as i32, retry_ts: 0, message })
+            }
+            Ok(plan) => self.attempts(range, &request, &txn, &plan, &mut attempt).await?,
+        };
+        let (responses, error) = match result {
+            Ok(responses) => (responses, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Ok(BatchResponse {
+            now: now.raw(),
+            read_ts: attempt.read_ts.raw(),
+            write_ts: attempt.write_ts.raw(),
+            responses,
+            error,
+        })
+    }
+
+    async fn attempts(
+        self: &Arc<Self>,
+        range: RangeId,
+        request: &BatchRequest,
+        txn: &TxnMeta,
+        plan: &Plan,
+        attempt: &mut Attempt,
+    ) -> Result<Result<Vec<Response>, BatchError>, Refusal> {
+        loop {
+            let guards = self.latch(plan).await?;
+            let stop = match self.evaluate(range, request, plan, attempt, guards)? {
+                Ok((responses, proposal)) => {
+                    if let Some(proposal) = proposal {
+                        proposal.await.map_err(|error| match error {
+                            ProposeError::Rejected(refusal) => refusal,
+                            ProposeError::Unknown => {
+                                refusal(RefusalReason::Unknown, "the proposal's outcome is unknown")
+                            }
+                        })?;
+                    }
+                    return Ok(Ok(responses));
+                }
+                Err(stop) => stop,
+            };
+            let stop = match stop {
+                Stop::Conflict(conflict) => match self.wait(range, txn, conflict, attempt).await {
+                    Ok(()) => continue,
+                    Err(Failed::Stop(stop)) => stop,
+                    Err(Failed::Refused(refusal)) => return Err(refusal),
+                },
+                stop => stop,
+            };
+            match stop {
+                Stop::Forward(ts) => {
+                    attempt.read_ts = attempt.read_ts.max(ts);
+                    attempt.write_ts = attempt.write_ts.max(ts);
+                }
+                Stop::Error(error) => {
+                    let given_up = matches!(
+                        error.kind(),
+                        ErrorKind::LockTimeout | ErrorKind::Aborted | ErrorKind::DeadlineExceeded
+                    );
+                    if plan.one_phase && given_up {
+                        return self.give_up(request, txn, plan, attempt, error).await;
+                    }
+                    return Ok(Err(error));
+                }
+                Stop::Engine(error) => {
+                    return Err(refusal(RefusalReason::Unavailable, &error.to_string()));
+                }
+                Stop::Conflict(_) => unreachable!("waited for above"),
+            }
+        }
+    }
+
+    /// One evaluation under latches. Outer error: this replica may not serve. With a proposal, the latches are
+    /// in it.
+    #[allow(clippy::type_complexity)]
+    fn evaluate(
+        self: &Arc<Self>,
+        range: RangeId,
+        request: &BatchRequest,
+        plan: &Plan,
+        attempt: &mut Attempt,
+        guards: Vec<LatchGuard>,
+    ) -> Result<Result<(Vec<Response>, Option<InFlight>), Stop>, Refusal> {
+        let now = self.env.clock.now();
+        // A transaction from a node whose clock is ahead may have begun later than it is here.
+        let now_served = plan.acts.map(|at_least| now.max(at_least));
+        let serve_ts = match now_served {
+            Some(acts) if plan.reads => acts.max(attempt.read_ts),
+            Some(acts) => acts,
+            None => attempt.read_ts,
+        };
+        let eval = self.ranges.begin(range, &plan.start, &plan.end, serve_ts)?;
+        let times = (now, attempt.read_ts, attempt.write_ts);
+        let place = attempt.place.as_ref();
+        let mut evaluation = Evaluation::new(self, &eval, request, plan, place, times);
+        let responses = match evaluation.run() {
+            Ok(responses) => responses,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        let Evaluation { read_ts, write_ts, reads, batch, batch_ts, effects, .. } = evaluation;
+        let owner = request.txn.as_ref().map(|txn| &txn.id);
+        for (start, end) in &reads {
+            self.reads.add(start, end, read_ts, owner);
+        }
+        attempt.read_ts = read_ts;
+        attempt.write_ts = write_ts;
+        if batch.is_empty() {
+            self.apply(effects);
+            drop(guards);
+            return Ok(Ok((responses, None)));
+        }
+        let proposal = self.propose(range, &eval, batch, batch_ts, effects, guards);
+        Ok(Ok((responses, Some(proposal))))
+    }
+
+    fn propose(
+        self: &Arc<Self>,
+        range: RangeId,
+        eval: &Eval,
+        batch: WriteBatch,
+        batch_ts: Timestamp,
+        effects: Vec<Effect>,
+        guards: Vec<LatchGuard>,
+    ) -> InFlight {
+        let expiration = eval.lease.expiration_ts();
+        let proposal = self.ranges.propose(eval, batch, batch_ts);
+        let inner = self.clone();
+        let work = async move {
+            let result = proposal.await;
+            match &result {
+                Ok(()) => inner.apply(effects),
+                Err(ProposeError::Rejected(_)) => {}
+                Err(ProposeError::Unknown) => {
+                    inner.fear(effects);
+                    inner.quarantine(range, expiration, guards);
+                    return result;
+                }
+            }
+            drop(guards);
+            result
+        };
+        InFlight::new(work.boxed(), self.env.tasks.clone())
+    }
+
+    fn apply(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Refuse { anchor, id, ts } => self.markers.refuse(&anchor, &id, ts),
+                Effect::Committed { anchor, id, ts } => self.markers.committed(&anchor, &id, ts),
+                Effect::Release { id, keys } => {
+                    keys.iter().for_each(|key| self.locks.release(key, &id));
+                }
+            }
+        }
+    }
+
+    /// The batch may take effect, or not: whatever would be wrong after it must not happen any more.
+    fn fear(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Refuse { anchor, id, ts } | Effect::Committed { anchor, id, ts } => {
+                    self.markers.refuse(&anchor, &id, ts);
+                }
+                Effect::Release { .. } => {}
+            }
+        }
+    }
+
+    fn quarantine(
+        self: &Arc<Self>,
+        range: RangeId,
+        expiration: Timestamp,
+        guards: Vec<LatchGuard>,
+    ) {
+        let number = self.quarantine.keep(range, guards);
+        let now = self.env.clock.now();
+        let left_ms = expiration.wall_ms().saturating_sub(now.wall_ms());
+        let wait = self.env.clock.sleep(in_flight::quarantine_time(left_ms));
+        let inner = self.clone();
+        let release = async move {
+            wait.await;
+            inner.quarantine.release(range, number);
+        };
+        self.env.tasks.spawn("release-quarantine", release.boxed());
+    }
+
+    async fn latch(&self, plan: &Plan) -> Result<Vec<LatchGuard>, Refusal> {
+        let mut guards = Vec::new();
+        for (latches, spans) in
+            [(&self.latches, &plan.spans), (&self.record_latches, &plan.records)]
+        {
+            if !spans.is_empty() {
+                guards.push(self.latch_in_time(latches, spans).await?);
+            }
+        }
+        Ok(guards)
+    }
+
+    async fn latch_in_time(
+        &self,
+        latches: &Latches,
+        spans: &[LatchSpan],
+    ) -> Result<LatchGuard, Refusal> {
+        let (guard, wait) = latches.enter(spans.into());
+        if let Some(wait) = wait
+            && self.env.clock.timeout(MAX_LATCH_WAIT, wait).await.is_none()
+        {
+            return Err(refusal(RefusalReason::Unavailable, "the range is stuck"));
+        }
+        Ok(guard)
+    }
+
+    /// Answers a one-phase commit with a failure. No other delivery of it may succeed after that, and if one
+    /// already has, that is the answer.
+    async fn give_up(
+        &self,
+        request: &BatchRequest,
+        txn: &TxnMeta,
+        plan: &Plan,
+        attempt: &mut Attempt,
+        error: BatchError,
+    ) -> Result<Result<Vec<Response>, BatchError>, Refusal> {
+        let _guard = self.latch_in_time(&self.record_latches, &plan.records).await?;
+        match self.markers.creation(&txn.anchor, &txn.id, txn.min_ts) {
+            Creation::Committed(ts) => {
+                (attempt.read_ts, attempt.write_ts) = (ts, ts);
+                return Ok(Ok(committed_answers(request, ts)));
+            }
+            Creation::Refused => {}
+            Creation::Allowed => {
+                let ts = self.env.clock.now().max(Timestamp::from_raw(txn.min_ts));
+                self.markers.refuse(&txn.anchor, &txn.id, ts);
+            }
+        }
+        Ok(Err(error))
+    }
+}

@@ -1,0 +1,133 @@
+//! Gets, scans and refreshes.
+//!
+//! - I1. What was read is left in the timestamp cache, at the timestamp it was finally read at, and nothing
+//!   beyond the resume key of a limited scan.
+//! - I2. A locking read takes its locks first, and keeps them when it answers that the transaction has to move:
+//!   the next attempt finds them and loses nothing to others.
+
+use bytes::Bytes;
+use kv::clock::Timestamp;
+use kv::env::Mutant;
+use kv::keys;
+
+use super::evaluation::{Conflict, Evaluation, Stop, error};
+use crate::api::{ErrorKind, Get, Refresh, Response, Row, Scan, TxnMeta};
+use crate::mvcc::{self, Outcome, Reader, Refreshed, Uncertainty};
+
+/// Rows of a scan that names no limit, and of one that names a greater.
+const MAX_ROWS: usize = 10_000;
+
+impl Evaluation<'_> {
+    /// Reads a key.
+    pub(super) fn get(&mut self, get: &Get) -> Result<Response, Stop> {
+        let txn = self.txn()?;
+        if get.lock && !self.server.locks.admits(&get.key, &txn.id, self.place) {
+            return Err(Stop::Conflict(Conflict::Locked(get.key.clone())));
+        }
+        let outcome = self.reader(txn, get.lock).get(&get.key)?;
+        self.no_conflicts(&outcome, get.lock)?;
+        if get.lock {
+            self.server.locks.acquire(&get.key, txn, self.now);
+        }
+        self.no_move(&outcome)?;
+        self.reads.push((get.key.clone(), keys::successor(&get.key)));
+        Ok(response(outcome))
+    }
+
+    /// Reads a span.
+    pub(super) fn scan(&mut self, scan: &Scan) -> Result<Response, Stop> {
+        let txn = self.txn()?;
+        let limit = match scan.limit as usize {
+            0 => MAX_ROWS,
+            limit => limit.min(MAX_ROWS),
+        };
+        let (start, end) = (&scan.span.start, &scan.span.end);
+        let outcome = self.reader(txn, scan.lock).scan(start, end, limit)?;
+        self.no_conflicts(&outcome, scan.lock)?;
+        if scan.lock {
+            for key in outcome.rows.iter().map(|(key, _)| key).chain(&outcome.newer) {
+                if !self.server.locks.admits(key, &txn.id, self.place) {
+                    return Err(Stop::Conflict(Conflict::Locked(key.clone())));
+                }
+                self.server.locks.acquire(key, txn, self.now);
+            }
+        }
+        self.no_move(&outcome)?;
+        self.reads.push((start.clone(), outcome.resume.clone().unwrap_or_else(|| end.clone())));
+        Ok(response(outcome))
+    }
+
+    /// Checks that a span, read at an earlier time, still reads the same at the read timestamp.
+    pub(super) fn refresh(&mut self, refresh: &Refresh) -> Result<Response, Stop> {
+        let txn = self.txn()?;
+        let (start, end) = (&refresh.span.start, &refresh.span.end);
+        let from = Timestamp::from_raw(refresh.from_ts);
+        let snapshot = &self.eval.snapshot;
+        match mvcc::refresh(snapshot, &txn.id, (start, end), from, self.read_ts)? {
+            Refreshed::Unchanged => {
+                self.reads.push((start.clone(), end.clone()));
+                Ok(Response::default())
+            }
+            Refreshed::Changed(_) => Err(error(
+                ErrorKind::RefreshFailed,
+                Timestamp::ZERO,
+                "what was read has been changed since",
+            )),
+            Refreshed::Intents(found) => {
+                self.discovered(&found);
+                Err(Stop::Conflict(Conflict::Refresh(found)))
+            }
+        }
+    }
+
+    fn reader<'b>(&'b self, txn: &'b TxnMeta, locking: bool) -> Reader<'b> {
+        Reader {
+            snapshot: &self.eval.snapshot,
+            overlay: &self.intents,
+            txn_id: &txn.id,
+            sequence: txn.sequence,
+            read_ts: self.read_ts,
+            uncertainty: self.uncertainty(txn),
+            locking,
+        }
+    }
+
+    /// What was written on this node after the transaction took its first reading of this node's clock was not
+    /// yet acknowledged when the transaction began. A reading from before the lease says nothing about what the
+    /// earlier holder wrote, all of which lies below the start of the lease.
+    fn uncertainty(&self, txn: &TxnMeta) -> Uncertainty {
+        if self.server.env.mutation(Mutant::IgnoreUncertainty) {
+            return Uncertainty::NONE;
+        }
+        let global_limit = Timestamp::from_raw(txn.global_limit);
+        let local_limit = match self.request.observed_ts {
+            0 => global_limit,
+            observed => {
+                let known = Timestamp::from_raw(observed).max(self.eval.lease.start_ts());
+                global_limit.min(known)
+            }
+        };
+        Uncertainty { global_limit, local_limit }
+    }
+
+    fn no_conflicts(&self, outcome: &Outcome, locking: bool) -> Result<(), Stop> {
+        if outcome.conflicts.is_empty() {
+            return Ok(());
+        }
+        self.discovered(&outcome.conflicts);
+        let found = outcome.conflicts.clone();
+        Err(Stop::Conflict(Conflict::Intents { found, locking }))
+    }
+
+    fn no_move(&self, outcome: &Outcome) -> Result<(), Stop> {
+        match outcome.uncertain {
+            None => Ok(()),
+            Some(ts) => Err(self.must_move(ts, "a newer version may have to be seen")),
+        }
+    }
+}
+
+fn response(outcome: Outcome) -> Response {
+    let rows = outcome.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
+    Response { rows, resume: outcome.resume.unwrap_or_else(Bytes::new), record: None }
+}

@@ -1,0 +1,73 @@
+//! Writes and resolutions.
+//!
+//! - I1. A write lies above every read of its key by others (timestamp cache) and above its newest version.
+//! - I2. A write delivered again changes nothing: its sequence number is known from the intent. One delivered
+//!   after its transaction's end leaves an intent that nobody commits (`mvcc::resolve`, and the markers).
+
+use kv::clock::Timestamp;
+
+use super::evaluation::{Conflict, Effect, Evaluation, Stop, error};
+use crate::api::{ErrorKind, Put, Resolve, Response};
+use crate::mvcc::{self, Intent, intent};
+
+impl Evaluation<'_> {
+    /// Writes an intent, or notes the version of a one-phase commit.
+    pub(super) fn put(&mut self, put: &Put) -> Result<Response, Stop> {
+        let txn = self.txn()?;
+        if !self.server.locks.admits(&put.key, &txn.id, self.place) {
+            return Err(Stop::Conflict(Conflict::Locked(put.key.clone())));
+        }
+        let existing = match self.intents.remove(&put.key) {
+            Some(intent) => Some(intent),
+            None => intent::get(&self.eval.snapshot, &put.key)?,
+        };
+        if let Some(foreign) = existing.as_ref().filter(|intent| intent.txn.id != txn.id) {
+            let found = vec![(put.key.clone(), foreign.clone())];
+            self.discovered(&found);
+            return Err(Stop::Conflict(Conflict::Intents { found, locking: true }));
+        }
+        let above_reads = match self.server.reads.max(&put.key) {
+            // Everybody else read below the own read.
+            (ts, Some(owner)) if owner == txn.id => ts,
+            (ts, _) => ts.next(),
+        };
+        let newest = mvcc::newest_ts(&self.eval.snapshot, &put.key)?;
+        let ts = self.write_ts.max(above_reads).max(newest.next());
+        self.write_ts = ts;
+        if self.one_phase {
+            if existing.is_some() {
+                let message = "a one-phase commit of a transaction that has intents";
+                return Err(error(ErrorKind::Invalid, Timestamp::ZERO, message));
+            }
+            let newer = self.versions.get(&put.key).is_some_and(|(seq, _)| *seq > put.sequence);
+            if !newer {
+                self.versions.insert(put.key.clone(), (put.sequence, put.value.clone()));
+            }
+            return Ok(Response::default());
+        }
+        let intent = match existing {
+            None => Intent::new(txn, ts, self.now, put.sequence, put.value.clone()),
+            Some(mut own) => {
+                own.add(ts, self.now, put.sequence, put.value.clone());
+                self.write_ts = self.write_ts.max(own.ts());
+                own
+            }
+        };
+        self.intents.insert(put.key.clone(), intent);
+        Ok(Response::default())
+    }
+
+    /// Turns intents of a finished transaction into versions, or removes them.
+    pub(super) fn resolve(&mut self, resolve: &Resolve) -> Result<Response, Stop> {
+        let commit_ts = (resolve.commit_ts != 0).then_some(Timestamp::from_raw(resolve.commit_ts));
+        for key in &resolve.keys {
+            let (snapshot, batch) = (&self.eval.snapshot, &mut self.batch);
+            if mvcc::resolve(snapshot, batch, key, &resolve.txn_id, commit_ts)? {
+                self.batch_ts = self.batch_ts.max(self.now).max(commit_ts.unwrap_or_default());
+            }
+        }
+        let (id, keys) = (resolve.txn_id.clone(), resolve.keys.clone());
+        self.effects.push(Effect::Release { id, keys });
+        Ok(Response::default())
+    }
+}

@@ -1,0 +1,436 @@
+//! A cluster of one node for this crate's tests: [`Ranges`] and [`Routing`] over a map in memory, without Raft,
+//! on tokio's paused clock. Batches apply at once or after a delay, leases change hands on demand, and answers
+//! get lost or requests repeated when a test says so.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kv::clock::{Clock, Timestamp};
+use kv::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot};
+use kv::env::{Env, Mutant, Rng, RpcError, TaskScope, TimeSource, Transport};
+use kv::ids::{NodeId, RangeId};
+use kv::keys::{self, Space};
+use kv::range::descriptor::{Lease, RangeDescriptor, Replica};
+use kv::rpc::{RaftMessage, Refusal, RefusalReason, RpcRequest, RpcResponse};
+use kv::seam::{
+    Eval, ProposeError, RangeEvent, RangeObserver, RangeService, RangeSnapshot, Ranges, Routing,
+    SendError, WriteBatch,
+};
+use prost::Message;
+
+use crate::api::{BatchRequest, BatchResponse};
+use crate::server::Server;
+
+/// Unix milliseconds at which every test begins.
+pub const START_MS: u64 = 1_800_000_000_000;
+/// The maximum clock offset of every test.
+pub const MAX_OFFSET: Duration = Duration::from_millis(500);
+const LEASE: Duration = Duration::from_secs(9);
+
+/// Random numbers from a seed (SplitMix64).
+pub struct TestRng(Mutex<u64>);
+
+impl TestRng {
+    /// A stream that only depends on the seed.
+    pub fn new(seed: u64) -> Self {
+        TestRng(Mutex::new(seed))
+    }
+}
+
+impl Rng for TestRng {
+    fn next_u64(&self) -> u64 {
+        let mut state = self.0.lock().unwrap();
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+struct TestTime(tokio::time::Instant);
+
+impl TimeSource for TestTime {
+    fn wall_ms(&self) -> u64 {
+        START_MS + self.monotonic().as_millis() as u64
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(duration).boxed()
+    }
+}
+
+struct TestTasks;
+
+impl TaskScope for TestTasks {
+    fn spawn(&self, _: &'static str, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+}
+
+struct NoTransport;
+
+impl Transport for NoTransport {
+    fn send_raft(&self, _: NodeId, _: Vec<RaftMessage>) {}
+    fn call(&self, _: NodeId, _: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>> {
+        async { Err(RpcError::NotSent) }.boxed()
+    }
+}
+
+type Entries = Arc<BTreeMap<Bytes, Bytes>>;
+
+/// An engine in memory.
+#[derive(Default)]
+pub struct TestEngine(Mutex<Entries>);
+
+struct TestSnapshot(Entries);
+
+impl EngineSnapshot for TestSnapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        Ok(self.0.get(key).cloned())
+    }
+    fn scan(&self, range: Range<Bytes>) -> EngineIter<'_> {
+        Box::new(self.0.range(range).map(|(k, v)| Ok((k.clone(), v.clone()))))
+    }
+    fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_> {
+        Box::new(self.0.range(range).rev().map(|(k, v)| Ok((k.clone(), v.clone()))))
+    }
+}
+
+impl Engine for TestEngine {
+    fn apply(&self, batch: EngineBatch) -> Result<(), EngineError> {
+        let mut entries = self.0.lock().unwrap();
+        let entries = Arc::make_mut(&mut entries);
+        for op in batch.into_ops() {
+            match op {
+                EngineOp::Put(key, value) => drop(entries.insert(key, value)),
+                EngineOp::Delete(key) => drop(entries.remove(&key)),
+            }
+        }
+        Ok(())
+    }
+    fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
+        Arc::new(TestSnapshot(self.0.lock().unwrap().clone()))
+    }
+    fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// What becomes of the next proposals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Applied, and reported as unknown.
+    UnknownApplied,
+    /// Not applied, and reported as unknown.
+    UnknownLost,
+    /// Not applied, and reported so.
+    Rejected,
+}
+
+/// One node with a server and one or more ranges. Everything happens in this process.
+pub struct LocalCluster {
+    /// The node's injected world.
+    pub env: Env,
+    /// What is stored.
+    pub engine: Arc<TestEngine>,
+    ranges: Mutex<Vec<(RangeDescriptor, Lease)>>,
+    server: OnceLock<Arc<Server>>,
+    apply_delay_ms: AtomicU64,
+    fates: Mutex<Vec<Fate>>,
+    lose_answers: AtomicU64,
+    deliver_twice: AtomicBool,
+    sent: Mutex<Vec<BatchRequest>>,
+}
+
+impl LocalCluster {
+    /// A cluster with one range over all keys from `\x01` to `\xff`. Call within a tokio runtime with paused time.
+    pub fn new() -> Arc<LocalCluster> {
+        Self::build(&[], None)
+    }
+
+    /// A cluster whose ranges are cut at the given keys.
+    pub fn with_splits(splits: &[&'static str]) -> Arc<LocalCluster> {
+        Self::build(splits, None)
+    }
+
+    /// A cluster with a deliberate bug.
+    pub fn with_mutant(mutant: Mutant) -> Arc<LocalCluster> {
+        Self::build(&[], Some(mutant))
+    }
+
+    fn build(splits: &[&'static str], mutant: Option<Mutant>) -> Arc<LocalCluster> {
+        let clock = Clock::new(Arc::new(TestTime(tokio::time::Instant::now())), MAX_OFFSET);
+        let mut bounds = vec![Bytes::from_static(b"\x01")];
+        bounds.extend(splits.iter().map(|key| Bytes::from_static(key.as_bytes())));
+        bounds.push(Bytes::from_static(b"\xff"));
+        let start = clock.now();
+        let ranges = bounds.windows(2).zip(1..).map(|(pair, range_id)| {
+            let replicas = vec![Replica { replica_id: 1, node_id: 1 }];
+            let (from, to) = (pair[0].clone(), pair[1].clone());
+            let descriptor =
+                RangeDescriptor { range_id, start: from, end: to, generation: 1, replicas };
+            let lease = Lease {
+                sequence: 1,
+                replica_id: 1,
+                node_id: 1,
+                incarnation: 1,
+                start: start.raw(),
+                expiration: start.saturating_add(LEASE).raw(),
+            };
+            (descriptor, lease)
+        });
+        let env = Env {
+            node_id: NodeId(1),
+            clock,
+            rng: Arc::new(TestRng::new(1)),
+            transport: Arc::new(NoTransport),
+            tasks: Arc::new(TestTasks),
+            mutant,
+        };
+        let cluster = Arc::new(LocalCluster {
+            env: env.clone(),
+            engine: Arc::default(),
+            ranges: Mutex::new(ranges.collect()),
+            server: OnceLock::new(),
+            apply_delay_ms: AtomicU64::new(0),
+            fates: Mutex::default(),
+            lose_answers: AtomicU64::new(0),
+            deliver_twice: AtomicBool::new(false),
+            sent: Mutex::default(),
+        });
+        let server = Server::new(env, cluster.clone(), cluster.clone());
+        for (descriptor, lease) in cluster.ranges.lock().unwrap().clone() {
+            server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease });
+        }
+        assert!(cluster.server.set(server).is_ok());
+        cluster
+    }
+
+    /// The node's server.
+    pub fn server(&self) -> &Arc<Server> {
+        self.server.get().expect("set when built")
+    }
+
+    /// The range that holds a key.
+    pub fn range_of(&self, key: &[u8]) -> RangeDescriptor {
+        let ranges = self.ranges.lock().unwrap();
+        ranges.iter().find(|(d, _)| d.contains_key(key)).expect("the ranges cover all").0.clone()
+    }
+
+    /// Batches apply after `delay` from now on.
+    pub fn set_apply_delay(&self, delay: Duration) {
+        self.apply_delay_ms.store(delay.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// The next proposal ends like this. Repeated calls queue up.
+    pub fn next_proposal(&self, fate: Fate) {
+        self.fates.lock().unwrap().push(fate);
+    }
+
+    /// The next `count` answers on the way through [`Routing::send`] get lost; the requests are executed.
+    pub fn lose_answers(&self, count: u64) {
+        self.lose_answers.store(count, Ordering::Relaxed);
+    }
+
+    /// From now on every request through [`Routing::send`] is executed twice, one after the other.
+    pub fn deliver_twice(&self) {
+        self.deliver_twice.store(true, Ordering::Relaxed);
+    }
+
+    /// All batches that went through [`Routing::send`] so far.
+    pub fn sent(&self) -> Vec<BatchRequest> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// The lease of a key's range passes to another node and back: memory of locks and reads is void.
+    pub fn change_lease(&self, key: &[u8]) {
+        let (descriptor, lease) = {
+            let mut ranges = self.ranges.lock().unwrap();
+            let found = ranges.iter_mut().find(|(d, _)| d.contains_key(key));
+            let (descriptor, lease) = found.expect("the ranges cover all");
+            lease.sequence += 2;
+            lease.start = self.env.clock.now().raw();
+            (descriptor.clone(), lease.clone())
+        };
+        let server = self.server();
+        server.on_event(&RangeEvent::LeaseLost { descriptor: descriptor.clone() });
+        server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease });
+    }
+
+    /// Cuts the range of a key there.
+    pub fn split(&self, key: &'static str) {
+        let event = {
+            let mut ranges = self.ranges.lock().unwrap();
+            let range_id = ranges.len() as u64 + 1;
+            let at = ranges.iter().position(|(d, _)| d.contains_key(key.as_bytes()));
+            let (left, lease) = &mut ranges[at.expect("the ranges cover all")];
+            left.generation += 1;
+            let mut right = left.clone();
+            right.range_id = range_id;
+            right.start = Bytes::from_static(key.as_bytes());
+            left.end = right.start.clone();
+            let (left, lease) = (left.clone(), lease.clone());
+            ranges.push((right.clone(), lease));
+            RangeEvent::Split { left, right }
+        };
+        self.server().on_event(&event);
+    }
+
+    /// Executes a batch on the range of `key`, as if it came over the network.
+    pub async fn try_send(
+        &self,
+        key: &[u8],
+        request: BatchRequest,
+    ) -> Result<BatchResponse, Refusal> {
+        let payload = Bytes::from(request.encode_to_vec());
+        let answer = self.server().execute(self.range_of(key).id(), payload).await?;
+        Ok(BatchResponse::decode(answer).expect("the server encodes what it means"))
+    }
+
+    /// Number of entries in a keyed space.
+    pub fn count(&self, space: Space) -> usize {
+        let span = keys::engine_span(space, b"\x01", b"\xff");
+        self.engine.snapshot().scan(span).count()
+    }
+}
+
+fn refusal(reason: RefusalReason) -> Refusal {
+    Refusal { reason: reason as i32, message: format!("{reason:?}"), ..Refusal::default() }
+}
+
+impl Ranges for LocalCluster {
+    fn begin(
+        &self,
+        range: RangeId,
+        start: &[u8],
+        end: &[u8],
+        ts: Timestamp,
+    ) -> Result<Eval, Refusal> {
+        let mut ranges = self.ranges.lock().unwrap();
+        let found = ranges.iter_mut().find(|(d, _)| d.id() == range);
+        let (descriptor, lease) = found.ok_or_else(|| refusal(RefusalReason::WrongRange))?;
+        if !descriptor.contains_span(start, end) {
+            return Err(refusal(RefusalReason::WrongRange));
+        }
+        lease.expiration = self.env.clock.now().saturating_add(LEASE).raw();
+        if ts >= lease.expiration_ts().saturating_sub(MAX_OFFSET) {
+            return Err(refusal(RefusalReason::Unavailable));
+        }
+        let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
+        Ok(Eval {
+            lease: lease.clone(),
+            descriptor: descriptor.clone(),
+            snapshot: RangeSnapshot::new(self.engine.snapshot(), start, end),
+        })
+    }
+
+    fn propose(
+        &self,
+        eval: &Eval,
+        batch: WriteBatch,
+        write_ts: Timestamp,
+    ) -> BoxFuture<'static, Result<(), ProposeError>> {
+        let range = eval.descriptor.id();
+        let lease = {
+            let ranges = self.ranges.lock().unwrap();
+            ranges.iter().find(|(d, _)| d.id() == range).map(|(_, lease)| lease.clone())
+        };
+        let valid = lease.is_some_and(|lease| {
+            lease.sequence == eval.lease.sequence && write_ts < lease.expiration_ts()
+        });
+        let fate = {
+            let mut fates = self.fates.lock().unwrap();
+            if fates.is_empty() { None } else { Some(fates.remove(0)) }
+        };
+        if !valid || fate == Some(Fate::Rejected) {
+            let refused = refusal(RefusalReason::NotLeaseHolder);
+            return async { Err(ProposeError::Rejected(refused)) }.boxed();
+        }
+        let mut changes = EngineBatch::default();
+        for op in batch.ops {
+            let space = Space::keyed_from(op.space).expect("a keyed space");
+            let key = keys::engine_key(space, &op.key, &op.suffix);
+            match op.value {
+                Some(value) => changes.put(key, value),
+                None => changes.delete(key),
+            }
+        }
+        let engine = self.engine.clone();
+        let apply = move || match fate {
+            Some(Fate::UnknownLost) => Err(ProposeError::Unknown),
+            fate => {
+                engine.apply(changes).expect("memory does not fail");
+                if fate.is_some() { Err(ProposeError::Unknown) } else { Ok(()) }
+            }
+        };
+        let delay = Duration::from_millis(self.apply_delay_ms.load(Ordering::Relaxed));
+        if delay.is_zero() {
+            let result = apply();
+            return async { result }.boxed();
+        }
+        // Applied even if nobody waits for it.
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            apply()
+        });
+        async { task.await.expect("applies") }.boxed()
+    }
+}
+
+impl Routing for LocalCluster {
+    fn lookup(
+        &self,
+        key: Bytes,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<RangeDescriptor, SendError>> {
+        let found = self.range_of(&key);
+        async { Ok(found) }.boxed()
+    }
+
+    fn send(
+        &self,
+        descriptor: RangeDescriptor,
+        payload: Bytes,
+        repeatable: bool,
+        deadline: Duration,
+    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>> {
+        let request = BatchRequest::decode(payload.clone()).expect("a coordinator encodes");
+        self.sent.lock().unwrap().push(request);
+        let lost = |n: u64| n.checked_sub(1);
+        let order = Ordering::Relaxed;
+        let is_lost = self.lose_answers.fetch_update(order, order, lost).is_ok();
+        let twice = self.deliver_twice.load(order) || (is_lost && repeatable);
+        let server = self.server().clone();
+        let clock = self.env.clock.clone();
+        async move {
+            let left = deadline.saturating_sub(clock.monotonic());
+            let call = async {
+                let first = server.execute(descriptor.id(), payload.clone()).await;
+                if twice { server.execute(descriptor.id(), payload).await } else { first }
+            };
+            let answer = match clock.timeout(left, call).await {
+                None => return Err(SendError::Unknown),
+                Some(_) if is_lost && !repeatable => return Err(SendError::Unknown),
+                Some(answer) => answer,
+            };
+            answer.map(|bytes| (bytes, NodeId(1))).map_err(|refused| match refused.reason() {
+                RefusalReason::WrongRange => SendError::Moved,
+                RefusalReason::Unknown => SendError::Unknown,
+                RefusalReason::Invalid => SendError::Invalid(refused.message),
+                RefusalReason::Unavailable | RefusalReason::NotLeaseHolder => {
+                    SendError::Unavailable
+                }
+            })
+        }
+        .boxed()
+    }
+}
