@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kv::env::Env;
 use kv::seam::Routing;
 
@@ -89,10 +90,13 @@ impl Db {
     /// Runs `body` in a transaction and commits it; as long as that fails with [`TxnError::Retry`], starts
     /// anew, with a new transaction, after a growing pause and with a higher priority. Any other error of the
     /// body rolls back and is returned. The body may run many times: its effects must be on the transaction.
+    ///
+    /// The body is `|txn| Box::pin(async move { .. })` and owns what it uses: with an async closure the compiler
+    /// cannot prove that what it captures may be sent to another thread.
     pub async fn run<T, E: BodyError>(
         &self,
         options: TxnOptions,
-        mut body: impl AsyncFnMut(&mut Txn) -> Result<T, E>,
+        mut body: impl for<'t> FnMut(&'t mut Txn) -> BoxFuture<'t, Result<T, E>>,
     ) -> Result<T, E> {
         let mut options = options;
         let mut restarts = 0;

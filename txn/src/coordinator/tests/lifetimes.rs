@@ -7,7 +7,7 @@ use kv::seam::SendError;
 
 use super::fake::{Fate, World, ends_with};
 use crate::api::TxnStatus;
-use crate::db::{Config, Db, Txn, TxnError, TxnOptions};
+use crate::db::{Config, Db, TxnError, TxnOptions};
 
 fn b(text: &'static str) -> Bytes {
     text.into()
@@ -187,10 +187,12 @@ async fn bounds_are_told_apart_from_conflicts() {
 }
 
 async fn increment(db: &Db) -> Result<(), TxnError> {
-    db.run(TxnOptions::default(), async |txn: &mut Txn| {
-        let old = txn.get(b("n")).await?.map_or(0, |value| value[0]);
-        tokio::task::yield_now().await;
-        txn.put(b("n"), Bytes::copy_from_slice(&[old + 1]))
+    db.run(TxnOptions::default(), |txn| {
+        Box::pin(async move {
+            let old = txn.get(b("n")).await?.map_or(0, |value| value[0]);
+            tokio::task::yield_now().await;
+            txn.put(b("n"), Bytes::copy_from_slice(&[old + 1]))
+        })
     })
     .await
 }
@@ -222,9 +224,9 @@ async fn run_gives_up_after_its_restarts_and_never_repeats_the_unknown() {
     let db = world.db_with(Config { max_restarts: 3, ..Config::default() });
     let mut runs = 0;
     let never: Result<(), TxnError> = db
-        .run(TxnOptions::default(), async |_: &mut Txn| {
+        .run(TxnOptions::default(), |_| {
             runs += 1;
-            Err(TxnError::retry("never"))
+            Box::pin(async { Err(TxnError::retry("never")) })
         })
         .await;
     assert!(never.expect_err("gave up").is_retry());
@@ -236,9 +238,9 @@ async fn run_gives_up_after_its_restarts_and_never_repeats_the_unknown() {
     });
     let mut runs = 0;
     let unknown = db
-        .run(TxnOptions::default(), async |txn: &mut Txn| {
+        .run(TxnOptions::default(), |txn| {
             runs += 1;
-            txn.put(b("a"), b("1"))
+            Box::pin(async { txn.put(b("a"), b("1")) })
         })
         .await;
     assert_eq!((unknown, runs), (Err(TxnError::Ambiguous), 1));

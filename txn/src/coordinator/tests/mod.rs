@@ -2,6 +2,8 @@
 //! that may lose, refuse or delay any request.
 
 mod commits;
+mod crashes;
+mod end_to_end;
 mod fake;
 mod lifetimes;
 mod reads;
