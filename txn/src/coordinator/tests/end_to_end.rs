@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kv::env::Mutant;
 use kv::keys::Space;
 
 use crate::db::{Config, Db, Txn, TxnError, TxnOptions};
@@ -212,6 +213,18 @@ async fn lost_updates_and_write_skew_are_refused() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mutant_that_skips_refreshes_loses_updates() {
+    let cluster = LocalCluster::with_mutant(Mutant::SkipReadRefresh);
+    let db = db(&cluster);
+    let mut txn = db.begin(TxnOptions::default());
+    let old = number(txn.get(b("a")).await.expect("read"));
+    set(&db, b("a"), 10).await;
+    txn.put(b("a"), bytes(old + 1)).expect("small");
+    txn.commit().await.expect("the bug");
+    assert_eq!(get(&db, "a").await, 1);
 }
 
 #[tokio::test(start_paused = true)]
