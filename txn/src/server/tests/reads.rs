@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use kv::clock::Timestamp;
+
+use super::*;
+
+fn later(txn: &Txn, ms: u64) -> Timestamp {
+    Timestamp::from_raw(txn.meta.min_ts).saturating_add(Duration::from_millis(ms))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_within_the_uncertainty_interval_has_to_be_seen() {
+    let cluster = LocalCluster::new();
+    let mut reader = Txn::new(&cluster, 1);
+    // Committed by a gateway whose clock is 300 ms ahead, before this reader's first reading of this node.
+    let mut ahead = Txn::at(&cluster, 2, later(&reader, 300));
+    ahead.commit(&[("k", "new")]).await.unwrap();
+    let observed = cluster.env.clock.now().raw();
+    let mut request = reader.request(vec![RequestKind::Get(Get { key: key("k"), lock: false })]);
+    request.observed_ts = observed;
+    let error = reader.send_raw("k", request.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_ts), (ErrorKind::RetryAt, ahead.meta.write_ts));
+    // With nothing to refresh the server moves by itself.
+    request.can_forward = true;
+    let answers = reader.send_raw("k", request).await.unwrap();
+    assert_eq!(answers[0].rows[0].value, "new");
+    assert_eq!(reader.meta.read_ts, ahead.meta.write_ts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_after_the_first_reading_or_beyond_the_limit_is_not_uncertain() {
+    let cluster = LocalCluster::new();
+    seed(&cluster, "k", "old").await;
+    let mut reader = Txn::new(&cluster, 1);
+    let mut ahead = Txn::at(&cluster, 2, later(&reader, 300));
+    ahead.commit(&[("k", "new")]).await.unwrap();
+    assert_eq!(reader.get("k").await.unwrap().unwrap(), "old", "observed before it was written");
+    let mut far = Txn::at(&cluster, 3, later(&reader, 501));
+    far.commit(&[("k", "far")]).await.unwrap();
+    let get = RequestKind::Get(Get { key: key("k"), lock: false });
+    let mut request = reader.request(vec![get]);
+    request.observed_ts = 0;
+    let error = reader.send_raw("k", request).await.unwrap_err();
+    assert_eq!(error.retry_ts, ahead.meta.write_ts, "searched beneath the certain one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mutant_that_ignores_uncertainty_misses_the_version() {
+    let cluster = LocalCluster::with_mutant(kv::env::Mutant::IgnoreUncertainty);
+    let mut reader = Txn::new(&cluster, 1);
+    Txn::at(&cluster, 2, later(&reader, 300)).commit(&[("k", "new")]).await.unwrap();
+    let get = RequestKind::Get(Get { key: key("k"), lock: false });
+    let mut request = reader.request(vec![get]);
+    request.observed_ts = 0;
+    assert!(reader.send_raw("k", request).await.unwrap()[0].rows.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uncertain_intent_is_waited_for() {
+    let cluster = LocalCluster::new();
+    let mut reader = Txn::new(&cluster, 1);
+    let mut writer = Txn::at(&cluster, 2, later(&reader, 300));
+    writer.put("k", "new").await.unwrap();
+    let get = RequestKind::Get(Get { key: key("k"), lock: false });
+    let mut request = reader.request(vec![get]);
+    request.observed_ts = 0;
+    request.can_forward = true;
+    let read = tokio::spawn(async move { reader.send_raw("k", request).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!read.is_finished());
+    let commit_ts = writer.commit_two_phase(&["k"]).await.unwrap().commit_ts;
+    writer.resolve(&["k"], commit_ts).await;
+    assert_eq!(read.await.unwrap().unwrap()[0].rows[0].value, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_lands_above_every_read_of_its_key_but_the_own() {
+    let cluster = LocalCluster::new();
+    let mut writer = Txn::new(&cluster, 1);
+    let mut reader = Txn::new(&cluster, 2);
+    assert_eq!(reader.get("k").await.unwrap(), None);
+    writer.put("k", "v").await.unwrap();
+    assert!(writer.meta.write_ts > reader.meta.read_ts);
+    let mut own = Txn::new(&cluster, 3);
+    own.get("x").await.unwrap();
+    own.put("x", "v").await.unwrap();
+    assert_eq!(own.meta.write_ts, own.meta.read_ts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn write_skew_is_refused() {
+    let cluster = LocalCluster::new();
+    seed(&cluster, "a", "1").await;
+    seed(&cluster, "b", "1").await;
+    let (mut one, mut two) = (Txn::new(&cluster, 1), Txn::new(&cluster, 2));
+    for txn in [&mut one, &mut two] {
+        txn.get("a").await.unwrap();
+        txn.get("b").await.unwrap();
+    }
+    // The earlier one writes under the later one's read: it would have to move up.
+    let error = one.commit(&[("a", "0")]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RetryAt);
+    two.commit(&[("b", "0")]).await.unwrap();
+    let from = one.meta.read_ts;
+    one.meta.read_ts = error.retry_ts.max(two.meta.write_ts);
+    assert_eq!(kind_of(one.refresh("b", "c", from).await), ErrorKind::RefreshFailed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_fails_on_versions_and_live_intents_and_else_holds() {
+    let cluster = LocalCluster::new();
+    seed(&cluster, "a", "1").await;
+    let mut txn = Txn::new(&cluster, 1);
+    let from = txn.meta.read_ts;
+    txn.get("a").await.unwrap();
+    seed(&cluster, "c", "1").await;
+    txn.meta.read_ts = cluster.env.clock.now().raw();
+    txn.meta.write_ts = txn.meta.read_ts;
+    txn.refresh("a", "b", from).await.unwrap();
+    let mut late = Txn::at(&cluster, 2, Timestamp::from_raw(from));
+    late.put("a", "2").await.unwrap();
+    assert!(late.meta.write_ts > txn.meta.read_ts, "a refresh is a read");
+    assert_eq!(kind_of(txn.refresh("a", "d", from).await), ErrorKind::RefreshFailed);
+    // A live intent at or below the new timestamp may yet commit there.
+    let from = txn.meta.read_ts;
+    txn.meta.read_ts = cluster.env.clock.now().raw();
+    txn.meta.write_ts = txn.meta.read_ts;
+    assert_eq!(kind_of(txn.refresh("a", "b", from).await), ErrorKind::RefreshFailed);
+    // A finished one is resolved on the spot.
+    late.meta.read_ts = late.meta.write_ts;
+    late.send("a", vec![end(false, false, &["a"])]).await.unwrap();
+    txn.refresh("a", "b", from).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_scan_marks_only_what_it_returned() {
+    let cluster = LocalCluster::new();
+    for at in ["a", "b", "c"] {
+        seed(&cluster, at, "1").await;
+    }
+    let mut reader = Txn::new(&cluster, 1);
+    let mut writer = Txn::at(&cluster, 2, Timestamp::from_raw(reader.meta.read_ts));
+    let page = reader.scan("a", "z", 2).await.unwrap();
+    assert_eq!(page.rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
+    assert_eq!(page.resume, "b\0");
+    writer.put("c", "2").await.unwrap();
+    assert_eq!(writer.meta.write_ts, writer.meta.read_ts);
+    writer.put("b", "2").await.unwrap();
+    assert!(writer.meta.write_ts > writer.meta.read_ts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_writes_are_seen_up_to_the_sequence_and_merged_into_scans() {
+    let cluster = LocalCluster::new();
+    seed(&cluster, "b", "old").await;
+    let mut txn = Txn::new(&cluster, 1);
+    txn.put("a", "1").await.unwrap();
+    txn.put("b", "2").await.unwrap();
+    txn.put("a", "3").await.unwrap();
+    let values =
+        |page: Response| -> Vec<Bytes> { page.rows.into_iter().map(|r| r.value).collect() };
+    assert_eq!(values(txn.scan("a", "z", 0).await.unwrap()), ["3", "2"]);
+    let mut earlier = txn.clone();
+    earlier.meta.sequence = 1;
+    assert_eq!(values(earlier.scan("a", "z", 0).await.unwrap()), ["1", "old"]);
+    // A read after a write in one batch sees it.
+    let get = RequestKind::Get(Get { key: key("c"), lock: false });
+    txn.meta.sequence = 4;
+    let answers = txn.send("c", vec![put("c", "4", 4), get]).await.unwrap();
+    assert_eq!(answers[1].rows[0].value, "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_versions_are_read_from_the_history() {
+    let cluster = LocalCluster::new();
+    let mut readers = Vec::new();
+    for n in 0..5u8 {
+        seed(&cluster, "k", &n.to_string()).await;
+        readers.push(Txn::new(&cluster, n));
+    }
+    for (n, reader) in readers.iter_mut().enumerate() {
+        assert_eq!(reader.get("k").await.unwrap().unwrap(), n.to_string());
+        assert_eq!(reader.scan("a", "z", 0).await.unwrap().rows[0].value, n.to_string());
+    }
+    assert_eq!(cluster.count(kv::keys::Space::Data), 1);
+    assert_eq!(cluster.count(kv::keys::Space::History), 4);
+}
