@@ -5,7 +5,6 @@
 //! - I2. A locking read takes its locks first, and keeps them when it answers that the transaction has to move:
 //!   the next attempt finds them and loses nothing to others.
 
-use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::env::Mutant;
 use kv::keys;
