@@ -5,7 +5,6 @@
 //! - I2. A locking read takes its locks first, and keeps them when it answers that the transaction has to move:
 //!   the next attempt finds them and loses nothing to others.
 
-use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::env::Mutant;
 use kv::keys;
@@ -129,5 +128,5 @@ impl Evaluation<'_> {
 
 fn response(outcome: Outcome) -> Response {
     let rows = outcome.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
-    Response { rows, resume: outcome.resume.unwrap_or_else(Bytes::new), record: None }
+    Response { rows, resume: outcome.resume.unwrap_or_default(), record: None }
 }
