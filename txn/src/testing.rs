@@ -2,6 +2,8 @@
 //! on tokio's paused clock. Batches apply at once or after a delay, leases change hands on demand, and answers
 //! get lost or requests repeated when a test says so.
 
+#![allow(clippy::disallowed_methods, reason = "plays the outside world, on tokio's paused clock")]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -14,8 +14,8 @@
 //!   through the locks that they hold; a push after a while ends it.)
 //! - I3. Whoever leaves the front of a free key's queue wakes the next.
 //!
-//! Bounds: locks of locking reads up to a maximum, beyond which they are not remembered; waiters as many as
-//! there are requests.
+//! Bounds: so many keys, beyond which locks of locking reads are not remembered, and those of an intent push out
+//! everything that nobody waits for; waiters as many as there are requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,8 +26,8 @@ use tokio::sync::oneshot;
 
 use crate::api::TxnMeta;
 
-/// At most so many locks of locking reads are remembered.
-const MAX_LOCKS: usize = 100_000;
+/// At most about so many keys are remembered.
+const MAX_KEYS: usize = 100_000;
 
 /// Who has a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +47,6 @@ pub struct LockTable(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// Holders that are not intents.
-    remembered: usize,
     keys: BTreeMap<Bytes, KeyState>,
 }
 
@@ -140,25 +138,31 @@ impl LockTable {
     /// A locking read of `txn` got the key. Call under its latch, after [`LockTable::admits`].
     pub fn acquire(&self, key: &Bytes, txn: &TxnMeta, now: Timestamp) {
         self.with(|state| {
-            if let Some(holder) = state.keys.get_mut(key).and_then(|k| k.holder.as_mut())
-                && holder.txn.id == txn.id
-            {
-                holder.last_active = holder.last_active.max(now);
-                return;
+            let full = state.keys.len() >= MAX_KEYS;
+            match state.keys.get_mut(key).map(|entry| &mut entry.holder) {
+                Some(Some(holder)) if holder.txn.id == txn.id => {
+                    holder.last_active = holder.last_active.max(now);
+                    return;
+                }
+                // Not remembered: the next one to write is not held up, and this transaction's refresh tells.
+                None if full => return,
+                _ => {}
             }
-            // Beyond the bound the lock is not remembered: the next one to write is not held up, and this
-            // transaction's refresh tells it.
-            if state.remembered < MAX_LOCKS {
-                let holder = Holder { txn: txn.clone(), last_active: now, intent: false };
-                state.set_holder(key, holder);
-            }
+            let holder = Holder { txn: txn.clone(), last_active: now, intent: false };
+            state.keys.entry(key.clone()).or_default().holder = Some(holder);
         });
     }
 
     /// An intent of `txn` was met on the key. Call under its latch.
     pub fn discover(&self, key: &Bytes, txn: &TxnMeta, last_active: Timestamp) {
         let holder = Holder { txn: txn.clone(), last_active, intent: true };
-        self.with(|state| state.set_holder(key, holder));
+        self.with(|state| {
+            if state.keys.len() >= MAX_KEYS && !state.keys.contains_key(key) {
+                // Met again when they are in the way again.
+                state.keys.retain(|_, k| !k.queue.is_empty() || !k.readers.is_empty());
+            }
+            state.keys.entry(key.clone()).or_default().holder = Some(holder);
+        });
     }
 
     /// The transaction has nothing on the key any more.
@@ -166,8 +170,7 @@ impl LockTable {
         self.with(|state| {
             let held = state.keys.get(key).and_then(|k| k.holder.as_ref());
             if held.is_some_and(|h| h.txn.id == txn_id) {
-                state.take_holder(key);
-                state.settle(key);
+                state.free(key);
             }
         });
     }
@@ -179,11 +182,10 @@ impl LockTable {
             let keys: Vec<Bytes> =
                 state.keys.range(start.clone()..end.clone()).map(|(key, _)| key.clone()).collect();
             for key in keys {
-                state.take_holder(&key);
                 if let Some(entry) = state.keys.get_mut(&key) {
                     entry.queue.values_mut().filter_map(Option::take).for_each(wake);
                 }
-                state.settle(&key);
+                state.free(&key);
             }
         });
     }
@@ -213,15 +215,10 @@ impl KeyState {
 }
 
 impl State {
-    fn set_holder(&mut self, key: &Bytes, holder: Holder) {
-        self.take_holder(key);
-        self.remembered += usize::from(!holder.intent);
-        self.keys.entry(key.clone()).or_default().holder = Some(holder);
-    }
-
-    fn take_holder(&mut self, key: &Bytes) {
-        if let Some(holder) = self.keys.get_mut(key).and_then(|k| k.holder.take()) {
-            self.remembered -= usize::from(!holder.intent);
+    fn free(&mut self, key: &Bytes) {
+        if let Some(entry) = self.keys.get_mut(key) {
+            entry.holder = None;
+            self.settle(key);
         }
     }
 
@@ -256,5 +253,57 @@ impl Drop for Place {
                 state.settle(&self.key);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn txn(id: u8) -> TxnMeta {
+        TxnMeta { id: Bytes::from(vec![id]), ..TxnMeta::default() }
+    }
+
+    #[test]
+    fn a_free_key_goes_to_the_first_in_its_queue_alone() {
+        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
+        table.acquire(&key, &txn(1), Timestamp::ZERO);
+        let (first, second) = (table.enqueue(&key), table.enqueue(&key));
+        let wait = table.block(&first, b"\x02").unwrap();
+        let mut later = table.block(&second, b"\x03").unwrap();
+        assert!(wait.first && !later.first);
+        assert!(table.block_reader(&key, b"\x04").is_none(), "no intent, no waiting");
+        table.release(&key, b"\x09");
+        table.release(&key, b"\x01");
+        assert!(wait.wake.now_or_never().is_some());
+        assert!((&mut later.wake).now_or_never().is_none());
+        assert!(!table.admits(&key, b"\x05", None), "newcomers do not pass");
+        assert!(table.admits(&key, b"\x02", Some(&first)));
+        // The first in the queue goes away without taking the key.
+        drop(first);
+        assert!(later.wake.now_or_never().is_some());
+        drop(second);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn readers_wait_for_intents_and_the_table_is_bounded() {
+        let table = LockTable::default();
+        let key = |n: usize| Bytes::from(n.to_be_bytes().to_vec());
+        for n in 0..MAX_KEYS + 10 {
+            table.acquire(&key(n), &txn(1), Timestamp::ZERO);
+        }
+        assert_eq!(table.len(), MAX_KEYS);
+        assert!(table.admits(&key(MAX_KEYS), b"\x02", None), "not remembered");
+        let place = table.enqueue(&key(3));
+        table.discover(&key(MAX_KEYS), &txn(1), Timestamp::ZERO);
+        assert_eq!(table.len(), 2, "what is waited for, and what was met");
+        let (blocked, reader) = table.block_reader(&key(MAX_KEYS), b"\x02").unwrap();
+        table.clear(&key(0), &key(MAX_KEYS + 1));
+        assert!(blocked.wake.now_or_never().is_some());
+        drop((place, reader));
+        assert!(table.is_empty());
     }
 }

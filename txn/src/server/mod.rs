@@ -26,6 +26,7 @@ mod evaluation;
 mod in_flight;
 mod markers;
 mod plan;
+mod propose;
 mod push;
 mod read;
 mod records;
@@ -45,17 +46,17 @@ use kv::clock::Timestamp;
 use kv::env::{Env, Mutant};
 use kv::ids::RangeId;
 use kv::rpc::{Refusal, RefusalReason};
-use kv::seam::{
-    Eval, ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing, WriteBatch,
-};
+use kv::seam::{ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing};
 use prost::Message;
 
-use self::evaluation::{Effect, Evaluation, Stop, committed_answers};
+use self::evaluation::{Evaluation, Stop, committed_answers};
 use self::in_flight::{InFlight, Quarantine};
 use self::markers::{Creation, Markers};
 use self::plan::Plan;
 use self::wait::{Failed, MAX_WAIT};
-use crate::api::{BatchError, BatchRequest, BatchResponse, ErrorKind, Response, TxnMeta};
+use crate::api::{
+    BatchError, BatchRequest, BatchResponse, ErrorKind, RequestKind, Response, TxnMeta,
+};
 use crate::concurrency::{LatchGuard, LatchSpan, Latches, LockTable, Place, TimestampCache};
 
 /// Larger encoded batches are refused.
@@ -173,6 +174,12 @@ impl Inner {
         range: RangeId,
         request: BatchRequest,
     ) -> Result<BatchResponse, Refusal> {
+        for one in &request.requests {
+            if let Some(RequestKind::PushTxn(push)) = &one.kind {
+                // A clock that is too far ahead is not followed.
+                let _ = self.env.clock.update(Timestamp::from_raw(push.now));
+            }
+        }
         let now = self.env.clock.now();
         let txn = request.txn.clone().unwrap_or_default();
         let mut attempt = Attempt {
@@ -298,77 +305,6 @@ impl Inner {
         }
         let proposal = self.propose(range, &eval, batch, batch_ts, effects, guards);
         Ok(Ok((responses, Some(proposal))))
-    }
-
-    fn propose(
-        self: &Arc<Self>,
-        range: RangeId,
-        eval: &Eval,
-        batch: WriteBatch,
-        batch_ts: Timestamp,
-        effects: Vec<Effect>,
-        guards: Vec<LatchGuard>,
-    ) -> InFlight {
-        let expiration = eval.lease.expiration_ts();
-        let proposal = self.ranges.propose(eval, batch, batch_ts);
-        let inner = self.clone();
-        let work = async move {
-            let result = proposal.await;
-            match &result {
-                Ok(()) => inner.apply(effects),
-                Err(ProposeError::Rejected(_)) => {}
-                Err(ProposeError::Unknown) => {
-                    inner.fear(effects);
-                    inner.quarantine(range, expiration, guards);
-                    return result;
-                }
-            }
-            drop(guards);
-            result
-        };
-        InFlight::new(work.boxed(), self.env.tasks.clone())
-    }
-
-    fn apply(&self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Refuse { anchor, id, ts } => self.markers.refuse(&anchor, &id, ts),
-                Effect::Committed { anchor, id, ts } => self.markers.committed(&anchor, &id, ts),
-                Effect::Release { id, keys } => {
-                    keys.iter().for_each(|key| self.locks.release(key, &id));
-                }
-            }
-        }
-    }
-
-    /// The batch may take effect, or not: whatever would be wrong after it must not happen any more.
-    fn fear(&self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Refuse { anchor, id, ts } | Effect::Committed { anchor, id, ts } => {
-                    self.markers.refuse(&anchor, &id, ts);
-                }
-                Effect::Release { .. } => {}
-            }
-        }
-    }
-
-    fn quarantine(
-        self: &Arc<Self>,
-        range: RangeId,
-        expiration: Timestamp,
-        guards: Vec<LatchGuard>,
-    ) {
-        let number = self.quarantine.keep(range, guards);
-        let now = self.env.clock.now();
-        let left_ms = expiration.wall_ms().saturating_sub(now.wall_ms());
-        let wait = self.env.clock.sleep(in_flight::quarantine_time(left_ms));
-        let inner = self.clone();
-        let release = async move {
-            wait.await;
-            inner.quarantine.release(range, number);
-        };
-        self.env.tasks.spawn("release-quarantine", release.boxed());
     }
 
     async fn latch(&self, plan: &Plan) -> Result<Vec<LatchGuard>, Refusal> {

@@ -1,5 +1,7 @@
 //! One test for each anomaly and each hazard that the server's chapter names, on a cluster of one node.
 
+#![allow(clippy::disallowed_methods, reason = "plays the outside world, on tokio's paused clock")]
+
 mod commits;
 mod leases;
 mod locks;
