@@ -14,6 +14,6 @@ pub mod range;
 pub mod router;
 pub mod rpc;
 pub mod seam;
-pub mod store;
 pub mod sim;
+pub mod store;
 mod torn;

@@ -1,1 +1,1 @@
-//! placeholder
+//! sql: tables. Empty until the layers below it have proved themselves.

@@ -149,7 +149,9 @@ async fn execute(db: Db, clock: Clock, rng: SeedRng, op: ClientOp) -> Result<Ans
         }
         txn.rollback();
         drop(txn);
-        clock.sleep(rng.duration_between(Duration::from_millis(1), Duration::from_millis(20))).await;
+        clock
+            .sleep(rng.duration_between(Duration::from_millis(1), Duration::from_millis(20)))
+            .await;
     }
 }
 

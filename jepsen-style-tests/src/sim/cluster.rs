@@ -23,7 +23,7 @@ use crate::rng::SeedRng;
 /// The members of a simulated cluster.
 pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 /// Largest difference between two clocks.
-pub const MAX_OFFSET: Duration = Duration::from_millis(500);
+pub(super) const MAX_OFFSET: Duration = Duration::from_millis(500);
 /// When the simulated world begins, in Unix milliseconds: 2026-01-01.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 const CLUSTER_ID: u64 = 0x006d_6572_6964_6961;
@@ -183,8 +183,7 @@ fn live(
     seat: &Seat,
 ) -> Result<Life, String> {
     let unsafe_log = mutant == Some(Mutant::AckBeforeFsync);
-    let engine =
-        Arc::new(SimEngine::open(seat.disk.clone()).map_err(|error| error.to_string())?);
+    let engine = Arc::new(SimEngine::open(seat.disk.clone()).map_err(|error| error.to_string())?);
     let log = SimLog::open(seat.disk.clone(), unsafe_log).map_err(|error| error.to_string())?;
     let scope = SimScope::new();
     let clock = Clock::new(Arc::new(seat.time.clone()), MAX_OFFSET);

@@ -15,8 +15,8 @@
 //! - I2. A client reports `fail` only when the database said that nothing was committed; a crash, a timeout and
 //!   an unknown outcome are `info`.
 
-mod cluster;
 mod clients;
+mod cluster;
 mod nemesis;
 mod replicas;
 mod seed;

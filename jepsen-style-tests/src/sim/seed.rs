@@ -227,12 +227,7 @@ async fn split(cluster: Rc<Cluster>, seed: u64) {
 }
 
 /// Reads everything once more; each read must succeed in time.
-async fn final_reads(
-    load: &Load,
-    cluster: &Rc<Cluster>,
-    seed: u64,
-    start: Instant,
-) -> Vec<String> {
+async fn final_reads(load: &Load, cluster: &Rc<Cluster>, seed: u64, start: Instant) -> Vec<String> {
     let (workers, _) = clients::clients_of(load.workload);
     let client = client_of(load, workers, cluster, seed, start, Duration::ZERO);
     let reads: Vec<ClientOp> = load.generator.borrow().final_reads();

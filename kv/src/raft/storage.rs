@@ -28,9 +28,8 @@ impl GroupStorage {
         applied: u64,
     ) -> Result<Self, LogError> {
         let initial = || {
-            let mut hard_state = HardState::default();
-            hard_state.term = INITIAL_TERM;
-            hard_state.commit = INITIAL_INDEX;
+            let hard_state =
+                HardState { term: INITIAL_TERM, commit: INITIAL_INDEX, ..HardState::default() };
             let truncated = (INITIAL_INDEX, INITIAL_TERM);
             GroupState { hard_state, truncated, last_index: INITIAL_INDEX, durable_applied: 0 }
         };
@@ -88,8 +87,7 @@ fn to_raft(error: LogError) -> Error {
 
 impl Storage for GroupStorage {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let mut conf_state = ConfState::default();
-        conf_state.voters = self.voters.clone();
+        let conf_state = ConfState { voters: self.voters.clone(), ..ConfState::default() };
         Ok(RaftState { hard_state: self.hard_state.clone(), conf_state })
     }
 

@@ -35,22 +35,23 @@ pub(crate) fn decode(message: RaftMessage) -> Option<Message> {
         return None;
     }
     let entries: Option<Vec<Entry>> = message.entries.into_iter().map(decode_entry).collect();
-    let mut out = Message::default();
-    out.msg_type = kind;
-    out.from = message.from;
-    out.to = message.to;
-    out.term = message.term;
-    out.log_term = message.log_term;
-    out.index = message.index;
-    out.entries = entries?.into();
-    out.commit = message.commit;
-    out.commit_term = message.commit_term;
-    out.reject = message.reject;
-    out.reject_hint = message.reject_hint;
-    out.context = message.context;
-    out.priority = message.priority;
-    out.request_snapshot = message.request_snapshot;
-    Some(out)
+    Some(Message {
+        msg_type: kind,
+        from: message.from,
+        to: message.to,
+        term: message.term,
+        log_term: message.log_term,
+        index: message.index,
+        entries: entries?.into(),
+        commit: message.commit,
+        commit_term: message.commit_term,
+        reject: message.reject,
+        reject_hint: message.reject_hint,
+        context: message.context,
+        priority: message.priority,
+        request_snapshot: message.request_snapshot,
+        ..Message::default()
+    })
 }
 
 fn encode_entry(entry: Entry) -> LogEntry {
@@ -64,13 +65,14 @@ fn encode_entry(entry: Entry) -> LogEntry {
 }
 
 fn decode_entry(entry: LogEntry) -> Option<Entry> {
-    let mut out = Entry::default();
-    out.entry_type = EntryType::from_i32(entry.kind)?;
-    out.term = entry.term;
-    out.index = entry.index;
-    out.data = entry.data;
-    out.context = entry.context;
-    Some(out)
+    Some(Entry {
+        entry_type: EntryType::from_i32(entry.kind)?,
+        term: entry.term,
+        index: entry.index,
+        data: entry.data,
+        context: entry.context,
+        ..Entry::default()
+    })
 }
 
 #[cfg(test)]
@@ -79,19 +81,18 @@ mod tests {
 
     #[test]
     fn messages_round_trip_and_local_ones_are_refused() {
-        let mut entry = Entry::default();
-        entry.term = 3;
-        entry.index = 11;
-        entry.data = vec![1, 2, 3].into();
-        let mut message = Message::default();
-        message.msg_type = MessageType::MsgAppend;
-        message.from = 1;
-        message.to = 2;
-        message.term = 3;
-        message.log_term = 2;
-        message.index = 10;
-        message.commit = 9;
-        message.entries = vec![entry].into();
+        let entry = Entry { term: 3, index: 11, data: vec![1, 2, 3].into(), ..Entry::default() };
+        let message = Message {
+            msg_type: MessageType::MsgAppend,
+            from: 1,
+            to: 2,
+            term: 3,
+            log_term: 2,
+            index: 10,
+            commit: 9,
+            entries: vec![entry].into(),
+            ..Message::default()
+        };
         let ours = encode(RangeId(7), message.clone());
         assert_eq!(ours.range_id, 7);
         assert_eq!(decode(ours.clone()), Some(message));

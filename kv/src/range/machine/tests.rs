@@ -20,10 +20,12 @@ impl World {
     }
 
     fn apply(&mut self, command: Command) -> Outcome {
-        let mut entry = Entry::default();
-        entry.index = self.machine.applied.index + 1;
-        entry.term = 6;
-        entry.data = command.to_entry_data();
+        let entry = Entry {
+            index: self.machine.applied.index + 1,
+            term: 6,
+            data: command.to_entry_data(),
+            ..Entry::default()
+        };
         self.machine.apply(&entry, &mut self.batch).unwrap()
     }
 
@@ -41,7 +43,10 @@ impl World {
 
     fn written(&self, key: &[u8]) -> bool {
         let key = keys::engine_key(Space::Data, key, &[]);
-        self.batch.ops().iter().any(|op| matches!(op, crate::engine::EngineOp::Put(k, _) if *k == key))
+        self.batch
+            .ops()
+            .iter()
+            .any(|op| matches!(op, crate::engine::EngineOp::Put(k, _) if *k == key))
     }
 }
 
@@ -148,9 +153,8 @@ fn a_split_hands_lease_and_floor_to_the_right_and_voids_evaluations_that_raced_i
 #[test]
 fn an_entry_of_an_unknown_version_stops_the_node() {
     let mut world = World::new();
-    let mut entry = Entry::default();
-    entry.index = INITIAL_INDEX + 1;
-    entry.data = vec![9, 1, 2, 3].into();
+    let entry =
+        Entry { index: INITIAL_INDEX + 1, data: vec![9, 1, 2, 3].into(), ..Entry::default() };
     assert!(world.machine.apply(&entry, &mut world.batch).is_err());
 }
 
