@@ -51,7 +51,7 @@ pub struct BatchRequest {
     /// The transaction, for everything but pushes, resolutions and record collection.
     #[prost(message, optional, tag = "1")]
     pub txn: Option<TxnMeta>,
-    /// The first clock reading that the transaction took from the addressed node; zero if none yet.
+    /// Unused, always zero: a gateway cannot know which node will serve the batch. See `observed`.
     #[prost(fixed64, tag = "2")]
     pub observed_ts: u64,
     /// The transaction has read nothing that would have to be refreshed, so that the server may move its
@@ -61,6 +61,21 @@ pub struct BatchRequest {
     /// In order.
     #[prost(message, repeated, tag = "4")]
     pub requests: Vec<Request>,
+    /// The first clock reading that the transaction took from each node it has heard from, ascending by node.
+    /// A server uses the entry of its own node and no other; without one, the global limit stands.
+    #[prost(message, repeated, tag = "5")]
+    pub observed: Vec<ObservedTs>,
+}
+
+/// A clock reading that a transaction took from a node after it began.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct ObservedTs {
+    /// The node.
+    #[prost(uint64, tag = "1")]
+    pub node_id: u64,
+    /// Its clock: what the node writes later than this was written after the transaction began.
+    #[prost(fixed64, tag = "2")]
+    pub ts: u64,
 }
 
 /// One request.

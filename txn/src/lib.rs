@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod concurrency;
+pub mod coordinator;
+pub mod db;
 pub mod mvcc;
 pub mod server;
 #[cfg(test)]

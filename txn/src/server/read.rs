@@ -99,13 +99,13 @@ impl Evaluation<'_> {
             return Uncertainty::NONE;
         }
         let global_limit = Timestamp::from_raw(txn.global_limit);
-        let local_limit = match self.request.observed_ts {
-            0 => global_limit,
-            observed => {
-                let known = Timestamp::from_raw(observed).max(self.eval.lease.start_ts());
-                global_limit.min(known)
-            }
-        };
+        // Only a reading of this very node's clock counts.
+        let own = self.server.env.node_id.0;
+        let observed = self.request.observed.iter().find(|observed| observed.node_id == own);
+        let local_limit = observed.map_or(global_limit, |observed| {
+            let known = Timestamp::from_raw(observed.ts).max(self.eval.lease.start_ts());
+            global_limit.min(known)
+        });
         Uncertainty { global_limit, local_limit }
     }
 

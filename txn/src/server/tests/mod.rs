@@ -68,9 +68,10 @@ impl Txn {
         BatchRequest {
             txn: Some(self.meta.clone()),
             // On the gateway's own node the beginning is the first reading.
-            observed_ts: self.meta.min_ts,
+            observed: vec![ObservedTs { node_id: 1, ts: self.meta.min_ts }],
             can_forward: self.can_forward,
             requests: kinds.into_iter().map(|kind| Request { kind: Some(kind) }).collect(),
+            observed_ts: 0,
         }
     }
 

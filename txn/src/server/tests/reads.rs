@@ -17,7 +17,11 @@ async fn a_version_within_the_uncertainty_interval_has_to_be_seen() {
     ahead.commit(&[("k", "new")]).await.unwrap();
     let observed = cluster.env.clock.now().raw();
     let mut request = reader.request(vec![RequestKind::Get(Get { key: key("k"), lock: false })]);
-    request.observed_ts = observed;
+    // A reading of another node's clock says nothing about this one.
+    request.observed = vec![
+        ObservedTs { node_id: 1, ts: observed },
+        ObservedTs { node_id: 2, ts: reader.meta.min_ts },
+    ];
     let error = reader.send_raw("k", request.clone()).await.unwrap_err();
     assert_eq!((error.kind(), error.retry_ts), (ErrorKind::RetryAt, ahead.meta.write_ts));
     // With nothing to refresh the server moves by itself.
@@ -39,7 +43,7 @@ async fn what_was_written_after_the_first_reading_or_beyond_the_limit_is_not_unc
     far.commit(&[("k", "far")]).await.unwrap();
     let get = RequestKind::Get(Get { key: key("k"), lock: false });
     let mut request = reader.request(vec![get]);
-    request.observed_ts = 0;
+    request.observed.clear();
     let error = reader.send_raw("k", request).await.unwrap_err();
     assert_eq!(error.retry_ts, ahead.meta.write_ts, "searched beneath the certain one");
 }
@@ -51,7 +55,7 @@ async fn the_mutant_that_ignores_uncertainty_misses_the_version() {
     Txn::at(&cluster, 2, later(&reader, 300)).commit(&[("k", "new")]).await.unwrap();
     let get = RequestKind::Get(Get { key: key("k"), lock: false });
     let mut request = reader.request(vec![get]);
-    request.observed_ts = 0;
+    request.observed.clear();
     assert!(reader.send_raw("k", request).await.unwrap()[0].rows.is_empty());
 }
 
@@ -63,7 +67,7 @@ async fn an_uncertain_intent_is_waited_for() {
     writer.put("k", "new").await.unwrap();
     let get = RequestKind::Get(Get { key: key("k"), lock: false });
     let mut request = reader.request(vec![get]);
-    request.observed_ts = 0;
+    request.observed.clear();
     request.can_forward = true;
     let read = tokio::spawn(async move { reader.send_raw("k", request).await });
     tokio::time::sleep(Duration::from_millis(20)).await;

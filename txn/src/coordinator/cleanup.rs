@@ -1,0 +1,84 @@
+//! What remains to be done when the outcome of a transaction is settled: in the background, and best effort,
+//! since others finish it when they run into what is left.
+//!
+//! - C1. Intents are removed as aborted only if no commit was ever sent, or the record is known to be aborted.
+//! - C2. A record is collected only after every intent of the transaction is resolved, and resolutions are
+//!   answered after they were applied.
+
+use bytes::Bytes;
+use kv::clock::Timestamp;
+
+use super::sender::{Sender, request};
+use crate::api::{BatchRequest, CollectTxn, EndTxn, RequestKind, Resolve, TxnMeta, TxnStatus};
+
+/// A finished transaction's leavings.
+pub(crate) struct Remains {
+    pub(crate) meta: TxnMeta,
+    /// Ascending: every key written or locked.
+    pub(crate) keys: Vec<Bytes>,
+    /// None: aborted, or nothing to commit.
+    pub(crate) commit_ts: Option<Timestamp>,
+    /// There may be a record.
+    pub(crate) recorded: bool,
+}
+
+impl Remains {
+    /// Starts the work as a task of the node.
+    pub(crate) fn spawn(self, sender: &Sender) {
+        let owned = sender.clone();
+        sender.env.tasks.spawn("txn-cleanup", Box::pin(async move { self.clean(&owned).await }));
+    }
+
+    async fn clean(self, sender: &Sender) {
+        let deadline = sender.deadline_in(sender.config.cleanup_timeout);
+        let mut settled = true;
+        if self.recorded && self.commit_ts.is_none() {
+            settled = match self.abort(sender, deadline).await {
+                Some(TxnStatus::Committed) => {
+                    // C1 excludes it; if it is broken nevertheless, the record is right and not we.
+                    tracing::error!("an abandoned transaction turned out to be committed");
+                    return;
+                }
+                status => status.is_some(),
+            };
+        }
+        if self.resolve(sender, deadline).await && settled && self.recorded {
+            let collect =
+                CollectTxn { txn_id: self.meta.id.clone(), anchor: self.meta.anchor.clone() };
+            let batch = untransacted(RequestKind::CollectTxn(collect));
+            // If it fails, a small record is left behind.
+            let _ = sender.send_to_key(&self.meta.anchor, &batch, true, deadline).await;
+        }
+    }
+
+    /// Writes that the transaction is aborted. None: not known to be written.
+    async fn abort(&self, sender: &Sender, deadline: std::time::Duration) -> Option<TxnStatus> {
+        let end = EndTxn { keys: self.keys.clone(), ..EndTxn::default() };
+        let batch = BatchRequest {
+            txn: Some(self.meta.clone()),
+            requests: vec![request(RequestKind::EndTxn(end))],
+            ..BatchRequest::default()
+        };
+        let sent = sender.send_to_key(&self.meta.anchor, &batch, true, deadline).await.ok()?;
+        super::heartbeat::status(&sent.response)
+    }
+
+    /// Resolves every key; true iff all are known to be.
+    async fn resolve(&self, sender: &Sender, deadline: std::time::Duration) -> bool {
+        let sent = sender.fan_out(self.keys.clone(), deadline, |keys| {
+            untransacted(RequestKind::Resolve(Resolve {
+                txn_id: self.meta.id.clone(),
+                keys: keys.to_vec(),
+                commit_ts: self.commit_ts.map_or(0, Timestamp::raw),
+            }))
+        });
+        match sent.await {
+            Ok(answers) => answers.iter().all(|(_, answer)| answer.response.error.is_none()),
+            Err(_) => false,
+        }
+    }
+}
+
+fn untransacted(kind: RequestKind) -> BatchRequest {
+    BatchRequest { requests: vec![request(kind)], ..BatchRequest::default() }
+}

@@ -1,0 +1,307 @@
+//! Committing.
+//!
+//! Nothing written: nothing to commit. Everything on one range: one batch, one replicated command (one phase).
+//! Otherwise intents on every range, then the record at the anchor, whose writing is the commit (two phases).
+//!
+//! - M1. `phase` is `Committing` from before a commit leaves this node until its outcome is known, so that
+//!   whatever happens meanwhile (this future dropped, say) nobody here takes the transaction for aborted.
+//! - M2. A commit leaves with `read_ts == write_ts` and every read valid there. (One-phase with nothing read:
+//!   the server chooses.)
+//! - M3. After an unknown outcome only the record proves failure. A refusal of the repeated request does not:
+//!   the first one may have committed, and others may have cleaned up behind it.
+//! - M4. No record exists, nor will, when a one-phase commit leaves.
+//!
+//! HAZARD: a one-phase commit leaves no record. Its anchor's lease holder remembers for a while that it happened,
+//! which settles a lost answer; that it does not remember proves nothing. It is not sent again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kv::clock::Timestamp;
+use kv::range::descriptor::RangeDescriptor;
+use kv::seam::SendError;
+
+use super::cleanup::Remains;
+use super::error::TxnError;
+use super::heartbeat::{aborted_error, status};
+use super::sender::{Answer, Backoff, request};
+use super::{Phase, Txn};
+use crate::api::{
+    BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, TxnMeta, TxnStatus,
+};
+
+/// What an attempt to commit came to, when it did not fail.
+enum Attempt {
+    Committed(Timestamp),
+    /// Nothing was committed: the transaction must be at least this late.
+    MoveTo(Timestamp),
+    /// Nothing was done: the range is another.
+    Moved,
+}
+
+impl Txn {
+    pub(super) async fn try_commit(&mut self) -> Result<Timestamp, TxnError> {
+        let deadline = self.op_deadline();
+        if self.buffer.is_empty() {
+            // All reads hold at one time: that is all there is to a transaction without writes.
+            self.check_commit_deadline(self.state.read_ts())?;
+            return Ok(self.state.read_ts());
+        }
+        let first = self.buffer.first_written().expect("it is not empty").clone();
+        if self.state.meta.anchor.is_empty() {
+            self.state.meta.anchor = first;
+        }
+        self.state.meta.sequence = self.buffer.sequence();
+        let mut keys = self.held_keys(true);
+        keys.insert(self.state.meta.anchor.clone());
+        if let Some(committed) = self.try_one_phase(&keys, deadline).await? {
+            return Ok(committed);
+        }
+        self.two_phases(keys.into_iter().collect(), deadline).await
+    }
+
+    /// None: it takes two phases, and nothing has been done.
+    async fn try_one_phase(
+        &mut self,
+        keys: &BTreeSet<Bytes>,
+        deadline: Duration,
+    ) -> Result<Option<Timestamp>, TxnError> {
+        let config = self.sender.config.clone();
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(None) };
+        if self.buffer.bytes() > config.batch_bytes || self.buffer.len() > config.one_phase_writes {
+            return Ok(None);
+        }
+        let mut backoff = Backoff::new();
+        let mut moves = 0;
+        while moves <= config.max_refreshes {
+            let range = self.sender.lookup(first, deadline).await.map_err(TxnError::from_send)?;
+            if !range.contains_key(last) {
+                return Ok(None);
+            }
+            // One phase neither wants nor removes a record, which a beat may have made (M4).
+            if self.pulse.as_ref().is_some_and(|pulse| !pulse.silence()) {
+                return Ok(None);
+            }
+            self.move_reads(self.state.write_ts(), deadline).await?;
+            self.check_commit_deadline(self.state.write_ts())?;
+            match self.one_phase(range, keys, deadline).await? {
+                Attempt::Committed(ts) => return Ok(Some(ts)),
+                Attempt::MoveTo(ts) => {
+                    moves += 1;
+                    self.state.forward_writes(ts);
+                }
+                Attempt::Moved if backoff.pause(&self.sender.env, deadline).await => {}
+                Attempt::Moved => return Err(TxnError::Unavailable),
+            }
+        }
+        // Overtaken time and again: intents will hold the others off.
+        Ok(None)
+    }
+
+    async fn one_phase(
+        &mut self,
+        range: RangeDescriptor,
+        keys: &BTreeSet<Bytes>,
+        deadline: Duration,
+    ) -> Result<Attempt, TxnError> {
+        let mut requests: Vec<_> =
+            self.puts().into_iter().map(|put| request(RequestKind::Put(put))).collect();
+        let end = EndTxn { one_phase: true, ..self.end_txn(keys.iter().cloned().collect()) };
+        requests.push(request(RequestKind::EndTxn(end)));
+        let batch = self.state.batch(requests);
+        self.phase = Phase::Committing;
+        match self.sender.send(range, &batch, false, deadline).await {
+            Ok(answer) => {
+                self.state.learn(&answer);
+                match &answer.response.error {
+                    None => Ok(Attempt::Committed(self.recorded_ts(&answer))),
+                    Some(error) => self.refused(error),
+                }
+            }
+            Err(SendError::Unknown) => self.find_memory().await,
+            Err(SendError::Moved) => {
+                self.phase = Phase::Open;
+                Ok(Attempt::Moved)
+            }
+            Err(error) => self.unsent(error),
+        }
+    }
+
+    /// Settles a one-phase commit whose answer was lost, if the anchor's lease holder remembers it.
+    async fn find_memory(&mut self) -> Result<Attempt, TxnError> {
+        let deadline = self.sender.deadline_in(self.sender.config.op_timeout);
+        match self.query(deadline).await {
+            Ok(asked) if status(&asked.response) == Some(TxnStatus::Committed) => {
+                Ok(Attempt::Committed(self.recorded_ts(&asked)))
+            }
+            _ => Err(TxnError::Ambiguous),
+        }
+    }
+
+    async fn query(&self, deadline: Duration) -> Result<Answer, SendError> {
+        let TxnMeta { id: txn_id, anchor, .. } = self.state.meta.clone();
+        let query = QueryTxn { txn_id, anchor: anchor.clone() };
+        let query = self.state.fixed_batch(vec![request(RequestKind::QueryTxn(query))]);
+        self.sender.send_to_key(&anchor, &query, true, deadline).await
+    }
+
+    async fn two_phases(
+        &mut self,
+        keys: Vec<Bytes>,
+        deadline: Duration,
+    ) -> Result<Timestamp, TxnError> {
+        self.hold(&self.state.meta.anchor.clone());
+        self.flushed = true;
+        self.lay_intents(deadline).await?;
+        for _ in 0..=self.sender.config.max_refreshes {
+            let ts = self.state.write_ts();
+            self.move_reads(ts, deadline).await?;
+            self.check_commit_deadline(ts)?;
+            match self.end(&keys, deadline).await? {
+                Attempt::Committed(ts) => {
+                    // No beat may follow the collection of the record.
+                    self.pulse = None;
+                    let meta = self.state.meta.clone();
+                    Remains { meta, keys, commit_ts: Some(ts), recorded: true }.spawn(&self.sender);
+                    return Ok(ts);
+                }
+                Attempt::MoveTo(ts) => self.state.forward_writes(ts),
+                Attempt::Moved => {}
+            }
+        }
+        Err(TxnError::retry("the commit timestamp was pushed again and again"))
+    }
+
+    /// Writes every buffered write as an intent.
+    async fn lay_intents(&mut self, deadline: Duration) -> Result<(), TxnError> {
+        let mut pending = self.puts();
+        for _ in 0..=self.sender.config.max_refreshes {
+            let state = &self.state;
+            let sent = self.sender.fan_out(pending, deadline, |puts| {
+                let puts = puts.iter().cloned();
+                state.batch(puts.map(|put| request(RequestKind::Put(put))).collect())
+            });
+            let answers = self.unless_aborted(sent).await?.map_err(TxnError::from_wait)?;
+            pending = Vec::new();
+            let mut move_to = Timestamp::ZERO;
+            for (puts, answer) in answers {
+                self.state.learn(&answer);
+                match &answer.response.error {
+                    None => {}
+                    Some(error) if error.kind == ErrorKind::RetryAt as i32 => {
+                        move_to = move_to.max(Timestamp::from_raw(error.retry_ts));
+                        pending.extend(puts);
+                    }
+                    Some(error) => return Err(TxnError::from_server(error)),
+                }
+            }
+            if pending.is_empty() {
+                return Ok(());
+            }
+            self.move_reads(move_to, deadline).await?;
+        }
+        Err(TxnError::retry("the writes were pushed again and again"))
+    }
+
+    /// Writes the record.
+    async fn end(&mut self, keys: &[Bytes], deadline: Duration) -> Result<Attempt, TxnError> {
+        let end = request(RequestKind::EndTxn(self.end_txn(keys.to_vec())));
+        let batch = self.state.fixed_batch(vec![end]);
+        self.phase = Phase::Committing;
+        let anchor = self.state.meta.anchor.clone();
+        match self.sender.send_to_key(&anchor, &batch, false, deadline).await {
+            Ok(answer) => {
+                self.state.learn(&answer);
+                match (&answer.response.error, status(&answer.response)) {
+                    (Some(error), _) => self.refused(error),
+                    (None, Some(TxnStatus::Aborted)) => {
+                        self.phase = Phase::Open;
+                        Err(aborted_error())
+                    }
+                    (None, _) => Ok(Attempt::Committed(self.recorded_ts(&answer))),
+                }
+            }
+            Err(SendError::Unknown) => self.find_out(&batch).await.map(Attempt::Committed),
+            Err(error) => self.unsent(error),
+        }
+    }
+
+    /// Settles a commit whose answer was lost: asks the record, and commits again while it does not know.
+    async fn find_out(&mut self, end: &BatchRequest) -> Result<Timestamp, TxnError> {
+        // Its own time: the lost answer may have taken all of the operation's.
+        let deadline = self.sender.deadline_in(self.sender.config.op_timeout);
+        let anchor = self.state.meta.anchor.clone();
+        let mut backoff = Backoff::new();
+        let mut refused = false;
+        while backoff.pause(&self.sender.env, deadline).await {
+            let Ok(asked) = self.query(deadline).await else { continue };
+            // An error is not the record's word.
+            if asked.response.error.is_none() {
+                match status(&asked.response) {
+                    Some(TxnStatus::Committed) => return Ok(self.recorded_ts(&asked)),
+                    Some(TxnStatus::Aborted) => {
+                        self.phase = Phase::Open;
+                        return Err(aborted_error());
+                    }
+                    // No record, and none can be created any more: M3.
+                    _ if refused => return Err(TxnError::Ambiguous),
+                    _ => {}
+                }
+            }
+            if let Ok(ended) = self.sender.send_to_key(&anchor, end, false, deadline).await {
+                match (&ended.response.error, status(&ended.response)) {
+                    (None, Some(TxnStatus::Aborted)) => {}
+                    (None, _) => return Ok(self.recorded_ts(&ended)),
+                    (Some(error), _) => refused |= error.kind == ErrorKind::Aborted as i32,
+                }
+            }
+        }
+        Err(TxnError::Ambiguous)
+    }
+
+    /// The commit timestamp in an answer that says that the transaction is committed.
+    fn recorded_ts(&self, answer: &Answer) -> Timestamp {
+        let record = answer.response.responses.last().and_then(|response| response.record.as_ref());
+        match record.map(|record| record.commit_ts) {
+            Some(ts) if ts != 0 => Timestamp::from_raw(ts),
+            _ => self.state.write_ts(),
+        }
+    }
+
+    /// The server certainly did not commit.
+    fn refused(&mut self, error: &BatchError) -> Result<Attempt, TxnError> {
+        self.phase = Phase::Open;
+        if error.kind == ErrorKind::RetryAt as i32 {
+            return Ok(Attempt::MoveTo(Timestamp::from_raw(error.retry_ts)));
+        }
+        Err(TxnError::from_server(error))
+    }
+
+    /// No server was certainly asked to commit.
+    fn unsent(&mut self, error: SendError) -> Result<Attempt, TxnError> {
+        self.phase = Phase::Open;
+        Err(TxnError::from_send(error))
+    }
+
+    fn puts(&self) -> Vec<Put> {
+        let put = |(key, sequence, value): (&Bytes, u32, &Option<Bytes>)| Put {
+            key: key.clone(),
+            value: value.clone(),
+            sequence,
+        };
+        self.buffer.iter().map(put).collect()
+    }
+
+    fn end_txn(&self, keys: Vec<Bytes>) -> EndTxn {
+        let deadline = self.commit_deadline.map_or(0, Timestamp::raw);
+        EndTxn { commit: true, one_phase: false, keys, deadline }
+    }
+
+    fn check_commit_deadline(&self, ts: Timestamp) -> Result<(), TxnError> {
+        match self.commit_deadline {
+            Some(deadline) if ts >= deadline => Err(TxnError::DeadlineExceeded),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What can go wrong, cut by what the caller does about it.
+
+use kv::seam::SendError;
+
+use crate::api::{BatchError, ErrorKind};
+
+/// Why an operation of a transaction failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TxnError {
+    /// Nothing was committed, nor will be: run the transaction again from its beginning. Savepoints do not
+    /// cure it.
+    #[error("could not serialize access: {reason}")]
+    Retry {
+        /// For people.
+        reason: String,
+    },
+    /// The commit may or may not have happened, or may yet happen: tell the user so, never run it again
+    /// unasked.
+    #[error("the outcome of the commit is unknown")]
+    Ambiguous,
+    /// Nothing was committed; the data could not be reached in time. The transaction may go on, but its
+    /// caller should roll it back and report.
+    #[error("the data could not be reached in time")]
+    Unavailable,
+    /// Nothing was committed: the commit deadline has passed. Renew what it stands for, then run the
+    /// transaction again.
+    #[error("the commit deadline has passed")]
+    DeadlineExceeded,
+    /// Waited too long for another transaction. Roll back, then report or run again.
+    #[error("waited too long for a lock")]
+    LockTimeout,
+    /// The transaction exceeds a bound: the write buffer's, the number of locks or of savepoints.
+    #[error("the transaction is too large")]
+    TooLarge,
+    /// The request makes no sense: a bug of the caller, or nodes of different versions.
+    #[error("invalid request: {0}")]
+    Invalid(String),
+}
+
+impl TxnError {
+    /// The error that asks for a new attempt.
+    pub(crate) fn retry(reason: impl Into<String>) -> Self {
+        TxnError::Retry { reason: reason.into() }
+    }
+
+    /// PostgreSQL's code for it.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            TxnError::Retry { .. } | TxnError::DeadlineExceeded => "40001",
+            TxnError::Ambiguous => "40003",
+            TxnError::Unavailable => "58000",
+            TxnError::LockTimeout => "55P03",
+            TxnError::TooLarge => "54000",
+            TxnError::Invalid(_) => "XX000",
+        }
+    }
+
+    /// A fresh attempt with the same intent may succeed without anyone's help.
+    pub fn is_retry(&self) -> bool {
+        matches!(self, TxnError::Retry { .. })
+    }
+
+    /// What a server's refusal means, all timestamps being as they are.
+    pub(crate) fn from_server(error: &BatchError) -> Self {
+        match ErrorKind::try_from(error.kind) {
+            Ok(ErrorKind::RetryAt | ErrorKind::RefreshFailed | ErrorKind::Aborted) => {
+                TxnError::retry(error.message.clone())
+            }
+            Ok(ErrorKind::DeadlineExceeded) => TxnError::DeadlineExceeded,
+            Ok(ErrorKind::LockTimeout) => TxnError::LockTimeout,
+            Ok(ErrorKind::Invalid) | Err(_) => TxnError::Invalid(error.message.clone()),
+        }
+    }
+
+    /// What a missing answer means for a request that commits nothing.
+    pub(crate) fn from_send(error: SendError) -> Self {
+        match error {
+            SendError::Moved | SendError::Unknown | SendError::Unavailable => TxnError::Unavailable,
+            SendError::Invalid(message) => TxnError::Invalid(message),
+        }
+    }
+
+    /// As [`TxnError::from_send`], for a request that waits at the server while others are in its way: it was
+    /// sent and no answer came in time.
+    pub(crate) fn from_wait(error: SendError) -> Self {
+        match error {
+            SendError::Unknown => TxnError::LockTimeout,
+            other => TxnError::from_send(other),
+        }
+    }
+}
+
+/// An error type that a transaction body may end with, so that [`crate::db::Db::run`] can tell which of them
+/// ask for a new attempt.
+pub trait BodyError: From<TxnError> {
+    /// The transaction layer's error within, if it is one.
+    fn as_txn_error(&self) -> Option<&TxnError>;
+}
+
+impl BodyError for TxnError {
+    fn as_txn_error(&self) -> Option<&TxnError> {
+        Some(self)
+    }
+}

@@ -1,0 +1,315 @@
+//! The gateway's side of a transaction.
+//!
+//! Promise: what a [`Txn`] reads is one state of the database, with its own writes over it; on
+//! [`Txn::commit`] all its writes become visible at one timestamp at which all its reads still hold, or none
+//! does, or the caller is told that this is not known.
+//!
+//! Flow, from the caller down, each concern a file:
+//!
+//! 1. `buffer`: writes stay here until the commit; savepoints cost nothing.
+//! 2. `read`: reads go to the lease holders, range by range, and the buffer is laid over what comes back.
+//!    A locking read takes its locks at the lease holder, where contention waits.
+//! 3. `refresh`: where a server finds that the read timestamp is too early, everything read so far (`spans`)
+//!    is checked to be the same at a later one, and the transaction moves there.
+//! 4. `commit`: one phase on one range; otherwise intents, then the record at the anchor. `heartbeat` tells
+//!    others meanwhile that the transaction lives; `cleanup` resolves what is left, after the answer.
+//! 5. `state`: the timestamps, and what is known of the nodes' clocks.
+//! 6. `sender`: finding ranges, dividing work among them, following them when they move.
+//!
+//! Invariants (beside those of the files):
+//!
+//! - G1. The anchor never changes once anything carries it.
+//! - G2. A key is in `locks` before a request that may lock it leaves, or (scans) when the answer arrives; all
+//!   buffered keys count as held from the first intent on. A lock of an unanswered scan is not known here: it
+//!   has no version behind it, and whoever waits for it finds out that its owner is gone.
+//! - G3. Every read is recorded before the next request leaves.
+//! - G4. After [`TxnError::Retry`] the transaction is dead; its locks are on their way to be released.
+//! - G5. Heartbeats begin before the first lock or intent can exist, and end with the `Txn`.
+//! - G6. Once a commit has begun, the writes do not change.
+//!
+//! Hazards: a `Txn` that is dropped is rolled back in the background, unless its commit was on its way. A
+//! future of it that is dropped may leave locks behind, which its rollback releases.
+//!
+//! Not done: pipelined writes and parallel commit; flushing the buffer for reads that are evaluated elsewhere;
+//! read committed; reads in the past.
+
+mod buffer;
+mod cleanup;
+mod commit;
+mod error;
+mod heartbeat;
+mod read;
+mod refresh;
+pub(crate) mod sender;
+mod spans;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kv::clock::Timestamp;
+
+pub use buffer::Savepoint;
+pub use error::{BodyError, TxnError};
+
+use crate::api::Row;
+use crate::db::TxnOptions;
+use buffer::WriteBuffer;
+use cleanup::Remains;
+use heartbeat::{Pulse, aborted_error};
+use sender::Sender;
+use state::TxnState;
+
+/// How far a transaction has come.
+enum Phase {
+    Open,
+    /// Dead, and cleaned up after: nothing was or will be committed.
+    Failed(TxnError),
+    /// A commit is on its way, and its outcome is not known.
+    Committing,
+    /// Committed or rolled back.
+    Ended,
+}
+
+/// A serializable transaction. Dropping it rolls it back.
+pub struct Txn {
+    sender: Sender,
+    state: TxnState,
+    buffer: WriteBuffer,
+    locks: BTreeSet<Bytes>,
+    /// Intents may exist for the buffered writes.
+    flushed: bool,
+    /// Runs from before the first lock or intent.
+    pulse: Option<Pulse>,
+    phase: Phase,
+    /// A commit has begun. Open nevertheless: its future was dropped half-way.
+    committing: bool,
+    commit_deadline: Option<Timestamp>,
+    deadline: Option<Duration>,
+}
+
+impl Txn {
+    pub(crate) fn begin(sender: Sender, options: TxnOptions) -> Self {
+        let state = TxnState::begin(&sender.env, options.priority);
+        let config = &sender.config;
+        let buffer = WriteBuffer::new(config.max_buffer_keys, config.max_buffer_bytes);
+        Txn {
+            state,
+            buffer,
+            locks: BTreeSet::new(),
+            flushed: false,
+            pulse: None,
+            phase: Phase::Open,
+            committing: false,
+            commit_deadline: None,
+            deadline: options.deadline,
+            sender,
+        }
+    }
+
+    /// The transaction's id: 16 random bytes.
+    pub fn id(&self) -> &Bytes {
+        &self.state.meta.id
+    }
+
+    /// The time that its reads see. Moves forward now and then, with all earlier reads still valid.
+    pub fn read_ts(&self) -> Timestamp {
+        self.state.read_ts()
+    }
+
+    /// The commit must happen below this timestamp (the end of a schema lease, say), or it fails with
+    /// [`TxnError::DeadlineExceeded`].
+    pub fn set_commit_deadline(&mut self, deadline: Timestamp) {
+        self.commit_deadline = Some(deadline);
+    }
+
+    /// The value of a key, if it has one.
+    pub async fn get(&mut self, key: Bytes) -> Result<Option<Bytes>, TxnError> {
+        self.ready(&key)?;
+        let read = self.read_key(key, false).await;
+        self.settle(read)
+    }
+
+    /// As [`Txn::get`], and nobody else writes or locks the key before this transaction ends. Waits for others.
+    pub async fn get_for_update(&mut self, key: Bytes) -> Result<Option<Bytes>, TxnError> {
+        self.ready(&key)?;
+        let read = self.read_key(key, true).await;
+        self.settle(read)
+    }
+
+    /// The first `limit` rows of `[start, end)`, ascending.
+    pub async fn scan(
+        &mut self,
+        start: Bytes,
+        end: Bytes,
+        limit: usize,
+    ) -> Result<Vec<Row>, TxnError> {
+        self.ensure_open()?;
+        let read = self.read_span(start, end, limit, false).await;
+        self.settle(read)
+    }
+
+    /// As [`Txn::scan`], with a lock on every row found (and on some beyond, where this transaction's own
+    /// writes fill the limit). Keys without a row are not locked.
+    pub async fn scan_for_update(
+        &mut self,
+        start: Bytes,
+        end: Bytes,
+        limit: usize,
+    ) -> Result<Vec<Row>, TxnError> {
+        self.ensure_open()?;
+        let read = self.read_span(start, end, limit, true).await;
+        self.settle(read)
+    }
+
+    /// Sets a key. Nothing is sent before the commit.
+    pub fn put(&mut self, key: Bytes, value: Bytes) -> Result<(), TxnError> {
+        self.ready(&key)?;
+        self.buffer.put(key, Some(value))
+    }
+
+    /// Deletes a key, be it there or not. Nothing is sent before the commit.
+    pub fn delete(&mut self, key: Bytes) -> Result<(), TxnError> {
+        self.ready(&key)?;
+        self.buffer.put(key, None)
+    }
+
+    /// Marks the present state of the writes.
+    pub fn savepoint(&mut self) -> Result<Savepoint, TxnError> {
+        self.ensure_open()?;
+        self.buffer.savepoint()
+    }
+
+    /// Undoes the writes since the savepoint, which stays, while later ones are gone. Locks stay too.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), TxnError> {
+        self.ensure_open()?;
+        self.buffer.rollback_to(savepoint)
+    }
+
+    /// Forgets a savepoint and later ones; the writes stay.
+    pub fn release(&mut self, savepoint: Savepoint) -> Result<(), TxnError> {
+        self.ensure_open()?;
+        self.buffer.release(savepoint)
+    }
+
+    /// Commits, and returns the timestamp at which it happened. Whatever comes back, the transaction has ended;
+    /// [`TxnError::Ambiguous`] is the only error after which its writes may be there.
+    pub async fn commit(&mut self) -> Result<Timestamp, TxnError> {
+        self.ensure_open()?;
+        self.committing = true;
+        match self.try_commit().await {
+            Ok(ts) => {
+                // Locks of a transaction that wrote nothing; the others are dealt with.
+                if self.buffer.is_empty() {
+                    self.abandon();
+                }
+                self.end_as(Phase::Ended);
+                Ok(ts)
+            }
+            Err(TxnError::Ambiguous) => {
+                self.end_as(Phase::Ended);
+                Err(TxnError::Ambiguous)
+            }
+            Err(error) => {
+                self.abandon();
+                self.end_as(Phase::Failed(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the transaction without a trace. What it holds is released in the background.
+    pub fn rollback(&mut self) {
+        if matches!(self.phase, Phase::Open) {
+            self.abandon();
+        }
+        // A commit on its way cannot be called back: M1 of `commit`.
+        self.end_as(Phase::Ended);
+    }
+
+    fn end_as(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.pulse = None;
+    }
+
+    fn ready(&mut self, key: &Bytes) -> Result<(), TxnError> {
+        self.ensure_open()?;
+        if key.is_empty() {
+            return Err(TxnError::Invalid("a key must not be empty".into()));
+        }
+        Ok(())
+    }
+
+    fn ensure_open(&mut self) -> Result<(), TxnError> {
+        match &self.phase {
+            // Some intents may be there already, so that neither the writes nor the protocol can change.
+            Phase::Open if self.committing => {
+                return self.settle(Err(TxnError::retry("the commit was interrupted")));
+            }
+            Phase::Open => {}
+            Phase::Failed(error) => return Err(error.clone()),
+            Phase::Committing => return Err(TxnError::Ambiguous),
+            Phase::Ended => return Err(TxnError::Invalid("the transaction has ended".into())),
+        }
+        if self.pulse.as_ref().is_some_and(Pulse::is_aborted) {
+            return self.settle(Err(aborted_error()));
+        }
+        Ok(())
+    }
+
+    /// A transaction that must be run again cannot go on (G4).
+    fn settle<T>(&mut self, result: Result<T, TxnError>) -> Result<T, TxnError> {
+        if let Err(error @ TxnError::Retry { .. }) = &result {
+            self.abandon();
+            self.end_as(Phase::Failed(error.clone()));
+        }
+        result
+    }
+
+    /// Before the first request leaves that may lock something or lay an intent.
+    fn hold(&mut self, anchor: &Bytes) {
+        if self.state.meta.anchor.is_empty() {
+            self.state.meta.anchor = anchor.clone();
+        }
+        if self.pulse.as_ref().is_none_or(Pulse::is_silent) {
+            self.pulse = Some(Pulse::start(&self.sender, self.state.meta.clone()));
+        }
+    }
+
+    fn held_keys(&self, with_writes: bool) -> BTreeSet<Bytes> {
+        let written = self.buffer.iter().filter(|_| with_writes).map(|(key, ..)| key.clone());
+        self.locks.iter().cloned().chain(written).collect()
+    }
+
+    /// Releases what the transaction holds. Only while nothing is, or can become, committed.
+    fn abandon(&mut self) {
+        let Some(pulse) = self.pulse.take() else { return };
+        let keys = self.held_keys(self.flushed).into_iter().collect();
+        let recorded = self.flushed || pulse.was_sent();
+        let meta = self.state.meta.clone();
+        Remains { meta, keys, commit_ts: None, recorded }.spawn(&self.sender);
+    }
+
+    async fn unless_aborted<T>(&self, future: impl Future<Output = T>) -> Result<T, TxnError> {
+        match &self.pulse {
+            Some(pulse) => pulse.unless_aborted(future).await,
+            None => Ok(future.await),
+        }
+    }
+
+    fn op_deadline(&self) -> Duration {
+        let limit = self.sender.deadline_in(self.sender.config.op_timeout);
+        self.deadline.map_or(limit, |deadline| limit.min(deadline))
+    }
+}
+
+impl Drop for Txn {
+    fn drop(&mut self) {
+        if matches!(self.phase, Phase::Open) {
+            self.abandon();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a transaction has read: a bounded set of disjoint spans.
+//!
+//! - The set covers every span that was inserted. It may cover more: past its bounds neighbours are joined,
+//!   which makes a refresh fail more often but never less.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use crate::api::Span;
+
+/// Disjoint half-open spans, none adjacent to another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpanSet {
+    spans: BTreeMap<Bytes, Bytes>,
+    key_bytes: usize,
+}
+
+impl SpanSet {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Span> + '_ {
+        self.spans.iter().map(|(start, end)| Span { start: start.clone(), end: end.clone() })
+    }
+
+    /// Adds `[start, end)`; an empty span changes nothing.
+    pub(crate) fn insert(&mut self, mut start: Bytes, mut end: Bytes) {
+        if start >= end {
+            return;
+        }
+        // From the right, so that each step's candidate is the last span that begins at or before the end.
+        loop {
+            let below = (Bound::Unbounded, Bound::Included(&end));
+            let Some((low, high)) = self.spans.range::<Bytes, _>(below).next_back() else { break };
+            if *high < start {
+                break;
+            }
+            if *low <= start && *high >= end {
+                return;
+            }
+            let (low, high) = (low.clone(), high.clone());
+            self.spans.remove(&low);
+            self.key_bytes -= low.len() + high.len();
+            start = start.min(low);
+            end = end.max(high);
+        }
+        self.key_bytes += start.len() + end.len();
+        self.spans.insert(start, end);
+    }
+
+    /// Joins neighbours until the set is within its bounds, or is one span.
+    pub(crate) fn condense(&mut self, max_spans: usize, max_bytes: usize) {
+        while self.spans.len() > 1 && (self.spans.len() > max_spans || self.key_bytes > max_bytes) {
+            let mut halved = BTreeMap::new();
+            let mut spans = std::mem::take(&mut self.spans).into_iter();
+            self.key_bytes = 0;
+            while let Some((start, end)) = spans.next() {
+                let end = spans.next().map_or(end, |(_, next_end)| next_end);
+                self.key_bytes += start.len() + end.len();
+                halved.insert(start, end);
+            }
+            self.spans = halved;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(spans: &[(&'static str, &'static str)]) -> SpanSet {
+        let mut set = SpanSet::default();
+        for (start, end) in spans {
+            set.insert(Bytes::from(*start), Bytes::from(*end));
+        }
+        set
+    }
+
+    fn show(set: &SpanSet) -> String {
+        let text = |b: &Bytes| String::from_utf8_lossy(b).into_owned();
+        let spans: Vec<_> =
+            set.iter().map(|s| format!("{}-{}", text(&s.start), text(&s.end))).collect();
+        let bytes: usize = set.iter().map(|s| s.start.len() + s.end.len()).sum();
+        assert_eq!(bytes, set.key_bytes);
+        spans.join(" ")
+    }
+
+    #[test]
+    fn overlapping_and_adjacent_spans_are_one() {
+        assert_eq!(show(&set(&[("b", "c"), ("e", "f")])), "b-c e-f");
+        assert_eq!(show(&set(&[("b", "c"), ("c", "d")])), "b-d");
+        assert_eq!(show(&set(&[("b", "c"), ("e", "f"), ("a", "g")])), "a-g");
+        assert_eq!(show(&set(&[("a", "g"), ("b", "c")])), "a-g");
+        assert_eq!(show(&set(&[("b", "d"), ("f", "h"), ("c", "g")])), "b-h");
+        assert_eq!(show(&set(&[("b", "b"), ("d", "c")])), "");
+    }
+
+    #[test]
+    fn condensing_covers_what_was_there() {
+        let mut spans = set(&[("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j")]);
+        spans.condense(3, usize::MAX);
+        assert_eq!(show(&spans), "a-d e-h i-j");
+        spans.condense(3, 2);
+        assert_eq!(show(&spans), "a-j");
+    }
+}

@@ -1,0 +1,217 @@
+//! Reads: the buffer over the server's rows, ranges, and moving in time.
+
+use bytes::Bytes;
+use kv::env::Mutant;
+use kv::seam::SendError;
+
+use super::fake::{Fate, World, ends_with};
+use crate::api::{ErrorKind, RequestKind, Row};
+use crate::db::{Config, TxnError, TxnOptions};
+
+fn b(text: &'static str) -> Bytes {
+    text.into()
+}
+
+fn show(rows: &[Row]) -> String {
+    let text = |b: &Bytes| String::from_utf8_lossy(b).into_owned();
+    rows.iter()
+        .map(|r| format!("{}={}", text(&r.key), text(&r.value)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_writes_are_read_before_anything_is_sent() {
+    let world = World::new(&["m"]);
+    world.write("a", "1");
+    let mut txn = world.db().begin(TxnOptions::default());
+    assert_eq!(txn.get(b("a")).await, Ok(Some(b("1"))));
+    txn.put(b("a"), b("2")).expect("small");
+    assert_eq!(txn.get(b("a")).await, Ok(Some(b("2"))));
+    txn.delete(b("a")).expect("small");
+    assert_eq!(txn.get(b("a")).await, Ok(None));
+    assert_eq!(world.take_log(), ["get@1"]);
+    assert_eq!(txn.get(b("z")).await, Ok(None));
+    assert!(matches!(txn.get(b("")).await, Err(TxnError::Invalid(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn scans_merge_the_buffer_and_keep_their_limit_over_ranges() {
+    let world = World::new(&["c", "e"]);
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5"), ("f", "6")] {
+        world.write(key, value);
+    }
+    let mut txn = world.db().begin(TxnOptions::default());
+    for key in ["a", "b", "d"] {
+        txn.delete(b(key)).expect("small");
+    }
+    txn.put(b("bb"), b("new")).expect("small");
+    txn.put(b("c"), b("over")).expect("small");
+    assert_eq!(show(&txn.scan(b("a"), b("z"), 3).await.expect("fine")), "bb=new c=over e=5");
+    assert_eq!(show(&txn.scan(b("a"), b("z"), 1).await.expect("fine")), "bb=new");
+    assert_eq!(show(&txn.scan(b("cc"), b("e"), 9).await.expect("fine")), "");
+    assert_eq!(show(&txn.scan(b(""), b("z"), 99).await.expect("fine")), "bb=new c=over e=5 f=6");
+    assert_eq!(show(&txn.scan(b("z"), b("a"), 99).await.expect("fine")), "");
+    assert_eq!(show(&txn.scan(b("a"), b("z"), 0).await.expect("fine")), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_follows_ranges_that_move_under_it() {
+    let world = World::new(&["c"]);
+    for key in ["a", "b", "c", "d"] {
+        world.write(key, key);
+    }
+    let mut txn = world.db().begin(TxnOptions::default());
+    let (mover, mut scans) = (world.clone(), 0);
+    world.hook(move |batch| {
+        scans += usize::from(ends_with(batch, "scan"));
+        if scans == 2 {
+            mover.split(&["b", "d"]);
+        }
+        Fate::Normal
+    });
+    assert_eq!(show(&txn.scan(b("a"), b("z"), 99).await.expect("fine")), "a=a b=b c=c d=d");
+    assert_eq!(world.take_log(), ["scan@1", "scan@2", "scan@2", "scan@3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_never_stops_moving_ends_at_the_deadline() {
+    let world = World::new(&[]);
+    world.hook(|_| Fate::Lost(SendError::Moved));
+    let mut txn = world.db().begin(TxnOptions::default());
+    assert_eq!(txn.get(b("a")).await, Err(TxnError::Unavailable));
+    let spent = world.env.clock.monotonic().as_secs();
+    assert!((9..=10).contains(&spent), "{spent} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uncertain_first_read_just_moves() {
+    let world = World::new(&[]);
+    let mut txn = world.db().begin(TxnOptions::default());
+    let before = txn.read_ts();
+    world.write("a", "1");
+    assert_eq!(txn.get(b("a")).await, Ok(Some(b("1"))));
+    assert!(txn.read_ts() > before);
+    assert_eq!(world.take_log(), ["get@1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_uncertain_read_refreshes_the_earlier_ones_on_every_range() {
+    let world = World::new(&["c", "e"]);
+    world.write("a", "1");
+    let mut txn = world.db().begin(TxnOptions::default());
+    txn.get(b("a")).await.expect("fine");
+    txn.scan(b("b"), b("d"), 9).await.expect("fine");
+    world.write("f", "2");
+    assert_eq!(txn.get(b("f")).await, Ok(Some(b("2"))));
+    assert_eq!(
+        world.take_log(),
+        ["get@1", "scan@1", "scan@2", "get@3", "refresh@1", "refresh@1", "refresh@2", "get@3"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_read_fails_the_refresh_and_the_transaction() {
+    let world = World::new(&[]);
+    world.write("a", "1");
+    let mut txn = world.db().begin(TxnOptions::default());
+    txn.get(b("a")).await.expect("fine");
+    world.write("a", "2");
+    world.write("b", "2");
+    assert!(txn.get(b("b")).await.expect_err("skewed").is_retry());
+    assert!(txn.get(b("c")).await.expect_err("dead").is_retry());
+    assert!(txn.commit().await.expect_err("dead").is_retry());
+
+    let mutated = world.clone().with_mutant(Mutant::SkipReadRefresh);
+    let mut txn = mutated.db().begin(TxnOptions::default());
+    txn.get(b("a")).await.expect("fine");
+    world.write("a", "3");
+    world.write("b", "3");
+    assert_eq!(txn.get(b("b")).await, Ok(Some(b("3"))), "the mutant does not notice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn moving_in_time_is_bounded_per_request() {
+    let world = World::new(&[]);
+    let env = world.env.clone();
+    world.hook(move |_| Fate::Refused(ErrorKind::RetryAt, env.clock.now().raw()));
+    let mut txn = world.db().begin(TxnOptions::default());
+    assert!(txn.get(b("a")).await.expect_err("never settles").is_retry());
+    assert_eq!(world.take_log().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn observed_timestamps_are_the_first_of_each_node() {
+    let world = World::new(&["m"]);
+    let mut txn = world.db().begin(TxnOptions::default());
+    let begun = txn.read_ts().raw();
+    for key in ["a", "z", "b", "y"] {
+        txn.get(b(key)).await.expect("fine");
+    }
+    let log = std::mem::take(&mut world.state.lock().expect("no panic").log);
+    let seen: Vec<Vec<u64>> =
+        log.iter().map(|(_, batch)| batch.observed.iter().map(|o| o.node_id).collect()).collect();
+    assert_eq!(seen, [vec![99], vec![1, 99], vec![1, 2, 99], vec![1, 2, 99]]);
+    assert_eq!(log[3].1.observed[2].ts, begun);
+    assert_eq!(log[2].1.observed[0], log[3].1.observed[0]);
+    assert!(log.iter().all(|(_, batch)| batch.observed_ts == 0));
+    assert!(log[0].1.can_forward && !log[1].1.can_forward);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_read_spans_are_condensed_but_still_covered() {
+    let world = World::new(&[]);
+    let db = world.db_with(Config { max_read_spans: 2, ..Config::default() });
+    let mut txn = db.begin(TxnOptions::default());
+    for key in ["a", "c", "e", "g", "i"] {
+        txn.get(b(key)).await.expect("fine");
+    }
+    world.take_log();
+    world.write("z", "1");
+    txn.get(b("z")).await.expect("fine");
+    let log = std::mem::take(&mut world.state.lock().expect("no panic").log);
+    let refreshed: Vec<_> =
+        log[1].1.requests.iter().map(|r| r.kind.clone().expect("a kind")).collect();
+    assert!(refreshed.len() <= 2);
+    for key in ["a", "c", "e", "g", "i"] {
+        let covers = |kind: &RequestKind| matches!(kind, RequestKind::Refresh(r) if r.span.start <= key && b(key) < r.span.end);
+        assert!(refreshed.iter().any(covers), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_key_outside_of_the_span_is_refused() {
+    use crate::api::{BatchResponse, Response};
+    use prost::Message;
+    struct Liar(World);
+    impl kv::seam::Routing for Liar {
+        fn lookup(
+            &self,
+            key: Bytes,
+            deadline: std::time::Duration,
+        ) -> futures::future::BoxFuture<
+            'static,
+            Result<kv::range::descriptor::RangeDescriptor, SendError>,
+        > {
+            self.0.lookup(key, deadline)
+        }
+        fn send(
+            &self,
+            _: kv::range::descriptor::RangeDescriptor,
+            _: Bytes,
+            _: bool,
+            _: std::time::Duration,
+        ) -> futures::future::BoxFuture<'static, Result<(Bytes, kv::ids::NodeId), SendError>>
+        {
+            let response = Response { resume: b("a"), ..Response::default() };
+            let response = BatchResponse { responses: vec![response], ..BatchResponse::default() };
+            let bytes = Bytes::from(response.encode_to_vec());
+            Box::pin(async move { Ok((bytes, kv::ids::NodeId(1))) })
+        }
+    }
+    let world = World::new(&[]);
+    let routing = std::sync::Arc::new(Liar(world.clone()));
+    let db = crate::db::Db::new(world.env.clone(), routing, Config::default());
+    let scanned = db.begin(TxnOptions::default()).scan(b("a"), b("c"), 5).await;
+    assert!(matches!(scanned, Err(TxnError::Invalid(_))));
+}
