@@ -1,5 +1,11 @@
 //! The command line of the proof kit.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a command line writes files and lines"
+)]
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

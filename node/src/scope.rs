@@ -152,6 +152,10 @@ impl TaskScope for ScopeHandle {
         // Not under the lock: a runtime that is shutting down drops the task right here.
         let abort = match &self.0.runtime {
             Some(runtime) => runtime.spawn(tracked),
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "this is where a node's tasks are started"
+            )]
             None => tokio::spawn(tracked),
         }
         .abort_handle();

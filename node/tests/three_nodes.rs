@@ -1,5 +1,8 @@
 //! Three real nodes in one process, over tonic and real disks.
 
+#![expect(clippy::disallowed_types, reason = "real nodes listen on real sockets")]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;

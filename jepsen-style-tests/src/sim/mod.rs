@@ -15,6 +15,11 @@
 //! - I2. A client reports `fail` only when the database said that nothing was committed; a crash, a timeout and
 //!   an unknown outcome are `info`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the world outside the nodes has no clock but tokio's"
+)]
+
 mod clients;
 mod cluster;
 mod nemesis;

@@ -1,5 +1,11 @@
 //! The real world: the operating system's clock, randomness, threads and sockets.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is where the real world's clock, threads and sockets come in"
+)]
+
 pub mod node;
 mod rng;
 mod tasks;

@@ -22,6 +22,11 @@
 //! Use `Notify`, `mpsc` and `oneshot`, and `biased`.
 //! HAZARD: tokio's timers have a resolution of one millisecond, and round up. A delay below it costs one.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the simulated world is built on tokio's paused clock"
+)]
+
 mod link;
 mod nemesis;
 mod network;
