@@ -1,0 +1,170 @@
+//! Functions, operators, casts and aggregates: the tables that the binder resolves by, the executor runs, and
+//! `pg_catalog` shows. With PostgreSQL's names and OIDs.
+
+use std::sync::Arc;
+
+use crate::catalog::CatalogView;
+use crate::error::SqlResult;
+use crate::types::{Datum, SqlType};
+
+/// How freely a call may be moved or repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volatility {
+    /// The same arguments always give the same result: may be folded when planning.
+    Immutable,
+    /// The same within a statement.
+    Stable,
+    /// Every call counts.
+    Volatile,
+}
+
+/// What a call may ask of its surroundings: never the operating system.
+pub struct EvalContext<'a> {
+    /// When the statement began, in microseconds since 2000-01-01 UTC.
+    pub statement_time: i64,
+    /// When the transaction began.
+    pub transaction_time: i64,
+    /// The wall clock now (`clock_timestamp`).
+    pub clock: &'a (dyn Fn() -> i64 + Sync),
+    /// 64 random bits (`random`, `gen_random_uuid`).
+    pub random: &'a (dyn Fn() -> u64 + Sync),
+    /// The session's time zone, as an IANA name.
+    pub time_zone: &'a str,
+    /// The catalog (`regclass`, `pg_table_is_visible`, `current_schema`).
+    pub catalog: &'a dyn CatalogView,
+    /// A session setting (`current_setting`, and output formats).
+    pub setting: &'a (dyn Fn(&str) -> Option<String> + Sync),
+}
+
+/// A scalar function's body. Strict functions are never called with a NULL.
+pub type ScalarFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<Datum>;
+
+/// A set-returning function's body: all rows, bounded by the caller's memory budget.
+pub type SetFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<Vec<Vec<Datum>>>;
+
+/// A running aggregate over one group.
+pub trait Accumulator: Send {
+    /// Takes the arguments of one row.
+    fn add(&mut self, args: &[Datum]) -> SqlResult<()>;
+    /// The result; the group is done.
+    fn finish(&mut self) -> SqlResult<Datum>;
+}
+
+/// What a function does.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// One value.
+    Scalar(ScalarFn),
+    /// Rows, with the names of their columns.
+    Set(SetFn, &'static [&'static str]),
+    /// One value a group.
+    Aggregate(fn() -> Box<dyn Accumulator>),
+}
+
+/// A parameter's or result's type, as `pg_proc` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamType {
+    /// This type.
+    Exact(SqlType),
+    /// `anyelement`: all of them in a signature are the same.
+    AnyElement,
+    /// `anyarray`: an array of the `anyelement`.
+    AnyArray,
+    /// `"any"`.
+    Any,
+}
+
+/// A function or aggregate.
+#[derive(Clone)]
+pub struct Function {
+    /// Its oid in `pg_proc`.
+    pub oid: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Types of its arguments.
+    pub args: &'static [ParamType],
+    /// The last argument may be repeated.
+    pub variadic: bool,
+    /// Type of its result; of a set of one column, that column's; of several, record.
+    pub result: ParamType,
+    /// A NULL argument gives NULL without a call.
+    pub strict: bool,
+    /// How freely it may be moved.
+    pub volatility: Volatility,
+    /// What it does.
+    pub body: Body,
+}
+
+/// An operator: a name for a function of one or two arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// Its oid in `pg_operator`.
+    pub oid: u32,
+    /// Its name: `+`, `~~`.
+    pub name: &'static str,
+    /// Left type; none for a prefix operator.
+    pub left: Option<ParamType>,
+    /// Right type.
+    pub right: ParamType,
+    /// Result type.
+    pub result: ParamType,
+    /// The function.
+    pub function: u32,
+    /// The operator with sides exchanged, by oid; zero if none.
+    pub commutator: u32,
+    /// The operator with the opposite result, by oid; zero if none.
+    pub negator: u32,
+}
+
+/// When a cast may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CastContext {
+    /// Wherever types do not fit.
+    Implicit,
+    /// On storing into a column.
+    Assignment,
+    /// Only where it is written.
+    Explicit,
+}
+
+/// How a cast is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CastMethod {
+    /// By a function.
+    Function(u32),
+    /// The representation is the same.
+    Binary,
+    /// By output and input functions.
+    InOut,
+}
+
+/// An entry of `pg_cast`.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    /// From this type, without modifier.
+    pub from: SqlType,
+    /// To this type, without modifier.
+    pub to: SqlType,
+    /// When.
+    pub context: CastContext,
+    /// How.
+    pub method: CastMethod,
+}
+
+/// The tables. Built once; lookups by name give all overloads.
+pub trait Registry: Send + Sync {
+    /// Functions and aggregates of a name, in order of oid.
+    fn functions(&self, name: &str) -> Vec<Arc<Function>>;
+    /// The function with this oid.
+    fn function(&self, oid: u32) -> Option<Arc<Function>>;
+    /// Operators of a name.
+    fn operators(&self, name: &str) -> Vec<Operator>;
+    /// The cast between two types, without modifiers.
+    fn cast(&self, from: SqlType, to: SqlType) -> Option<Cast>;
+    /// Everything, for `pg_proc`.
+    fn all_functions(&self) -> Vec<Arc<Function>>;
+    /// Everything, for `pg_operator`.
+    fn all_operators(&self) -> Vec<Operator>;
+    /// Everything, for `pg_cast`.
+    fn all_casts(&self) -> Vec<Cast>;
+}

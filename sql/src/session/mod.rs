@@ -1,0 +1,5 @@
+//! Sessions: what a connection holds between statements, and how a statement's results leave.
+
+mod sink;
+
+pub use sink::{Notice, ResultSink, TxnStatus};

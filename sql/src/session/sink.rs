@@ -1,0 +1,46 @@
+//! Where results go. The session calls, a connection (or a test) implements.
+
+use crate::error::{SqlError, SqlResult};
+use crate::plan::OutputColumn;
+use crate::types::Datum;
+
+/// What ReadyForQuery says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxnStatus {
+    /// No transaction is open.
+    Idle,
+    /// A transaction block is open.
+    InBlock,
+    /// The transaction block has failed.
+    Failed,
+}
+
+/// A notice or warning: an error that is none.
+pub type Notice = SqlError;
+
+/// Takes what a statement gives, in order.
+///
+/// What was taken may be held back as long as [`ResultSink::can_discard`]: then the session may run the statement
+/// again after a serialization failure, and calls [`ResultSink::discard`] first. Once a byte has left, it may not.
+pub trait ResultSink: Send {
+    /// The statement yields rows with these columns.
+    fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()>;
+    /// A row; one datum a column.
+    fn row(&mut self, row: &[Datum]) -> SqlResult<()>;
+    /// The statement is done; the tag is CommandComplete's (`INSERT 0 1`).
+    fn complete(&mut self, tag: &str) -> SqlResult<()>;
+    /// A row-limited execution has given as many rows as asked; the portal has more.
+    fn suspended(&mut self) -> SqlResult<()>;
+    /// There was nothing in the text.
+    fn empty(&mut self) -> SqlResult<()>;
+    /// A notice.
+    fn notice(&mut self, notice: Notice) -> SqlResult<()>;
+    /// A setting that clients are told about has changed.
+    fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()>;
+    /// True iff nothing of the present statement has left yet.
+    fn can_discard(&self) -> bool;
+    /// Forgets what the present statement gave.
+    fn discard(&mut self);
+    /// Completes when more rows may be given: back-pressure. A connection that is gone is an error.
+    fn ready(&mut self) -> futures::future::BoxFuture<'_, SqlResult<()>>;
+}

@@ -1,0 +1,99 @@
+//! Types and values, with PostgreSQL's identities and meaning.
+
+mod datum;
+pub mod numeric;
+
+pub use datum::Datum;
+pub use numeric::Numeric;
+
+/// A type with its modifier where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SqlType {
+    /// A literal or parameter whose type is not decided yet (`unknown`).
+    Unknown,
+    /// `boolean`.
+    Bool,
+    /// `smallint`.
+    Int2,
+    /// `integer`.
+    Int4,
+    /// `bigint`.
+    Int8,
+    /// `real`.
+    Float4,
+    /// `double precision`.
+    Float8,
+    /// `numeric`, with precision and scale if declared.
+    Numeric(Option<(u16, i16)>),
+    /// `text`.
+    Text,
+    /// `character varying`, with its longest length in characters if declared.
+    Varchar(Option<u32>),
+    /// `character(n)` (`bpchar`), with its length if declared.
+    Char(Option<u32>),
+    /// `name`: 63 bytes.
+    Name,
+    /// `"char"`: one byte.
+    InternalChar,
+    /// `bytea`.
+    Bytea,
+    /// `date`.
+    Date,
+    /// `time without time zone`.
+    Time,
+    /// `timestamp without time zone`.
+    Timestamp,
+    /// `timestamp with time zone`.
+    TimestampTz,
+    /// `interval`.
+    Interval,
+    /// `uuid`.
+    Uuid,
+    /// `oid`.
+    Oid,
+    /// `regclass`: an oid that prints as a table's name.
+    RegClass,
+    /// `regtype`.
+    RegType,
+    /// `regproc`.
+    RegProc,
+    /// `regnamespace`.
+    RegNamespace,
+    /// A one-dimensional array.
+    Array(ElementType),
+    /// `int2vector`: an array of `smallint` with lower bound 0.
+    Int2Vector,
+    /// `oidvector`.
+    OidVector,
+    /// `record`: an anonymous row.
+    Record,
+    /// `void`.
+    Void,
+}
+
+/// What an array may consist of, without modifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is the scalar of the same name")]
+pub enum ElementType {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    Text,
+    Varchar,
+    Char,
+    Name,
+    InternalChar,
+    Bytea,
+    Date,
+    Time,
+    Timestamp,
+    TimestampTz,
+    Interval,
+    Uuid,
+    Oid,
+    RegType,
+}
