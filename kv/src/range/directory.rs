@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::range::descriptor::RangeDescriptor;
 
 /// Descriptors by end key, disjoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Directory {
     by_end: BTreeMap<Bytes, RangeDescriptor>,
 }

@@ -103,12 +103,6 @@ pub struct RangeMachine {
     directory: Option<Directory>,
 }
 
-impl PartialEq for Directory {
-    fn eq(&self, other: &Self) -> bool {
-        self.from(&[]).eq(other.from(&[]))
-    }
-}
-
 impl RangeMachine {
     /// A range at the beginning of its log.
     pub fn initial(descriptor: RangeDescriptor, lease: Option<Lease>, floor: Timestamp) -> Self {

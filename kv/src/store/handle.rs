@@ -21,9 +21,6 @@ use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::{Fate, Input, Proposal};
 use crate::store::shared::{Published, SharedRef};
 
-/// Why a command was not applied, as [`StoreHandle::propose_command`] says it.
-pub use crate::seam::ProposeError as ProposalError;
-
 /// A running store. Cheap to clone.
 #[derive(Clone)]
 pub struct StoreHandle {

@@ -29,7 +29,7 @@ mod shared;
 
 use std::time::Duration;
 
-pub use handle::{ProposalError, StoreHandle};
+pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
 pub use service::Service;
 
