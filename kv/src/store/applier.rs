@@ -64,17 +64,19 @@ impl Applier {
                 effects.push((outcome, machine.clone()));
             }
         }
-        let applied = machine.clone();
         self.engine.apply(batch)?;
         for (outcome, machine) in effects {
             self.announce(outcome, &machine);
         }
-        self.publish(&applied);
-        self.shared.notify(Notice::Applied { range, index: applied.applied.index });
+        let machine = self.machines.get(&range).expect("it has just applied");
+        self.publish(machine);
+        let index = machine.applied.index;
+        // Somebody waits for the answers, and nobody for the notice.
         for (waiter, fate) in answers {
             // Nobody waiting any more is no reason to stop.
             let _ = waiter.send(fate);
         }
+        self.shared.notify(Notice::Applied { range, index });
         Ok(())
     }
 

@@ -320,25 +320,25 @@ impl Core {
     pub(crate) fn turn(&mut self) -> Option<Effects> {
         let mut effects = Effects::default();
         for (&range, member) in &mut self.members {
-            let published = self.shared.published(range);
             let mut write = None;
             if member.group.has_turn() {
                 let turn = member.group.turn();
                 for waiter in turn.superseded {
                     let _ = waiter.send(Fate::Superseded);
                 }
-                if let Some(published) = &published {
-                    let node_of = |message: &RaftMessage| {
-                        published.descriptor.node_of(crate::ids::ReplicaId(message.to))
-                    };
-                    for message in turn.messages {
-                        if let Some(node) = node_of(&message) {
-                            effects.messages.entry(node).or_default().push(message);
-                        }
-                    }
-                    for message in turn.after_sync {
-                        if let Some(node) = node_of(&message) {
-                            effects.after_sync.entry(node).or_default().push(message);
+                // A turn that sends nothing need not know where to.
+                if !turn.messages.is_empty() || !turn.after_sync.is_empty() {
+                    let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
+                    let descriptor = ranges.get(&range).map(|published| &published.descriptor);
+                    for (messages, by_node) in [
+                        (turn.messages, &mut effects.messages),
+                        (turn.after_sync, &mut effects.after_sync),
+                    ] {
+                        for message in messages {
+                            let to = crate::ids::ReplicaId(message.to);
+                            if let Some(node) = descriptor.and_then(|d| d.node_of(to)) {
+                                by_node.entry(node).or_default().push(message);
+                            }
                         }
                     }
                 }

@@ -1,0 +1,106 @@
+//! Three real nodes in one process, each with its own directory, clock and sockets.
+
+#![allow(dead_code, reason = "no user needs all of it")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kv::ids::NodeId;
+use kv::range::bootstrap::FIRST_DATA_RANGE;
+use kv::store::StoreConfig;
+use node::real::node::{RealNode, RealOptions};
+use tokio::net::TcpListener;
+use txn::coordinator::TxnError;
+use txn::db::TxnOptions;
+
+/// The members of the cluster.
+pub(crate) const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+
+/// A running cluster. Its files go with it.
+pub(crate) struct Cluster {
+    /// Where all stores live.
+    pub(crate) directory: tempfile::TempDir,
+    /// Who listens where.
+    pub(crate) members: BTreeMap<NodeId, SocketAddr>,
+    /// The nodes that run.
+    pub(crate) nodes: BTreeMap<NodeId, RealNode>,
+}
+
+/// Opens one node's store below the cluster's directory, and starts the node.
+async fn start(
+    directory: &Path,
+    members: &BTreeMap<NodeId, SocketAddr>,
+    node_id: NodeId,
+    listener: TcpListener,
+) -> RealNode {
+    let options = RealOptions {
+        cluster_id: 42,
+        node_id,
+        members: members.clone(),
+        directory: directory.join(node_id.to_string()),
+        max_offset: Duration::from_millis(500),
+        store: StoreConfig::recommended(),
+    };
+    RealNode::start(options, listener).await.expect("an empty directory and a free port")
+}
+
+impl Cluster {
+    /// A new cluster of all members.
+    pub(crate) async fn start() -> Cluster {
+        let directory = tempfile::tempdir().unwrap();
+        let mut members = BTreeMap::new();
+        let mut listeners = Vec::new();
+        for node_id in NODES {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            members.insert(node_id, listener.local_addr().unwrap());
+            listeners.push((node_id, listener));
+        }
+        let mut nodes = BTreeMap::new();
+        for (node_id, listener) in listeners {
+            nodes.insert(node_id, start(directory.path(), &members, node_id, listener).await);
+        }
+        Cluster { directory, members, nodes }
+    }
+
+    /// Starts a stopped node again, over what it left on disk and at its old address.
+    pub(crate) async fn restart(&mut self, node_id: NodeId) {
+        let listener = TcpListener::bind(self.members[&node_id]).await.unwrap();
+        let node = start(self.directory.path(), &self.members, node_id, listener).await;
+        self.nodes.insert(node_id, node);
+    }
+
+    /// Writes through a node, again until it is acknowledged: a blind write may be repeated.
+    pub(crate) async fn put(&self, node: NodeId, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        let (key, value) = (key.into(), value.into());
+        loop {
+            let mut txn = self.nodes[&node].node().db().begin(TxnOptions::default());
+            txn.put(key.clone(), value.clone()).unwrap();
+            match txn.commit().await {
+                Ok(_) => return,
+                Err(TxnError::Invalid(why)) => panic!("{why}"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Reads through a node, again until it is answered.
+    pub(crate) async fn get(&self, node: NodeId, key: impl Into<Bytes>) -> Option<Bytes> {
+        let key = key.into();
+        loop {
+            let mut txn = self.nodes[&node].node().db().begin(TxnOptions::default());
+            match txn.get(key.clone()).await {
+                Ok(value) => return value,
+                Err(TxnError::Invalid(why)) => panic!("{why}"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Who leads the first data range, as far as any node knows.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.nodes.values().find_map(|node| node.node().store().leader_of(FIRST_DATA_RANGE))
+    }
+}
