@@ -80,6 +80,12 @@ pub enum Key {
 }
 
 impl Key {
+    /// The account that these bytes name, if they do.
+    pub fn account_of(bytes: &[u8]) -> Option<u64> {
+        let mut parts = std::str::from_utf8(bytes).ok()?.split('/').skip(1);
+        (parts.next()? == "account").then(|| parts.next()?.parse().ok())?
+    }
+
     /// The key's bytes. They begin with two hexadecimal digits which spread each workload over the whole key
     /// space, so that splits at `40`, `80` and `c0` give every workload several ranges; the keys of a pair are
     /// half the space apart, so that a pair needs two ranges.
@@ -132,7 +138,10 @@ pub enum ClientOp {
         pause: Duration,
     },
     /// Read every account in one transaction.
-    ReadAccounts,
+    ReadAccounts {
+        /// By one scan over everything, rather than key by key.
+        scan: bool,
+    },
     /// Read both keys of a pair in one transaction.
     ReadPair {
         /// The pair.
@@ -187,7 +196,9 @@ impl ClientOp {
     /// The function's name in the history.
     pub fn f(&self) -> &'static str {
         match self {
-            ClientOp::Read { .. } | ClientOp::ReadAccounts | ClientOp::ReadPair { .. } => "read",
+            ClientOp::Read { .. } | ClientOp::ReadAccounts { .. } | ClientOp::ReadPair { .. } => {
+                "read"
+            }
             ClientOp::Write { .. } => "write",
             ClientOp::Cas { .. } => "cas",
             ClientOp::Transfer { .. } => "transfer",
@@ -211,7 +222,7 @@ impl ClientOp {
                 (Value::Keyword("mode"), mode.value()),
                 (Value::Keyword("pause-ms"), Value::from(pause.as_millis() as u64)),
             ]),
-            ClientOp::ReadAccounts => Value::Nil,
+            ClientOp::ReadAccounts { .. } => Value::Nil,
             ClientOp::ReadPair { pair } => two(Value::from(pair), Value::Nil),
             ClientOp::Deposit { pair, side, mode, pause }
             | ClientOp::Withdraw { pair, side, mode, pause } => Value::Map(vec![
@@ -236,7 +247,7 @@ impl ClientOp {
             (ClientOp::Read { key }, Answer::Register(value)) => {
                 two(Value::from(*key), Value::from(*value))
             }
-            (ClientOp::ReadAccounts, Answer::Accounts(rows)) => Value::Map(
+            (ClientOp::ReadAccounts { .. }, Answer::Accounts(rows)) => Value::Map(
                 rows.iter()
                     .map(|(account, sum)| (Value::from(*account), Value::from(*sum)))
                     .collect(),
@@ -289,7 +300,7 @@ mod tests {
         assert_eq!(read.value().edn(), "[3 nil]");
         assert_eq!(read.ok_value(&Answer::Register(Some(4))).edn(), "[3 4]");
         let rows = Answer::Accounts(vec![(0, Some(99)), (1, None)]);
-        assert_eq!(ClientOp::ReadAccounts.ok_value(&rows).edn(), "{0 99, 1 nil}");
+        assert_eq!(ClientOp::ReadAccounts { scan: false }.ok_value(&rows).edn(), "{0 99, 1 nil}");
         let mode = ReadMode::Plain;
         let withdraw = ClientOp::Withdraw { pair: 2, side: Side::B, mode, pause: second };
         assert_eq!(
@@ -316,6 +327,8 @@ mod tests {
             keys.extend(
                 [Key::Register(n), Key::Account(n), Key::PairA(n), Key::PairB(n)].map(Key::bytes),
             );
+            assert_eq!(Key::account_of(&Key::Account(n).bytes()), Some(n));
+            assert_eq!(Key::account_of(&Key::PairA(n).bytes()), None);
             let (a, b) = (Key::PairA(n).bytes(), Key::PairB(n).bytes());
             assert_ne!(a < b"80".to_vec(), b < b"80".to_vec());
         }

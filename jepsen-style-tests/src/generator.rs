@@ -36,8 +36,10 @@ pub struct GeneratorConfig {
     pub ops_per_register: u64,
     /// Share of bank transfers that pause for 1 to 6 seconds.
     pub slow_transfers_percent: u64,
-    /// Share of deposits and withdrawals that pause for 1 to 7 seconds.
+    /// Share of deposits and withdrawals that pause for 1 to 10 seconds: a lease change takes about 5.
     pub slow_pairs_percent: u64,
+    /// Share of the reads of all accounts that scan.
+    pub scans_percent: u64,
 }
 
 impl Default for GeneratorConfig {
@@ -46,7 +48,8 @@ impl Default for GeneratorConfig {
             registers: 6,
             ops_per_register: 300,
             slow_transfers_percent: 5,
-            slow_pairs_percent: 15,
+            slow_pairs_percent: 20,
+            scans_percent: 40,
         }
     }
 }
@@ -109,7 +112,7 @@ impl Generator {
             Workload::Register => {
                 (0..self.next_register).map(|key| ClientOp::Read { key }).collect()
             }
-            Workload::Bank => vec![ClientOp::ReadAccounts],
+            Workload::Bank => vec![ClientOp::ReadAccounts { scan: true }],
             Workload::Pairs => (0..PAIRS).map(|pair| ClientOp::ReadPair { pair }).collect(),
         }
     }
@@ -153,7 +156,7 @@ impl Generator {
 
     fn bank_op(&mut self) -> ClientOp {
         if self.rng.percent(30) {
-            return ClientOp::ReadAccounts;
+            return ClientOp::ReadAccounts { scan: self.rng.percent(self.config.scans_percent) };
         }
         let from = self.rng.below(ACCOUNTS);
         let to = (from + self.rng.between(1, ACCOUNTS - 1)) % ACCOUNTS;
@@ -169,7 +172,7 @@ impl Generator {
             return ClientOp::ReadPair { pair };
         }
         let side = *self.rng.pick(&[Side::A, Side::B]);
-        let (mode, pause) = self.mode(self.config.slow_pairs_percent, 7, 20);
+        let (mode, pause) = self.mode(self.config.slow_pairs_percent, 10, 20);
         if roll < 65 {
             ClientOp::Deposit { pair, side, mode, pause }
         } else {
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn slow_transactions_are_plain_and_of_the_promised_share() {
-        for (workload, longest, percent) in [(Workload::Bank, 6, 5), (Workload::Pairs, 7, 15)] {
+        for (workload, longest, percent) in [(Workload::Bank, 6, 5), (Workload::Pairs, 10, 20)] {
             let (mut slow, mut all, mut locking) = (0, 0, 0);
             for op in ops(4, workload) {
                 let (mode, pause) = match op {

@@ -91,7 +91,12 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
                     }
                     let trace = sim.trace.is_some() && seed == last;
                     let begin = thread_cpu();
-                    let mut outcome = run_seed(&SeedOptions { seed, mutant: sim.mutant, trace });
+                    let mut outcome = run_seed(&SeedOptions {
+                        seed,
+                        mutant: sim.mutant,
+                        trace,
+                        ..SeedOptions::default()
+                    });
                     outcome.report.cpu = thread_cpu().saturating_sub(begin);
                     report(&outcome);
                     if !outcome.report.verdict.violations().is_empty() {

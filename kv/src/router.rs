@@ -123,7 +123,7 @@ impl Router {
             *state = State::default();
         }
         for descriptor in descriptors {
-            if descriptor.start < descriptor.end {
+            if descriptor.start < descriptor.end && !descriptor.replicas.is_empty() {
                 state.directory.upsert(descriptor);
             }
         }
@@ -172,7 +172,8 @@ impl Router {
             Some(Ok(response)) => match response.body {
                 Some(ResponseBody::Refused(refusal)) => Attempt::Refused(refusal),
                 Some(body) => Attempt::Answer(body),
-                None => Attempt::NotSent,
+                // An answer of a later version. Whatever it says, it may have been done.
+                None => Attempt::Unknown,
             },
             Some(Err(RpcError::NotSent)) => Attempt::NotSent,
             Some(Err(RpcError::Unknown)) | None => Attempt::Unknown,
@@ -228,7 +229,9 @@ impl Router {
         repeatable: bool,
         from: NodeId,
     ) -> Result<Option<NodeId>, SendError> {
-        match refusal.reason() {
+        // A reason of a later version proves nothing.
+        let reason = RefusalReason::try_from(refusal.reason).unwrap_or(RefusalReason::Unknown);
+        match reason {
             RefusalReason::WrongRange => {
                 self.learn(refusal.descriptors);
                 let mut state = self.state();

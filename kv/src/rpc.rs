@@ -146,7 +146,7 @@ pub struct SplitRequest {
 /// The answer to an [`RpcRequest`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RpcResponse {
-    /// What came of it. No body means that the request was not understood.
+    /// What came of it. No body comes from a later version, and then nobody knows.
     #[prost(oneof = "ResponseBody", tags = "1, 2, 3, 4")]
     pub body: Option<ResponseBody>,
 }

@@ -177,7 +177,7 @@ pub struct EndTxn {
     /// Commit, or abort.
     #[prost(bool, tag = "1")]
     pub commit: bool,
-    /// All writes and locks of the transaction are in this batch or on this range: no intents, no record.
+    /// All writes and locks of the transaction are in this batch or on this range: no intents, and no record stays.
     #[prost(bool, tag = "2")]
     pub one_phase: bool,
     /// Every key written or locked anywhere. Kept in the record for whoever must clean up.

@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn read(recorder: &mut Recorder, rows: &[(u64, Option<i64>)]) {
-        let op = ClientOp::ReadAccounts;
+        let op = ClientOp::ReadAccounts { scan: false };
         recorder.invoke(0, NOW, op.f(), op.value());
         recorder.ok(0, NOW, op.ok_value(&Answer::Accounts(rows.to_vec())));
     }

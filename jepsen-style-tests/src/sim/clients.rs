@@ -1,16 +1,19 @@
 //! Clients: each works through its workload's operations on one node after another.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kv::clock::Clock;
 use kv::env::{Rng, TaskScope};
-use kv::range::bootstrap::DATA_PREFIX;
+use kv::ids::NodeId;
+use kv::range::bootstrap::{DATA_PREFIX, KEYSPACE_END};
 use node::node::Node;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use txn::api::Row;
 use txn::coordinator::{Txn, TxnError};
 use txn::db::{Db, TxnOptions};
 
@@ -24,6 +27,9 @@ use crate::sim::cluster::{Cluster, NODES};
 const OP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Automatic attempts of one operation after serialization failures.
 const ATTEMPTS_MAX: u32 = 8;
+/// Share of acknowledged writes to a register that are read at once through another gateway: what its clock does not
+/// know yet, only the uncertainty interval can.
+const READ_BACK_PERCENT: u64 = 60;
 
 /// How an operation that has no answer ended.
 #[derive(Debug)]
@@ -69,6 +75,22 @@ async fn read(txn: &mut Txn, key: Key, mode: ReadMode) -> Result<Option<i64>, Tx
     }))
 }
 
+/// A sum of nothing is no row at all, so that rows come and go.
+fn store(txn: &mut Txn, key: Key, value: i64) -> Result<(), TxnError> {
+    match value {
+        0 => txn.delete(key_bytes(key)),
+        _ => txn.put(key_bytes(key), encode(value)),
+    }
+}
+
+/// The accounts that have a row, from a scan over all workloads' rows.
+async fn scan_accounts(txn: &mut Txn) -> Result<Vec<(u64, i64)>, TxnError> {
+    let (start, end) = (Bytes::from_static(&[DATA_PREFIX]), Bytes::from_static(KEYSPACE_END));
+    let rows = txn.scan(start, end, usize::MAX).await?.into_iter();
+    let account = |row: Row| Some((Key::account_of(&row.key[1..])?, decode(Some(row.value))?));
+    Ok(rows.filter_map(account).collect())
+}
+
 /// The body of an operation's transaction, up to its commit.
 async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Failure> {
     match *op {
@@ -94,16 +116,22 @@ async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Fai
             if paying < amount {
                 return Err(Failure::Fail("insufficient funds".into()));
             }
-            txn.put(key_bytes(from), encode(paying - amount))?;
-            txn.put(key_bytes(to), encode(receiving + amount))?;
+            store(txn, from, paying - amount)?;
+            store(txn, to, receiving + amount)?;
             Ok(Answer::Done)
         }
-        ClientOp::ReadAccounts => {
-            let mut rows = Vec::new();
-            for account in 0..ACCOUNTS {
-                rows.push((account, read(txn, Key::Account(account), ReadMode::Plain).await?));
+        ClientOp::ReadAccounts { scan } => {
+            let mut rows: BTreeMap<u64, i64> = (0..ACCOUNTS).map(|account| (account, 0)).collect();
+            if scan {
+                rows.extend(scan_accounts(txn).await?);
+            } else {
+                for (account, balance) in &mut rows {
+                    let found = read(txn, Key::Account(*account), ReadMode::Plain).await?;
+                    *balance = found.unwrap_or(0);
+                }
             }
-            Ok(Answer::Accounts(rows))
+            let rows = rows.into_iter().map(|(account, balance)| (account, Some(balance)));
+            Ok(Answer::Accounts(rows.collect()))
         }
         ClientOp::ReadPair { pair } => {
             let (a, b) = read_pair(txn, pair, ReadMode::Plain).await?;
@@ -116,7 +144,7 @@ async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Fai
             let wrote = op.pair_write(a, b);
             if let Some(value) = wrote {
                 let key = if side == Side::A { Key::PairA(pair) } else { Key::PairB(pair) };
-                txn.put(key_bytes(key), encode(value))?;
+                store(txn, key, value)?;
             }
             Ok(Answer::Pair { a, b, wrote })
         }
@@ -191,7 +219,12 @@ impl Client {
     pub(super) async fn run(self, end: Duration) {
         while self.start.elapsed() < end {
             let op = self.generator.borrow_mut().next_op();
-            self.invoke(op).await;
+            let (at, done) = self.invoke_elsewhere(op, None).await;
+            if let (true, ClientOp::Write { key, .. } | ClientOp::Cas { key, .. }) = (done, op)
+                && self.rng.percent(READ_BACK_PERCENT)
+            {
+                self.invoke_elsewhere(ClientOp::Read { key }, Some(at)).await;
+            }
             let pause = self.rng.duration_between(Duration::ZERO, self.think);
             tokio::time::sleep(pause).await;
         }
@@ -199,9 +232,18 @@ impl Client {
 
     /// One operation, on a random node that is up. Returns whether it succeeded.
     pub(super) async fn invoke(&self, op: ClientOp) -> bool {
-        let (node, scope) = loop {
-            if let Some(life) = self.cluster.node(*self.rng.pick(&NODES)) {
-                break life;
+        self.invoke_elsewhere(op, None).await.1
+    }
+
+    /// One operation on a node that is up and not `other`. Returns where, and whether it succeeded.
+    async fn invoke_elsewhere(&self, op: ClientOp, other: Option<NodeId>) -> (NodeId, bool) {
+        let (at, (node, scope)) = loop {
+            let at = *self.rng.pick(&NODES);
+            if Some(at) == other {
+                continue;
+            }
+            if let Some(life) = self.cluster.node(at) {
+                break (at, life);
             }
             // Connection refused: no operation, so nothing to record.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -223,7 +265,7 @@ impl Client {
         let failure = match outcome {
             Ok(Ok(Ok(answer))) => {
                 recorder.ok(self.worker, now, op.ok_value(&answer));
-                return true;
+                return (at, true);
             }
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(_)) => Failure::Info("the node crashed".into()),
@@ -233,7 +275,7 @@ impl Client {
             Failure::Fail(why) => recorder.fail(self.worker, now, why),
             Failure::Info(why) => recorder.info(self.worker, now, why),
         }
-        false
+        (at, false)
     }
 }
 
@@ -242,6 +284,6 @@ pub(super) fn clients_of(workload: Workload) -> (usize, Duration) {
     match workload {
         Workload::Register => (6, Duration::from_millis(60)),
         Workload::Bank => (5, Duration::from_millis(80)),
-        Workload::Pairs => (8, Duration::from_millis(80)),
+        Workload::Pairs => (14, Duration::from_millis(60)),
     }
 }

@@ -110,12 +110,12 @@ impl Cluster {
         seats.iter().find(|seat| seat.id == id).expect("one of NODES").time.clone()
     }
 
-    /// The node's clock shows the true time again, as far as milliseconds go.
-    pub fn set_clock_true(&self, id: NodeId) {
+    /// The node's clock shows the true time from now on, moved by `error_ms`, whatever its rate was before.
+    pub fn set_clock_error(&self, id: NodeId, error_ms: i64) {
         let time = self.time(id);
         let node_ms = i64::try_from(time.monotonic().as_millis()).expect("a short simulation");
         let true_ms = i64::try_from(self.start.elapsed().as_millis()).expect("a short simulation");
-        time.set_offset_ms(true_ms - node_ms);
+        time.set_offset_ms(true_ms - node_ms + error_ms);
     }
 
     /// The node loses power: its tasks at their present awaits, and what its disk had not synced.

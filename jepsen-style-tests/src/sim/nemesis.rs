@@ -49,7 +49,8 @@ async fn inflict(cluster: &Cluster, fault: &Fault) {
             }
         }
         Fault::ClockOffset { node, offset_us } => {
-            cluster.time(*node).set_offset_ms(offset_us / 1_000);
+            // From the true time: the node's own may have been left elsewhere by an earlier rate.
+            cluster.set_clock_error(*node, offset_us / 1_000);
         }
         Fault::ClockRate { node, drift_ppm } => {
             let rate = RATE_TRUE_PPM.saturating_add_signed(*drift_ppm);
@@ -64,10 +65,10 @@ fn heal(cluster: &Cluster, fault: &Fault) {
     match fault {
         Fault::Crash(node) => cluster.restart(*node),
         Fault::CrashAll => NODES.into_iter().for_each(|node| cluster.restart(node)),
-        Fault::ClockOffset { node, .. } => cluster.set_clock_true(*node),
+        Fault::ClockOffset { node, .. } => cluster.set_clock_error(*node, 0),
         Fault::ClockRate { node, .. } => {
             cluster.time(*node).set_rate_ppm(RATE_TRUE_PPM);
-            cluster.set_clock_true(*node);
+            cluster.set_clock_error(*node, 0);
         }
         _ => {}
     }

@@ -25,17 +25,20 @@ use crate::sim::cluster::{Cluster, MAX_OFFSET, NODES};
 use crate::sim::nemesis;
 use crate::sim::replicas::ReplicaCheck;
 
-/// Simulated time of a seed's faults and load.
+/// Simulated time of a seed's faults and load, unless it is asked to be shorter.
 const DURATION: Duration = Duration::from_secs(60);
 /// After the load, the cluster gets this long for each final read and for its replicas to agree.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
-/// Where the data range is split while the load runs: every workload gets several ranges.
-const SPLITS: [&[u8]; 3] = [b"40", b"80", b"c0"];
+/// Where the data range is split while the load runs, in an order of the seed's own: every workload gets several
+/// ranges.
+const SPLITS: [&[u8]; 6] = [b"20", b"40", b"60", b"80", b"a0", b"c0"];
+/// Longest time between two splits.
+const SPLIT_PAUSE: Duration = Duration::from_secs(12);
 /// Operations that must succeed in the calm at the end.
 const PROGRESS_MIN: u64 = 50;
 
 /// How to run a seed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct SeedOptions {
     /// The root of everything.
     pub seed: u64,
@@ -43,6 +46,14 @@ pub struct SeedOptions {
     pub mutant: Option<Mutant>,
     /// Collect a trace of every message and operation.
     pub trace: bool,
+    /// Simulated time of faults and load. A shorter seed than the default's does not count as one.
+    pub duration: Duration,
+}
+
+impl Default for SeedOptions {
+    fn default() -> Self {
+        SeedOptions { seed: 0, mutant: None, trace: false, duration: DURATION }
+    }
 }
 
 /// What a seed gave.
@@ -109,8 +120,8 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     drop(first);
 
     let load_start = start.elapsed();
-    let end = load_start + DURATION;
-    let limits = Limits { max_offset: MAX_OFFSET, ..Limits::new(DURATION) };
+    let end = load_start + options.duration;
+    let limits = Limits { max_offset: MAX_OFFSET, ..Limits::new(options.duration) };
     let plan = FaultPlan::generate(&SeedRng::stream(seed, "nemesis", 0), &NODES, &limits);
     let (faults, kinds) = (plan.faults(), plan.kinds().len());
     let mut tasks = Vec::new();
@@ -211,8 +222,10 @@ fn judge(workload: Workload, history: &History) -> Verdict {
 /// Splits the data range here and there during the load, whatever the faults are.
 async fn split(cluster: Rc<Cluster>, seed: u64) {
     let rng = SeedRng::stream(seed, "splits", 0);
-    for at in SPLITS {
-        tokio::time::sleep(rng.duration_between(Duration::ZERO, Duration::from_secs(15))).await;
+    let mut splits = SPLITS;
+    rng.shuffle(&mut splits);
+    for at in splits {
+        tokio::time::sleep(rng.duration_between(Duration::ZERO, SPLIT_PAUSE)).await;
         let mut key = vec![DATA_PREFIX];
         key.extend_from_slice(at);
         if let Some((node, scope)) = cluster.node(NODES[rng.below(NODES.len() as u64) as usize]) {

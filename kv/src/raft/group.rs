@@ -26,13 +26,6 @@ const UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of committed entries handed out in one turn.
 const COMMITTED_BYTES_PER_TURN_MAX: u64 = 4 << 20;
 
-/// A proposal that has not been decided. `W` is told of its fate.
-struct Pending<W> {
-    /// The term under which it was appended.
-    term: u64,
-    waiter: W,
-}
-
 /// What one turn of a group asks its store to do, in this order: send `messages`; write and sync `write`; call
 /// [`Group::persisted`] with `ready`; send `after_sync`; apply `committed`.
 pub(crate) struct Turn<W> {
@@ -55,7 +48,9 @@ pub(crate) struct Group<W> {
     /// The timeout in force, and the (term, role) it was drawn for.
     election_timeout: usize,
     drawn_for: (u64, StateRole),
-    pending: BTreeMap<u64, Pending<W>>,
+    /// Who waits for what was appended at an index in a term. After a loss of leadership two terms' proposals may
+    /// stand at one index, and either may yet be the one that is committed.
+    pending: BTreeMap<(u64, u64), W>,
 }
 
 impl<W> Group<W> {
@@ -139,7 +134,7 @@ impl<W> Group<W> {
         }
         let index = self.node.raft.raft_log.last_index();
         let term = self.node.raft.term;
-        self.pending.insert(index, Pending { term, waiter });
+        self.pending.insert((index, term), waiter);
         Ok(index)
     }
 
@@ -221,13 +216,14 @@ impl<W> Group<W> {
     /// Who waits for a committed entry; and who, by I3, waits in vain.
     fn settle(&mut self, entry: &Entry, superseded: &mut Vec<W>) -> Option<W> {
         let mut waiter = None;
-        // Terms never fall along the log, so those settled are the first ones.
+        // Terms never fall along the log, so what stands behind this entry and is of an older term is dead. One
+        // such behind a live one is found out a little later.
         while let Some(first) = self.pending.first_entry() {
-            let (index, term) = (*first.key(), first.get().term);
+            let (index, term) = *first.key();
             if index > entry.index && term >= entry.term {
                 break;
             }
-            let settled = first.remove().waiter;
+            let settled = first.remove();
             if index == entry.index && term == entry.term {
                 waiter = Some(settled);
             } else {
@@ -251,5 +247,86 @@ impl<W> Group<W> {
         self.node.advance_append_async(ready);
         self.node.on_persist_ready(number);
         self.fix_election_timeout();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use raft::eraftpb::MessageType;
+
+    use super::*;
+    use crate::log::sim::SimLog;
+    use crate::log::{LogBatch, RaftLog};
+    use crate::sim::disk::SimDisk;
+    use crate::sim::testing::Seeded;
+
+    /// Replica 1 of three, and what it was told.
+    struct World {
+        log: Arc<SimLog>,
+        group: Group<&'static str>,
+        settled: Vec<(u64, &'static str)>,
+        superseded: Vec<&'static str>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let log = Arc::new(SimLog::open(SimDisk::new(), false).unwrap());
+            let range = RangeId(7);
+            let storage = GroupStorage::open(log.clone(), range, vec![1, 2, 3], 10).unwrap();
+            let rng = Arc::new(Seeded::new(1));
+            let group = Group::new(range, ReplicaId(1), storage, 10, rng).unwrap();
+            World { log, group, settled: Vec::new(), superseded: Vec::new() }
+        }
+
+        fn drive(&mut self) {
+            while self.group.has_turn() {
+                let turn = self.group.turn();
+                let last = turn.write.entries.last().map(|entry| entry.index);
+                let batch = LogBatch { groups: vec![(RangeId(7), turn.write)] };
+                self.log.write(batch, true).now_or_never().expect("no latency").unwrap();
+                let heard = turn.committed.into_iter();
+                self.settled.extend(heard.filter_map(|(entry, w)| Some((entry.index, w?))));
+                self.superseded.extend(turn.superseded);
+                self.group.persisted(turn.ready, last);
+            }
+        }
+
+        fn hear(&mut self, msg_type: MessageType, term: u64, index: u64, change: Message) {
+            let message = Message { msg_type, from: 2, to: 1, term, index, ..change };
+            self.group.receive(wire::encode(RangeId(7), message));
+            self.drive();
+        }
+
+        fn win(&mut self) {
+            self.group.campaign();
+            self.drive();
+            let term = self.group.term() + 1;
+            self.hear(MessageType::MsgRequestPreVoteResponse, term, 0, Message::default());
+            self.hear(MessageType::MsgRequestVoteResponse, term, 0, Message::default());
+            assert!(self.group.is_leader());
+        }
+    }
+
+    #[test]
+    fn a_proposal_overwritten_by_a_later_one_of_the_same_replica_still_hears_of_its_fate() {
+        let mut world = World::new();
+        world.win();
+        for name in ["first", "second"] {
+            world.group.propose(Bytes::from_static(b"x"), name).unwrap();
+        }
+        world.drive();
+        // Another leader's first entry takes the place of all that, and is not known to be committed.
+        let entry = Entry { term: 7, index: 11, ..Entry::default() };
+        let append = Message { log_term: 5, entries: vec![entry].into(), ..Message::default() };
+        world.hear(MessageType::MsgAppend, 7, 10, append);
+        world.win();
+        world.group.propose(Bytes::from_static(b"y"), "third").unwrap();
+        world.drive();
+        assert_eq!((world.settled.len(), world.superseded.len()), (0, 0), "nothing is proved yet");
+        assert_eq!(world.group.pending_len(), 3);
+        world.hear(MessageType::MsgAppendResponse, 8, 13, Message::default());
+        assert_eq!(world.settled, [(13, "third")]);
+        assert_eq!(world.superseded, ["first", "second"]);
     }
 }

@@ -7,7 +7,9 @@
 //!   appends may leave before: its own copy counts only once synced.
 //! - I2. The peer id is our replica id, unique in the range for ever.
 //! - I3. A proposal is reported as rejected only on proof that it can never be applied: an entry with a higher
-//!   term was *committed* at or before its index. Being overwritten on this replica proves nothing.
+//!   term was *committed* before its index, or another one at it. Being overwritten on this replica proves nothing.
+//! - I4. Whoever waits for a proposal hears of its fate as soon as this replica knows it; only the end of the store
+//!   leaves it open.
 //!
 //! HAZARD: raft-rs draws election timeouts from the operating system whenever it resets itself, in the middle
 //! of a tick or a step. [`Group`] overwrites the timeout after every call that may have reset it.

@@ -171,11 +171,13 @@ impl Core {
             let _ = waiter.send(Fate::Superseded);
             return;
         };
-        if member.group.pending_len() >= PENDING_PROPOSALS_MAX {
+        // A lease that cannot be extended under load would end all service; there is one in flight at most.
+        let is_lease = matches!(command.kind, Some(CommandKind::Lease(_)));
+        if !is_lease && member.group.pending_len() >= PENDING_PROPOSALS_MAX {
             let _ = waiter.send(Fate::Overloaded);
             return;
         }
-        if !matches!(command.kind, Some(CommandKind::Lease(_))) {
+        if !is_lease {
             let current = published.lease.as_ref().map_or(0, |lease| lease.sequence);
             if current != command.lease_sequence {
                 let _ = waiter.send(Fate::Rejected(Rejection::Lease));

@@ -92,6 +92,16 @@ impl Store {
             }
             machines.insert(range, machine);
         }
+        // A group that the engine does not know lost an un-synced split, which its left side replays. Had the engine
+        // ever been durable with it, more than that is gone.
+        for range in log.groups() {
+            let durable = log.state(range)?.map_or(0, |state| state.durable_applied);
+            if durable > 0 && !machines.contains_key(&range) {
+                return Err(OpenError::Damaged(format!(
+                    "{range} was durable through {durable} but is gone"
+                )));
+            }
+        }
         let mut core =
             Core::new(env.clone(), config.clone(), log.clone(), shared.clone(), incarnation);
         for range in machines.keys() {

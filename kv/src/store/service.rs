@@ -63,8 +63,8 @@ impl Service {
                 Ok(ResponseBody::Descriptors(Descriptors { items }))
             }
             Some(RequestBody::DirectoryUpsert(entry)) => {
-                if entry.start >= entry.end {
-                    return Err(invalid("a descriptor without keys"));
+                if entry.start >= entry.end || entry.replicas.is_empty() {
+                    return Err(invalid("a descriptor without keys or replicas"));
                 }
                 self.propose(META_RANGE, CommandKind::DirectoryUpsert(entry)).await?;
                 Ok(ResponseBody::Descriptors(Descriptors::default()))

@@ -9,7 +9,8 @@
 //!   the server chooses.)
 //! - M3. After an unknown outcome only the record proves failure. A refusal of the repeated request does not:
 //!   the first one may have committed, and others may have cleaned up behind it.
-//! - M4. No record exists, nor will, when a one-phase commit leaves.
+//! - M4. A one-phase commit takes the record that a beat may have made with it. So a record that is there after one
+//!   with an unknown outcome says that it did not happen.
 //!
 //! HAZARD: a one-phase commit leaves no record. Its anchor's lease holder remembers for a while that it happened,
 //! which settles a lost answer; that it does not remember proves nothing. It is not sent again.
@@ -79,10 +80,6 @@ impl Txn {
             if !range.contains_key(last) {
                 return Ok(None);
             }
-            // One phase neither wants nor removes a record, which a beat may have made (M4).
-            if self.pulse.as_ref().is_some_and(|pulse| !pulse.silence()) {
-                return Ok(None);
-            }
             self.move_reads(self.state.write_ts(), deadline).await?;
             self.check_commit_deadline(self.state.write_ts())?;
             match self.one_phase(range, keys, deadline).await? {
@@ -131,9 +128,13 @@ impl Txn {
     /// Settles a one-phase commit whose answer was lost, if the anchor's lease holder remembers it.
     async fn find_memory(&mut self) -> Result<Attempt, TxnError> {
         let deadline = self.sender.deadline_in(self.sender.config.op_timeout);
-        match self.query(deadline).await {
-            Ok(asked) if status(&asked.response) == Some(TxnStatus::Committed) => {
-                Ok(Attempt::Committed(self.recorded_ts(&asked)))
+        let Ok(asked) = self.query(deadline).await else { return Err(TxnError::Ambiguous) };
+        match status(&asked.response) {
+            Some(TxnStatus::Committed) => Ok(Attempt::Committed(self.recorded_ts(&asked))),
+            // M4, and no later delivery gets past it. (An error is not the record's word.)
+            Some(TxnStatus::Aborted) if asked.response.error.is_none() => {
+                self.phase = Phase::Open;
+                Err(aborted_error())
             }
             _ => Err(TxnError::Ambiguous),
         }

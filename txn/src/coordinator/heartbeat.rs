@@ -4,7 +4,7 @@
 //! node. A beat that is still on its way then does no harm: no record is created for a transaction that ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::{Either, select};
 use tokio::sync::{oneshot, watch};
@@ -15,17 +15,10 @@ use crate::api::{
     BatchRequest, BatchResponse, ErrorKind, Heartbeat, RequestKind, TxnMeta, TxnStatus,
 };
 
-/// No beat has been sent yet.
-const WAITING: u8 = 0;
-/// A beat may have been sent.
-const SENT: u8 = 1;
-/// None has been sent, nor will be.
-const SILENT: u8 = 2;
-
 /// Keeps a transaction alive until it is dropped.
 pub(crate) struct Pulse {
     aborted: watch::Receiver<bool>,
-    state: Arc<AtomicU8>,
+    sent: Arc<AtomicBool>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -34,8 +27,8 @@ impl Pulse {
     pub(crate) fn start(sender: &Sender, meta: TxnMeta) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (abort, aborted) = watch::channel(false);
-        let state = Arc::new(AtomicU8::new(WAITING));
-        let beats = beat(sender.clone(), meta, abort, state.clone());
+        let sent = Arc::new(AtomicBool::new(false));
+        let beats = beat(sender.clone(), meta, abort, sent.clone());
         sender.env.tasks.spawn(
             "txn-heartbeat",
             Box::pin(async move {
@@ -43,7 +36,7 @@ impl Pulse {
                 select(stopped, std::pin::pin!(beats)).await;
             }),
         );
-        Pulse { aborted, state, _stop: stop }
+        Pulse { aborted, sent, _stop: stop }
     }
 
     /// Another transaction, or the anchor's lease holder, has aborted this one.
@@ -53,19 +46,7 @@ impl Pulse {
 
     /// A record may exist.
     pub(crate) fn was_sent(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == SENT
-    }
-
-    /// Sends no beat from now on; false if it is too late for there to be no record.
-    pub(crate) fn silence(&self) -> bool {
-        let order = Ordering::Relaxed;
-        let silenced = self.state.compare_exchange(WAITING, SILENT, order, order);
-        matches!(silenced, Ok(_) | Err(SILENT))
-    }
-
-    /// It has been silenced.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == SILENT
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// `future`'s output, unless the transaction is aborted first: whoever waits for a lock in a deadlock
@@ -93,14 +74,11 @@ pub(crate) fn aborted_error() -> TxnError {
     TxnError::retry("the transaction was aborted by another")
 }
 
-async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>, state: Arc<AtomicU8>) {
+async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>, sent: Arc<AtomicBool>) {
     let interval = sender.config.heartbeat_interval;
     loop {
         sender.env.clock.sleep(interval).await;
-        let order = Ordering::Relaxed;
-        if state.compare_exchange(WAITING, SENT, order, order) == Err(SILENT) {
-            return;
-        }
+        sent.store(true, Ordering::Relaxed);
         let now = sender.env.clock.now().raw();
         let batch = BatchRequest {
             txn: Some(meta.clone()),

@@ -274,7 +274,7 @@ impl Txn {
         if self.state.meta.anchor.is_empty() {
             self.state.meta.anchor = anchor.clone();
         }
-        if self.pulse.as_ref().is_none_or(Pulse::is_silent) {
+        if self.pulse.is_none() {
             self.pulse = Some(Pulse::start(&self.sender, self.state.meta.clone()));
         }
     }

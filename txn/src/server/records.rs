@@ -3,6 +3,7 @@
 //! - I1. A record is created only while the markers allow it, and only by its coordinator.
 //! - I2. A finished record never changes.
 //! - I3. A commit is at one timestamp for reads and writes, and below its deadline.
+//! - I4. A commit in one phase leaves no record: that of a beat goes with the batch that commits.
 //!
 //! HAZARD: an answer `Aborted` to a commit means that *this* delivery did not commit, and that none will from
 //! now on. After an earlier delivery with unknown outcome, and a change of lease in between, that one may have.
@@ -34,10 +35,7 @@ impl Evaluation<'_> {
     /// Commits or aborts.
     pub(super) fn end_txn(&mut self, end: &EndTxn) -> Result<Response, Stop> {
         let txn = self.txn()?;
-        let found = match end.one_phase {
-            true => None,
-            false => record::get(&self.eval.snapshot, &txn.anchor, &txn.id)?,
-        };
+        let found = record::get(&self.eval.snapshot, &txn.anchor, &txn.id)?;
         if let Some(found) = found.as_ref().filter(|found| is_finished(found)) {
             return match (end.commit, found.status()) {
                 (true, TxnStatus::Aborted) => Err(aborted()),
@@ -70,13 +68,18 @@ impl Evaluation<'_> {
             keys: end.keys.clone(),
             min_ts: txn.min_ts,
             priority: txn.priority,
-            heartbeat_ts: found.map_or(0, |found| found.heartbeat_ts),
+            heartbeat_ts: found.as_ref().map_or(0, |found| found.heartbeat_ts),
             ..committed_record(self.write_ts)
         };
         let mut keys = end.keys.clone();
         if end.one_phase {
             keys.extend(self.versions.keys().cloned());
             self.commit_versions()?;
+            if found.is_some() {
+                // A beat's. No later one makes another: the effect forbids it.
+                record::remove(&mut self.batch, txn.anchor.clone(), txn.id.clone());
+                self.batch_ts = self.batch_ts.max(self.now);
+            }
             let (anchor, id) = (txn.anchor.clone(), txn.id.clone());
             self.effects.push(Effect::Committed { anchor, id, ts: self.write_ts });
         } else {

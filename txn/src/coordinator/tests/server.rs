@@ -20,7 +20,6 @@ impl State {
             }
         }
         if one_phase {
-            assert!(!self.records.contains_key(&txn.id), "M4");
             if txn.write_ts > txn.read_ts && !batch.can_forward {
                 let error = BatchError {
                     kind: ErrorKind::RetryAt as i32,
@@ -77,7 +76,13 @@ impl State {
                     }
                 }
             }
-            RequestKind::EndTxn(end) if end.one_phase => {}
+            RequestKind::EndTxn(end) if end.one_phase => {
+                let aborted = |record: &TxnRecord| record.status == TxnStatus::Aborted as i32;
+                if self.records.get(&txn.id).is_some_and(aborted) {
+                    return Err((ErrorKind::Aborted, 0));
+                }
+                self.records.remove(&txn.id);
+            }
             RequestKind::EndTxn(end) => {
                 let status = if end.commit { TxnStatus::Committed } else { TxnStatus::Aborted };
                 let record = self.records.entry(txn.id.clone()).or_default();

@@ -212,3 +212,37 @@ async fn nonsense_is_refused_and_never_panics() {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{request:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_one_phase_commit_takes_the_record_of_a_heartbeat_with_it() {
+    let cluster = LocalCluster::new();
+    let mut txn = Txn::new(&cluster, 1);
+    txn.can_forward = true;
+    txn.lock("k").await.unwrap();
+    let beat = || vec![RequestKind::Heartbeat(Heartbeat { now: 0 })];
+    txn.send("k", beat()).await.unwrap();
+    assert_eq!(cluster.count(Space::RangeLocal), 1);
+    txn.commit(&[("k", "v")]).await.unwrap();
+    assert_eq!(cluster.count(Space::RangeLocal), 0);
+    // A late beat makes no other.
+    let record = txn.send("k", beat()).await.unwrap().remove(0).record.unwrap();
+    assert_eq!(record.status(), TxnStatus::Committed);
+    assert_eq!(cluster.count(Space::RangeLocal), 0);
+    assert_eq!(Txn::new(&cluster, 2).get("k").await.unwrap().unwrap(), "v");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_one_phase_commit_of_a_transaction_whose_record_is_aborted_changes_nothing() {
+    let cluster = LocalCluster::new();
+    let mut txn = Txn::new(&cluster, 1);
+    txn.can_forward = true;
+    txn.lock("k").await.unwrap();
+    txn.send("k", vec![RequestKind::Heartbeat(Heartbeat { now: 0 })]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(Txn::new(&cluster, 2).push(&txn, 0, false).await, TxnStatus::Aborted);
+    let request = txn.one_phase(&[("k", "v")]);
+    for _ in 0..2 {
+        assert_eq!(kind_of(txn.send_raw("k", request.clone()).await), ErrorKind::Aborted);
+    }
+    assert_eq!(cluster.count(Space::Data), 0);
+}

@@ -1,0 +1,34 @@
+//! A seed is a function of its number: run twice, it leaves the same bytes.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::time::Duration;
+
+use jepsen_style_tests::sim::{SeedOptions, run_seed};
+
+/// Long enough for elections, crashes, splits and lease changes; the command line runs the full length.
+const DURATION: Duration = Duration::from_secs(30);
+
+fn trace(seed: u64) -> Vec<u8> {
+    run_seed(&SeedOptions { seed, trace: true, duration: DURATION, ..SeedOptions::default() }).trace
+}
+
+#[test]
+fn the_same_seed_twice_gives_the_same_trace_byte_for_byte() {
+    // Not on one thread: whatever a thread or its address space brings along must not show.
+    let seeds = [1, 2, 3];
+    let run = || seeds.map(|seed| std::thread::spawn(move || trace(seed)));
+    let traces: Vec<Vec<Vec<u8>>> =
+        (0..2).map(|_| run().into_iter().map(|thread| thread.join().unwrap()).collect()).collect();
+    for (seed, (first, second)) in seeds.iter().zip(traces[0].iter().zip(&traces[1])) {
+        let lines = first.iter().filter(|byte| **byte == b'\n').count();
+        assert!(lines > 20_000, "seed {seed} left only {lines} lines");
+        if first != second {
+            let (first, second) = (String::from_utf8_lossy(first), String::from_utf8_lossy(second));
+            let differing =
+                first.lines().zip(second.lines()).enumerate().find(|(_, (a, b))| a != b);
+            panic!("seed {seed} differs at {differing:?}");
+        }
+    }
+    assert_ne!(traces[0][0], traces[0][1]);
+}

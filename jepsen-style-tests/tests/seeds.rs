@@ -1,0 +1,52 @@
+//! A handful of whole seeds, and the deliberate bugs that whole seeds must find. The command line runs many more.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use jepsen_style_tests::sim::{SeedOptions, run_seed};
+use kv::env::Mutant;
+
+/// Seeds that a mutant may take before it counts as unnoticed.
+const MUTANT_SEEDS: u64 = 12;
+
+#[test]
+fn seeds_hold_what_is_promised() {
+    for seed in 1..=4 {
+        let report = run_seed(&SeedOptions { seed, ..SeedOptions::default() }).report;
+        assert!(report.verdict.is_valid(), "seed {seed}: {:?}", report.verdict.violations());
+        assert!(report.shortfalls().is_empty(), "seed {seed}: {:?}", report.shortfalls());
+    }
+}
+
+/// One schedule more or less must not matter: whichever of the seeds finds it first will do.
+fn is_found(mutant: Mutant) {
+    let finds = |seed| {
+        let options = SeedOptions { seed, mutant: Some(mutant), ..SeedOptions::default() };
+        !run_seed(&options).report.verdict.violations().is_empty()
+    };
+    assert!((1..=MUTANT_SEEDS).any(finds), "{mutant:?} goes unnoticed");
+}
+
+#[test]
+fn an_acknowledgement_before_the_fsync_is_found() {
+    is_found(Mutant::AckBeforeFsync);
+}
+
+#[test]
+fn a_skipped_read_refresh_is_found() {
+    is_found(Mutant::SkipReadRefresh);
+}
+
+#[test]
+fn ignored_uncertainty_is_found() {
+    is_found(Mutant::IgnoreUncertainty);
+}
+
+#[test]
+fn a_timestamp_cache_lost_on_a_lease_change_is_found() {
+    is_found(Mutant::TimestampCacheLostOnLeaseChange);
+}
+
+#[test]
+fn a_read_under_a_stale_lease_is_found() {
+    is_found(Mutant::StaleLeaseRead);
+}
