@@ -1,5 +1,6 @@
 //! A seed is a function of its number: run twice, it leaves the same bytes.
 
+#![expect(clippy::disallowed_methods, reason = "each seed runs on a thread of its own")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ const MUTANT_SEEDS: u64 = 12;
 
 #[test]
 fn seeds_hold_what_is_promised() {
-    for seed in 1..=4 {
+    for seed in 1..=2 {
         let report = run_seed(&SeedOptions { seed, ..SeedOptions::default() }).report;
         assert!(report.verdict.is_valid(), "seed {seed}: {:?}", report.verdict.violations());
         assert!(report.shortfalls().is_empty(), "seed {seed}: {:?}", report.shortfalls());

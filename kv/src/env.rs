@@ -43,18 +43,19 @@ pub enum RpcError {
     /// The request certainly never left: send it elsewhere or again.
     #[error("the request was not sent")]
     NotSent,
-    /// The request may have been executed, once or more: nothing can be concluded.
+    /// The request may have been executed, or may yet be: nothing can be concluded.
     #[error("the outcome of the request is unknown")]
     Unknown,
 }
 
-/// Messages between nodes. Delivery may be late, out of order, repeated, or not at all.
+/// Messages between nodes. Delivery may be late, out of order, or not at all; of Raft messages, also repeated.
 pub trait Transport: Send + Sync {
     /// Queues Raft messages for `to`, in order, without waiting. Drops them when the bounded queue is full:
     /// Raft repeats what matters.
     fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>);
-    /// Sends one request and waits for its answer. The implementation bounds the wait; calls to the own node
-    /// are legal and go through the same path.
+    /// Sends one request and waits for its answer. It is executed at most once, perhaps after the caller has
+    /// given up: a refusal that comes back is the request's only fate. The implementation bounds the wait;
+    /// calls to the own node are legal.
     fn call(
         &self,
         to: NodeId,

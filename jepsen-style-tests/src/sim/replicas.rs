@@ -10,9 +10,6 @@ use kv::range::machine::RangeMachine;
 
 use crate::sim::cluster::{Cluster, NODES};
 
-/// A replica's applied index and everything that it holds.
-type Contents = (u64, Vec<(Bytes, Bytes)>);
-
 /// What has been compared so far.
 #[derive(Default)]
 pub(super) struct ReplicaCheck {
@@ -26,22 +23,29 @@ impl ReplicaCheck {
         let mut found = Vec::new();
         let replicas: Vec<_> = NODES
             .into_iter()
-            .filter_map(|node| Some((node, contents(&*cluster.engine(node)?.snapshot()))))
+            .filter_map(|node| {
+                let snapshot = cluster.engine(node)?.snapshot();
+                Some((node, machines(&*snapshot), snapshot))
+            })
             .collect();
-        let Some((first, rest)) = replicas.split_first() else { return found };
-        for (range, (index, expected)) in &first.1 {
+        let Some(((first, ranges, snapshot), rest)) = replicas.split_first() else { return found };
+        for (range, machine) in ranges {
             let done = self.compared.entry(*range).or_insert(false);
+            let index = machine.applied.index;
             let at_one_index = rest.len() + 1 == NODES.len()
-                && rest.iter().all(|(_, other)| other.get(range).is_some_and(|o| o.0 == *index));
+                && rest.iter().all(|(_, other, _)| {
+                    other.get(range).is_some_and(|other| other.applied.index == index)
+                });
             if *done || !at_one_index {
                 continue;
             }
             *done = true;
-            for (node, other) in rest {
-                if other[range].1 != *expected {
+            // Only now: everything that a range holds is too much to read at every look.
+            let expected = contents(&**snapshot, machine);
+            for (node, others, snapshot) in rest {
+                if contents(&**snapshot, &others[range]) != expected {
                     found.push(format!(
-                        "{range} differs between {} and {node} at index {index}",
-                        first.0
+                        "{range} differs between {first} and {node} at index {index}"
                     ));
                 }
             }
@@ -55,21 +59,19 @@ impl ReplicaCheck {
     }
 }
 
-fn contents(snapshot: &dyn EngineSnapshot) -> BTreeMap<RangeId, Contents> {
+fn machines(snapshot: &dyn EngineSnapshot) -> BTreeMap<RangeId, RangeMachine> {
     let machines = RangeMachine::load_all(snapshot).expect("a running node's engine is readable");
-    machines
+    machines.into_iter().map(|machine| (machine.descriptor.id(), machine)).collect()
+}
+
+/// Everything that a replica holds.
+fn contents(snapshot: &dyn EngineSnapshot, machine: &RangeMachine) -> Vec<(Bytes, Bytes)> {
+    let (start, end) = (&machine.descriptor.start, &machine.descriptor.end);
+    let mut spans = vec![keys::range_id_span(machine.descriptor.id())];
+    spans.extend(Space::KEYED.map(|space| keys::engine_span(space, start, end)));
+    spans
         .into_iter()
-        .map(|machine| {
-            let range = machine.descriptor.id();
-            let (start, end) = (&machine.descriptor.start, &machine.descriptor.end);
-            let mut spans = vec![keys::range_id_span(range)];
-            spans.extend(Space::KEYED.map(|space| keys::engine_span(space, start, end)));
-            let entries = spans
-                .into_iter()
-                .flat_map(|span| snapshot.scan(span))
-                .collect::<Result<Vec<_>, _>>()
-                .expect("a running node's engine is readable");
-            (range, (machine.applied.index, entries))
-        })
-        .collect()
+        .flat_map(|span| snapshot.scan(span))
+        .collect::<Result<Vec<_>, _>>()
+        .expect("a running node's engine is readable")
 }

@@ -270,6 +270,6 @@ async fn compare_replicas(cluster: &Cluster) -> Vec<String> {
             found.push(format!("the replicas of {missing:?} do not come to one index"));
             return found;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

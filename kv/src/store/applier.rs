@@ -15,7 +15,7 @@ use crate::range::descriptor::Lease;
 use crate::range::machine::{Outcome, RangeMachine};
 use crate::seam::{RangeEvent, RangeObserver};
 use crate::store::core::{ApplyTask, Fate, Waiter};
-use crate::store::shared::{Notice, Published, SharedRef};
+use crate::store::shared::{Notice, Published, SharedRef, StopOnPanic};
 
 /// What the apply loop works with.
 pub(crate) struct Applier {
@@ -31,6 +31,7 @@ pub(crate) struct Applier {
 impl Applier {
     /// Runs until the store fails or the consensus loop ends.
     pub(crate) async fn run(mut self) {
+        let _stop = StopOnPanic { shared: self.shared.clone(), what: "apply" };
         while let Some(task) = self.tasks.recv().await {
             if let Err(error) = self.apply(task) {
                 self.shared.fail(error.to_string());

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::env::Env;
 use crate::log::{LogError, RaftLog};
 use crate::store::core::{ApplyTask, Core, Input};
-use crate::store::shared::SharedRef;
+use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// Inputs taken in before the log is written: the size of a group commit.
 const INPUTS_PER_TURN_MAX: usize = 1_024;
@@ -28,6 +28,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// Runs until the store fails or everybody who could send inputs is gone.
     pub(crate) async fn run(mut self) {
+        let _stop = StopOnPanic { shared: self.shared.clone(), what: "consensus" };
         if let Err(error) = self.serve().await {
             self.shared.fail(error.to_string());
         }

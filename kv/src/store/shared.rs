@@ -77,3 +77,18 @@ impl Shared {
 
 /// Shared by everything that belongs to one store.
 pub(crate) type SharedRef = Arc<Shared>;
+
+/// Stops the store when the loop that owns it panics: a broken invariant must not leave a store that is silent
+/// instead of stopped.
+pub(crate) struct StopOnPanic {
+    pub(crate) shared: SharedRef,
+    pub(crate) what: &'static str,
+}
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.fail(format!("the {} loop panicked", self.what));
+        }
+    }
+}

@@ -227,7 +227,7 @@ impl SimNetwork {
     }
 
     /// Puts a message on its way, unless its fate is otherwise.
-    fn dispatch(&self, state: &mut State, mut parcel: Parcel, lane: Lane) {
+    fn dispatch(&self, state: &mut State, parcel: Parcel, lane: Lane) {
         let (from, to) = (parcel.from, parcel.to);
         if from == to {
             return self.enqueue(state, Instant::now(), parcel);
@@ -239,10 +239,11 @@ impl SimNetwork {
         match link.send(lane, &*self.rng) {
             Fate::Lost => self.drop_parcel(state, &parcel, "lost"),
             Fate::Arrives(at) => self.enqueue(state, at, parcel),
+            // A call is made on a connection, which repeats nothing: only messages without one arrive twice.
+            Fate::ArrivesTwice(at, _) if lane == Lane::Calls => self.enqueue(state, at, parcel),
             Fate::ArrivesTwice(first, second) => {
                 state.stats.duplicated += 1;
                 self.trace(|| parcel.line("duplicate"));
-                parcel.repeated = true;
                 self.enqueue(state, first, parcel.clone());
                 self.enqueue(state, second, parcel);
             }
@@ -305,7 +306,7 @@ impl SimNetwork {
                 self.trace(|| parcel.line("deliver"));
             }
         }
-        let Parcel { from, to, repeated, body, .. } = parcel;
+        let Parcel { from, to, body, .. } = parcel;
         match (body, inbound.filter(|_| admitted)) {
             (Body::Raft(message), Some(inbound)) => inbound.raft(from, vec![message]),
             (Body::Raft(_), None) => {}
@@ -321,10 +322,7 @@ impl SimNetwork {
                 endpoint.scope.spawn("rpc.serve", Box::pin(serve));
             }
             (Body::Request { call, .. }, None) => {
-                // A copy may have been executed: then nothing certain can be said (I4).
-                if !repeated {
-                    self.answer_call(endpoint, to, from, call, Err(RpcError::NotSent));
-                }
+                self.answer_call(endpoint, to, from, call, Err(RpcError::NotSent));
             }
             (Body::Answer { call, result }, _) => {
                 let result = if admitted { result } else { Err(RpcError::Unknown) };
@@ -375,7 +373,7 @@ impl State {
         self.stats.sent += 1;
         self.next_number += 1;
         let life = self.nodes.get(&to).map_or(0, |endpoint| endpoint.life);
-        Parcel { number: self.next_number, from, to, life, ts, repeated: false, body }
+        Parcel { number: self.next_number, from, to, life, ts, body }
     }
 }
 

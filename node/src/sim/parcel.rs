@@ -19,8 +19,6 @@ pub(super) struct Parcel {
     pub(super) life: u64,
     /// The sender's clock.
     pub(super) ts: Timestamp,
-    /// There is, or was, another copy.
-    pub(super) repeated: bool,
     pub(super) body: Body,
 }
 

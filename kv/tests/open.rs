@@ -1,0 +1,91 @@
+//! Opening a store that has lost more than a crash may take.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[expect(dead_code, reason = "another test needs more of it")]
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Seeded, now};
+use futures::future::BoxFuture;
+use kv::clock::Clock;
+use kv::engine::Engine;
+use kv::engine::sim::SimEngine;
+use kv::env::{Env, RpcError, TaskScope, TimeSource, Transport};
+use kv::ids::{NodeId, RangeId};
+use kv::log::sim::SimLog;
+use kv::log::{GroupWrite, LogBatch, RaftLog};
+use kv::range::bootstrap::{StoreIdent, bootstrap};
+use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
+use kv::sim::disk::SimDisk;
+use kv::store::{OpenError, Store, StoreConfig};
+use raft::eraftpb::HardState;
+
+/// A world in which nothing moves.
+struct Still;
+
+impl TimeSource for Still {
+    fn wall_ms(&self) -> u64 {
+        1_800_000_000_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Transport for Still {
+    fn send_raft(&self, _: NodeId, _: Vec<RaftMessage>) {}
+
+    fn call(&self, _: NodeId, _: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl TaskScope for Still {
+    fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {}
+}
+
+/// Opens a fresh store whose log has this beside it.
+fn open_with(range: RangeId, write: GroupWrite) -> Result<Store, OpenError> {
+    let disk = SimDisk::new();
+    let engine = SimEngine::open(disk.clone()).unwrap();
+    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    now(Box::pin(bootstrap(&engine, &ident, &[1, 2, 3].map(NodeId)))).unwrap();
+    let log = SimLog::open(disk, false).unwrap();
+    now(log.write(LogBatch { groups: vec![(range, write)] }, true)).unwrap();
+    let env = Env {
+        node_id: NodeId(1),
+        clock: Clock::new(Arc::new(Still), Duration::from_millis(500)),
+        rng: Arc::new(Seeded::new(1)),
+        transport: Arc::new(Still),
+        tasks: Arc::new(Still),
+        mutant: None,
+    };
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    Store::open(env, StoreConfig::recommended(), engine, Arc::new(log))
+}
+
+fn durable(index: u64) -> GroupWrite {
+    GroupWrite { durable_applied: Some(index), ..GroupWrite::default() }
+}
+
+#[test]
+fn an_engine_behind_what_it_was_durable_with_is_damaged() {
+    assert!(open_with(RangeId(3), durable(10)).is_ok());
+    assert!(matches!(open_with(RangeId(3), durable(11)), Err(OpenError::Damaged(_))));
+}
+
+#[test]
+fn an_engine_that_lost_a_whole_range_is_damaged_unless_it_never_was_durable_with_it() {
+    let vote = HardState { term: 6, vote: 2, commit: 10, ..HardState::default() };
+    let voted = GroupWrite { hard_state: Some(vote), ..GroupWrite::default() };
+    assert!(open_with(RangeId(100), voted).is_ok(), "its left side replays the split");
+    assert!(matches!(open_with(RangeId(100), durable(10)), Err(OpenError::Damaged(_))));
+}
