@@ -141,8 +141,9 @@ impl RangeObserver for Server {
                 let began = lease.start_ts();
                 if !inner.env.mutation(Mutant::TimestampCacheLostOnLeaseChange) {
                     inner.reads.add(start, end, began, None);
+                    // The markers are timestamp caches too: what is left of them would hide the loss.
+                    inner.markers.lease_began(start, end, began);
                 }
-                inner.markers.lease_began(start, end, began);
                 inner.locks.clear(start, end);
                 inner.quarantine.release_range(descriptor.id());
             }
