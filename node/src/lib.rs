@@ -6,6 +6,7 @@
 
 pub mod inbound;
 pub mod node;
+pub mod pg;
 
 pub mod real;
 mod rng;
