@@ -80,6 +80,11 @@ impl<F: SessionFactory> Server<F> {
         self.stop.raise();
     }
 
+    /// Completes when the server was told to stop.
+    pub async fn stopped(&self) {
+        self.stop.wait().await;
+    }
+
     /// Serves one connection to its end.
     pub async fn serve<T>(&self, io: T)
     where
