@@ -11,4 +11,5 @@ pub mod pg;
 pub mod real;
 mod rng;
 pub mod scope;
+pub mod sessions;
 pub mod sim;

@@ -104,7 +104,7 @@ pub trait PgSession: Send + 'static {
     /// The end of the data: finishes the COPY, and goes on with what follows it in the text.
     fn copy_done<'a>(&'a mut self, sink: &'a mut dyn ResultSink) -> BoxFuture<'a, SqlResult<Step>>;
     /// The client (or the protocol) gives the COPY up. Returns what to report.
-    fn copy_fail<'a>(&'a mut self, why: SqlError) -> BoxFuture<'a, SqlError>;
+    fn copy_fail(&mut self, why: SqlError) -> BoxFuture<'_, SqlError>;
     /// The future of the last call was dropped because the client wants the statement cancelled. Returns what to
     /// report: 57014, or 40003 if the outcome is unknown.
     fn cancelled(&mut self) -> BoxFuture<'_, SqlError>;
