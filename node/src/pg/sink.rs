@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::codec::backend::{self, Field};
 use super::codec::frontend::Format;
-use super::values;
+use super::values::ValueFormat;
 use super::wire::Wire;
 
 /// So much of a statement is held back, so that it can run again.
@@ -21,6 +21,7 @@ const WRITE_BYTES: usize = 64 << 10;
 /// Takes a statement's results.
 pub(super) struct WireSink<'a, T> {
     wire: &'a mut Wire<T>,
+    values: &'a mut ValueFormat,
     /// Formats of the columns as Bind gave them; `None` in a simple query, which describes its rows, too.
     formats: Option<&'a [Format]>,
     columns: Vec<(SqlType, Format)>,
@@ -28,15 +29,19 @@ pub(super) struct WireSink<'a, T> {
 
 impl<'a, T: AsyncRead + AsyncWrite + Unpin + Send> WireSink<'a, T> {
     /// Results of a simple query: described, and as text.
-    pub(super) fn simple(wire: &'a mut Wire<T>) -> Self {
+    pub(super) fn simple(wire: &'a mut Wire<T>, values: &'a mut ValueFormat) -> Self {
         wire.begin_statement();
-        WireSink { wire, formats: None, columns: Vec::new() }
+        WireSink { wire, values, formats: None, columns: Vec::new() }
     }
 
     /// Results of a portal, whose columns Describe tells about.
-    pub(super) fn portal(wire: &'a mut Wire<T>, formats: &'a [Format]) -> Self {
+    pub(super) fn portal(
+        wire: &'a mut Wire<T>,
+        values: &'a mut ValueFormat,
+        formats: &'a [Format],
+    ) -> Self {
         wire.begin_statement();
-        WireSink { wire, formats: Some(formats), columns: Vec::new() }
+        WireSink { wire, values, formats: Some(formats), columns: Vec::new() }
     }
 }
 
@@ -63,7 +68,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ResultSink for WireSink<'_, T> {
         }
         let out = &mut self.wire.out;
         let before = out.len();
-        let result = data_row(out, row, &self.columns);
+        let result = data_row(out, row, &self.columns, self.values);
         if result.is_err() {
             // Half a row is no message.
             out.truncate(before);
@@ -96,6 +101,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ResultSink for WireSink<'_, T> {
     }
 
     fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()> {
+        self.values.setting(name, value);
         backend::parameter_status(&mut self.wire.out, name, value);
         Ok(())
     }
@@ -137,14 +143,13 @@ pub(super) fn row_description(
             Some((table, attnum)) => (table.0, i16::try_from(attnum.0).unwrap_or(0)),
             None => (0, 0),
         };
-        let identity = values::identity(column.ty);
         fields.push(Field {
             name: &column.name,
             table,
             attnum,
-            oid: identity.oid,
-            typlen: identity.typlen,
-            typmod: identity.typmod,
+            oid: column.ty.oid(),
+            typlen: column.ty.typlen(),
+            typmod: column.ty.typmod(),
             format,
         });
     }
@@ -168,7 +173,12 @@ fn format_of(formats: &[Format], index: usize, columns: usize) -> SqlResult<Form
     }
 }
 
-fn data_row(out: &mut BytesMut, row: &[Datum], columns: &[(SqlType, Format)]) -> SqlResult<()> {
+fn data_row(
+    out: &mut BytesMut,
+    row: &[Datum],
+    columns: &[(SqlType, Format)],
+    values: &mut ValueFormat,
+) -> SqlResult<()> {
     out.put_u8(b'D');
     let start = out.len();
     out.put_u32(0);
@@ -180,7 +190,7 @@ fn data_row(out: &mut BytesMut, row: &[Datum], columns: &[(SqlType, Format)]) ->
         }
         let length_at = out.len();
         out.put_u32(0);
-        values::encode(out, datum, *ty, *format)?;
+        values.write(out, datum, *ty, *format);
         let length = u32::try_from(out.len() - length_at - 4)
             .ok()
             .filter(|length| *length <= i32::MAX as u32)

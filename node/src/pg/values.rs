@@ -1,53 +1,42 @@
 //! Values as clients want them.
 
-use std::fmt::Write;
-
 use bytes::{BufMut, BytesMut};
-use sql::error::{SqlError, SqlResult};
-use sql::types::{Datum, SqlType};
+use sql::types::{Datum, SqlType, TextFormat};
 
 use super::codec::frontend::Format;
 
-/// What RowDescription says about a type.
-pub(super) struct Identity {
-    pub(super) oid: u32,
-    pub(super) typlen: i16,
-    pub(super) typmod: i32,
+/// The setting that text of points in time depends on.
+const TIME_ZONE: &str = "TimeZone";
+
+/// What values as text depend on, and room to write them.
+pub(super) struct ValueFormat {
+    text: TextFormat,
+    scratch: String,
 }
 
-pub(super) fn identity(ty: SqlType) -> Identity {
-    let (oid, typlen) = match ty {
-        SqlType::Int4 => (23, 4),
-        SqlType::Int8 => (20, 8),
-        SqlType::Bool => (16, 1),
-        _ => (25, -1),
-    };
-    Identity { oid, typlen, typmod: -1 }
-}
+impl ValueFormat {
+    pub(super) fn new() -> Self {
+        ValueFormat { text: TextFormat::UTC, scratch: String::new() }
+    }
 
-/// Appends a value that is not NULL.
-pub(super) fn encode(
-    out: &mut BytesMut,
-    datum: &Datum,
-    _ty: SqlType,
-    format: Format,
-) -> SqlResult<()> {
-    let failed = |_| SqlError::internal("out of memory");
-    match (datum, format) {
-        (Datum::Int4(value), Format::Text) => write!(out, "{value}").map_err(failed),
-        (Datum::Int8(value), Format::Text) => write!(out, "{value}").map_err(failed),
-        (Datum::Int4(value), Format::Binary) => {
-            out.put_i32(*value);
-            Ok(())
+    /// A setting has changed, of those that clients are told about.
+    pub(super) fn setting(&mut self, name: &str, value: &str) {
+        if name.eq_ignore_ascii_case(TIME_ZONE) {
+            // The present time matters to input only.
+            self.text = TextFormat::new(value, 0);
         }
-        (Datum::Int8(value), Format::Binary) => {
-            out.put_i64(*value);
-            Ok(())
+    }
+
+    /// Appends a value that is not NULL.
+    pub(super) fn write(&mut self, out: &mut BytesMut, datum: &Datum, ty: SqlType, format: Format) {
+        match (datum, format) {
+            (_, Format::Binary) => datum.write_binary(ty, out),
+            (Datum::Text(text), Format::Text) => out.put_slice(text.as_bytes()),
+            (_, Format::Text) => {
+                self.scratch.clear();
+                datum.write_text(ty, &self.text, &mut self.scratch);
+                out.put_slice(self.scratch.as_bytes());
+            }
         }
-        (Datum::Text(value), _) => {
-            out.put_slice(value.as_bytes());
-            Ok(())
-        }
-        _ => Err(SqlError::unsupported("this type on the wire")),
     }
 }

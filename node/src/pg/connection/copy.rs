@@ -39,8 +39,10 @@ where
                 }
                 Ok(Take::End) => {
                     let mut sink = match formats {
-                        Some(formats) => WireSink::portal(&mut self.wire, formats),
-                        None => WireSink::simple(&mut self.wire),
+                        Some(formats) => {
+                            WireSink::portal(&mut self.wire, &mut self.values, formats)
+                        }
+                        None => WireSink::simple(&mut self.wire, &mut self.values),
                     };
                     let call = self.session.copy_done(&mut sink);
                     return Ok(unless_cancelled(&self.registration.cancel, call).await);

@@ -76,7 +76,7 @@ where
             None => return Err(self.cancelled().await),
         };
         let out = &mut self.wire.out;
-        let oids = description.parameters.iter().map(|ty| crate::pg::values::identity(*ty).oid);
+        let oids = description.parameters.iter().map(|ty| ty.oid());
         backend::parameter_description(out, oids);
         match description.columns {
             Some(columns) => row_description(out, &columns, &[]),
@@ -109,7 +109,7 @@ where
     async fn execute(&mut self, portal: &str, max_rows: u32) -> Result<SqlResult<()>, End> {
         let formats = self.formats.get(portal).cloned().unwrap_or_default();
         let mut step = {
-            let mut sink = WireSink::portal(&mut self.wire, &formats);
+            let mut sink = WireSink::portal(&mut self.wire, &mut self.values, &formats);
             let call = self.session.execute(portal, max_rows, &mut sink);
             unless_cancelled(&self.registration.cancel, call).await
         };

@@ -26,6 +26,7 @@ use super::cancel::{CancelTable, Registration, Signal};
 use super::codec::backend::{self, Severity};
 use super::codec::frontend::{Format, Message};
 use super::session::{PgSession, SessionFactory};
+use super::values::ValueFormat;
 use super::wire::{Wire, WireError};
 
 /// Between two messages the output leaves when it is longer than this.
@@ -102,9 +103,19 @@ impl<F: SessionFactory> Server<F> {
                 return part(&mut wire, End::Fatal(error)).await;
             }
         };
-        let formats = BTreeMap::new();
-        let mut connection =
-            Connection { wire, session, registration, formats, skipping: false, stop: &self.stop };
+        let mut values = ValueFormat::new();
+        for (name, value) in session.parameters() {
+            values.setting(&name, &value);
+        }
+        let mut connection = Connection {
+            wire,
+            session,
+            registration,
+            values,
+            formats: BTreeMap::new(),
+            skipping: false,
+            stop: &self.stop,
+        };
         let end = connection.run().await;
         connection.session.close().await;
         part(&mut connection.wire, end).await;
@@ -153,6 +164,7 @@ struct Connection<'a, T, S> {
     wire: Wire<T>,
     session: S,
     registration: Registration,
+    values: ValueFormat,
     /// Result formats of the portals, as bound. Portals end with their transaction, and so do these.
     formats: BTreeMap<String, Vec<Format>>,
     /// An error has happened: everything up to Sync is skipped (I3).

@@ -16,7 +16,7 @@ where
     /// Runs the statements of a text.
     pub(super) async fn query(&mut self, text: &str) -> Result<(), End> {
         let mut step = {
-            let mut sink = WireSink::simple(&mut self.wire);
+            let mut sink = WireSink::simple(&mut self.wire, &mut self.values);
             let call = self.session.simple_query(text, &mut sink);
             unless_cancelled(&self.registration.cancel, call).await
         };
