@@ -7,7 +7,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::Membership;
-use super::proto::peer_client::PeerClient;
+use super::proto::setup_client::SetupClient;
 use super::proto::{InitRequest, ProbeReply, ProbeRequest};
 
 /// How long one question may take.
@@ -69,7 +69,7 @@ pub(super) async fn probe(address: SocketAddr) -> Result<ProbeReply, Status> {
     Ok(client.probe(ProbeRequest {}).await?.into_inner())
 }
 
-async fn connect(address: SocketAddr, timeout: Duration) -> Result<PeerClient<Channel>, Status> {
+async fn connect(address: SocketAddr, timeout: Duration) -> Result<SetupClient<Channel>, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| Status::internal(error.to_string()))?
         .connect_timeout(QUESTION_TIMEOUT)
@@ -79,5 +79,5 @@ async fn connect(address: SocketAddr, timeout: Duration) -> Result<PeerClient<Ch
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         Status::unavailable(cause.unwrap_or_else(|| error.to_string()))
     })?;
-    Ok(PeerClient::new(channel))
+    Ok(SetupClient::new(channel))
 }

@@ -21,6 +21,7 @@
 
 mod client;
 mod file;
+mod member;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -33,7 +34,13 @@ pub use client::{InitError, init};
 pub use file::{StoreFile, StoreState};
 pub use waiting::{Waiting, wait_for_membership};
 
-use super::transport::wire::proto;
+pub(super) use member::{MemberSetup, WithSetup};
+
+/// The generated protocol.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+mod proto {
+    tonic::include_proto!("meridian.setup.v1");
+}
 
 /// A founding member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +95,7 @@ impl Membership {
         members.find(|(_, member)| member.address == address).map(|(id, member)| (*id, member))
     }
 
-    pub(super) fn to_proto(&self) -> proto::Membership {
+    fn to_proto(&self) -> proto::Membership {
         let members = self.members.iter().map(|(id, member)| proto::Member {
             node_id: id.0,
             address: member.address.to_string(),

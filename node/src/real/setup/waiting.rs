@@ -2,25 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
 use kv::env::Rng;
 use kv::ids::NodeId;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tonic::transport::Server;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
 use super::client::{ask_init, probe};
 use super::file::StoreFile;
-use super::proto::peer_server::{Peer, PeerServer};
-use super::proto::{
-    CallFrame, InitReply, InitRequest, ProbeReply, ProbeRequest, RaftFrame, RaftReply, ReplyFrame,
-};
+use super::proto::setup_server::{Setup, SetupServer};
+use super::proto::{InitReply, InitRequest, ProbeReply, ProbeRequest};
 use super::{Membership, SetupError};
 use crate::real::RealScope;
 use crate::real::transport::guard;
@@ -60,11 +56,14 @@ pub async fn wait_for_membership(
     let scope = RealScope::new(Handle::current());
     let (close, closed) = oneshot::channel::<()>();
     let incoming = guard::incoming(listener, scope.handle());
-    let serve =
-        Server::builder().serve_with_incoming_shutdown(PeerServer::new(service), incoming, async {
+    let serve = Server::builder().serve_with_incoming_shutdown(
+        SetupServer::new(service),
+        incoming,
+        async {
             // A sender that is gone means the same.
             let _ = closed.await;
-        });
+        },
+    );
     let mut serve = std::pin::pin!(serve);
     let outcome = tokio::select! {
         biased;
@@ -172,27 +171,8 @@ impl Service {
     }
 }
 
-type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 #[tonic::async_trait]
-impl Peer for Service {
-    type RaftStream = Frames<RaftReply>;
-    type CallsStream = Frames<ReplyFrame>;
-
-    async fn raft(
-        &self,
-        _: Request<Streaming<RaftFrame>>,
-    ) -> Result<Response<Self::RaftStream>, Status> {
-        Err(Status::unavailable("not a member of the cluster yet"))
-    }
-
-    async fn calls(
-        &self,
-        _: Request<Streaming<CallFrame>>,
-    ) -> Result<Response<Self::CallsStream>, Status> {
-        Err(Status::unavailable("not a member of the cluster yet"))
-    }
-
+impl Setup for Service {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitReply>, Status> {
         // The lowest of all; the own address is one of them.
         let founder = self.join.first().copied().unwrap_or(self.address);
@@ -222,7 +202,7 @@ impl Peer for Service {
     }
 }
 
-fn exists() -> Status {
+pub(super) fn exists() -> Status {
     Status::already_exists("the cluster has been initialised already")
 }
 

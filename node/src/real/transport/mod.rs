@@ -30,7 +30,7 @@ mod dialer;
 pub(super) mod guard;
 mod raft;
 mod server;
-pub(super) mod wire;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::io;

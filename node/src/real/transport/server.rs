@@ -20,11 +20,10 @@ use super::dialer::KEEPALIVE;
 use super::guard;
 use super::wire::proto::peer_server::{Peer, PeerServer};
 use super::wire::proto::{
-    CallFrame, Header, Hello, InitReply, InitRequest, Outcome, ProbeReply, ProbeRequest, RaftFrame,
-    RaftReply, Reply, ReplyFrame,
+    CallFrame, Header, Hello, Outcome, RaftFrame, RaftReply, Reply, ReplyFrame,
 };
 use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
-use crate::real::setup::Membership;
+use crate::real::setup::{MemberSetup, WithSetup};
 
 /// Requests of all peers that may be served at once; further ones are refused.
 const SERVES_MAX: usize = 16_384;
@@ -37,9 +36,11 @@ const REPLIES_MAX: usize = 1_024;
 pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let incoming = guard::incoming(listener, shared.scope.clone());
     let service = Service { shared, serves: Arc::new(Semaphore::new(SERVES_MAX)) };
+    let setup = MemberSetup::new(service.shared.slot.clone(), service.shared.membership.clone());
     let service = PeerServer::new(service)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
+    let service = WithSetup::new(setup, service);
     let served = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -108,16 +109,6 @@ impl Peer for Service {
         };
         self.shared.scope.spawn("transport.calls.receive", Box::pin(receive));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
-    }
-
-    async fn init(&self, _: Request<InitRequest>) -> Result<Response<InitReply>, Status> {
-        Err(Status::already_exists("the cluster has been initialised already"))
-    }
-
-    async fn probe(&self, _: Request<ProbeRequest>) -> Result<Response<ProbeReply>, Status> {
-        let serving = self.shared.slot.get().is_some();
-        let membership = self.shared.membership.as_ref().map(Membership::to_proto);
-        Ok(Response::new(ProbeReply { membership, serving, ..ProbeReply::default() }))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{ClusterId, Shared};
 
 /// The generated protocol.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
-pub(in crate::real) mod proto {
+pub(super) mod proto {
     tonic::include_proto!("meridian.node.v1");
 }
 
