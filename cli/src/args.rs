@@ -9,11 +9,22 @@ use tracing::level_filters::LevelFilter;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Args {
-    /// What is logged to stderr: off, error, warn, info, debug or trace.
-    #[arg(long, global = true, default_value = "warn")]
-    pub log: LevelFilter,
+    /// What is logged to stderr: off, error, warn, info, debug or trace. [default: info for a node, otherwise warn]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<LevelFilter>,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Args {
+    /// What is logged.
+    pub(crate) fn log(&self) -> LevelFilter {
+        let default = match self.command {
+            Command::Start(_) | Command::StartSingleNode(_) => LevelFilter::INFO,
+            Command::Demo(_) | Command::Init(_) | Command::Sql(_) => LevelFilter::WARN,
+        };
+        self.log.unwrap_or(default)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,7 +20,7 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     let args = Args::parse();
     tracing_subscriber::fmt()
-        .with_max_level(args.log)
+        .with_max_level(args.log())
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();

@@ -1,5 +1,6 @@
 //! `meridian demo`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -7,8 +8,8 @@ use node::real::process::start_cluster;
 use node::sessions::Sessions;
 use tokio::runtime::Runtime;
 
-use super::resolve;
 use super::start::url;
+use super::{resolve, terminated};
 use crate::args::Demo;
 use crate::client::Client;
 use crate::shell;
@@ -24,6 +25,7 @@ pub(crate) fn run(runtime: &Runtime, demo: Demo) -> anyhow::Result<ExitCode> {
         (None, Some(temporary)) => temporary.path(),
         (None, None) => anyhow::bail!("no directory for the stores"),
     };
+    runtime.spawn(end_on_request(temporary.as_ref().map(|directory| directory.path().to_owned())));
     let processes = runtime.block_on(async {
         let sql_address = resolve(&demo.sql_addr).await?;
         anyhow::Ok(start_cluster(directory, demo.nodes, sql_address, Sessions::new).await?)
@@ -44,4 +46,17 @@ pub(crate) fn run(runtime: &Runtime, demo: Demo) -> anyhow::Result<ExitCode> {
         }
     });
     outcome
+}
+
+/// Ends the demo when the process is asked to. The stores outlive a process that ends anywhere; those that nobody will
+/// look for go.
+async fn end_on_request(temporary: Option<PathBuf>) {
+    if terminated().await.is_err() {
+        return;
+    }
+    if let Some(directory) = temporary {
+        // The process is ending: there is nobody left to tell.
+        let _ = std::fs::remove_dir_all(directory);
+    }
+    std::process::exit(0);
 }

@@ -26,13 +26,16 @@ fn insist_on_insecure(insecure: bool) -> anyhow::Result<()> {
 
 /// Completes when the process is asked to end.
 async fn asked_to_end() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        ended = terminated() => ended,
+        ended = tokio::signal::ctrl_c() => Ok(ended?),
     }
+}
+
+/// Completes at SIGTERM.
+async fn terminated() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    signal(SignalKind::terminate())?.recv().await;
     Ok(())
 }

@@ -197,11 +197,7 @@ impl Validator for WholeStatement {
         if text.trim_start().starts_with('\\') || split::is_blank(text) {
             return ValidationResult::Complete;
         }
-        let mut rest = text;
-        while let Some(end) = split::end_of_statement(rest) {
-            rest = &rest[end..];
-        }
-        match split::is_blank(rest) {
+        match split::is_blank(&text[split::end_of_last(text)..]) {
             true => ValidationResult::Complete,
             false => ValidationResult::Incomplete,
         }

@@ -8,7 +8,7 @@ mod meta;
 mod output;
 mod split;
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -38,68 +38,105 @@ pub(crate) fn run(
     let layout = if is_terminal { Layout::Table } else { Layout::Values };
     let mut settings = Settings { layout, timing: false };
     let mut texts = statements.execute.clone();
-    if let Some(file) = &statements.file {
-        let text = if file.as_os_str() == "-" {
-            read_stdin()?
-        } else {
+    match &statements.file {
+        Some(file) if file.as_os_str() != "-" => {
             let text = std::fs::read(file).with_context(|| file.display().to_string())?;
-            text_of(text)?
-        };
-        texts.push(text);
-    } else if texts.is_empty() {
-        if io::stdin().is_terminal() {
+            texts.push(text_of(text)?);
+        }
+        Some(_) => {}
+        None if texts.is_empty() && io::stdin().is_terminal() => {
             return interactive::run(runtime, client, settings);
         }
-        texts.push(read_stdin()?);
+        None => {}
     }
+    let with_stdin = match &statements.file {
+        Some(file) => file.as_os_str() == "-",
+        None => texts.is_empty(),
+    };
     for text in texts {
-        if !run_script(runtime, &mut client, &mut settings, &text)? {
+        if run_script(runtime, &mut client, &mut settings, &text)? == Ran::Failed {
             return Ok(ExitCode::FAILURE);
         }
+    }
+    if with_stdin {
+        return run_stdin(runtime, &mut client, &mut settings);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_stdin() -> anyhow::Result<String> {
-    let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
-    text_of(bytes)
+/// How a script went.
+#[derive(PartialEq, Eq)]
+enum Ran {
+    /// To its end.
+    Whole,
+    /// To a `\q`.
+    Quit,
+    /// To its first error.
+    Failed,
+}
+
+/// Runs statements of stdin, each as soon as it is whole: whoever writes them may wait for their results.
+fn run_stdin(
+    runtime: &Runtime,
+    client: &mut Client,
+    settings: &mut Settings,
+) -> anyhow::Result<ExitCode> {
+    let mut pending = String::new();
+    for line in io::stdin().lock().split(b'\n') {
+        pending.push_str(&text_of(line.context("stdin")?)?);
+        pending.push('\n');
+        let whole = if split::is_blank(&pending) || pending.trim_start().starts_with('\\') {
+            pending.len()
+        } else {
+            split::end_of_last(&pending)
+        };
+        let text: String = pending.drain(..whole).collect();
+        match run_script(runtime, client, settings, &text)? {
+            Ran::Whole => {}
+            Ran::Quit => return Ok(ExitCode::SUCCESS),
+            Ran::Failed => return Ok(ExitCode::FAILURE),
+        }
+    }
+    match run_script(runtime, client, settings, &pending)? {
+        Ran::Failed => Ok(ExitCode::FAILURE),
+        Ran::Whole | Ran::Quit => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn text_of(bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).context("the statements are not UTF-8")
 }
 
-/// Runs the statements of a text up to the first error. False if there was one.
+/// Runs the statements of a text up to the first error.
 fn run_script(
     runtime: &Runtime,
     client: &mut Client,
     settings: &mut Settings,
     text: &str,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Ran> {
     let mut rest = text;
     loop {
         rest = rest.trim_start();
         if let Some(command) = rest.strip_prefix('\\') {
             let (line, after) = command.split_once('\n').unwrap_or((command, ""));
             match meta::parse(line) {
-                meta::Meta::Quit => return Ok(true),
+                meta::Meta::Quit => return Ok(Ran::Quit),
                 command => {
                     if !meta::run(runtime, client, settings, command)? {
-                        return Ok(false);
+                        return Ok(Ran::Failed);
                     }
                 }
             }
             rest = after;
             continue;
         }
-        if rest.is_empty() {
-            return Ok(true);
+        if split::is_blank(rest) {
+            return Ok(Ran::Whole);
         }
         let end = split::end_of_statement(rest).unwrap_or(rest.len());
         let (statement, after) = rest.split_at(end);
         if !run_statement(runtime, client, settings, statement)? {
-            return Ok(false);
+            return Ok(Ran::Failed);
         }
         rest = after;
     }

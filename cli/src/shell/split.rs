@@ -29,6 +29,15 @@ pub(crate) fn end_of_statement(text: &str) -> Option<usize> {
     None
 }
 
+/// Where the last whole statement ends; zero if there is none.
+pub(crate) fn end_of_last(text: &str) -> usize {
+    let mut end = 0;
+    while let Some(length) = end_of_statement(&text[end..]) {
+        end += length;
+    }
+    end
+}
+
 /// True iff there is nothing but blanks and comments.
 pub(crate) fn is_blank(text: &str) -> bool {
     let mut rest = text.trim_start();
@@ -115,5 +124,6 @@ mod tests {
         }
         assert!(is_blank(" -- a\n /* b /* c */ */ "));
         assert!(!is_blank("-- a\n1"));
+        assert_eq!(end_of_last("a; b ';' ; c"), "a; b ';' ;".len());
     }
 }

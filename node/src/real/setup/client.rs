@@ -75,9 +75,12 @@ async fn connect(address: SocketAddr, timeout: Duration) -> Result<SetupClient<C
         .connect_timeout(QUESTION_TIMEOUT)
         .timeout(timeout);
     let channel = endpoint.connect().await.map_err(|error| {
-        // The error itself only says that there was one.
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        Status::unavailable(cause.unwrap_or_else(|| error.to_string()))
+        // The error itself only says that there was one; its last cause says which.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Status::unavailable(cause.to_string())
     })?;
     Ok(SetupClient::new(channel))
 }

@@ -106,7 +106,7 @@ impl Client {
 
 /// Tags one after the other; ReadyForQuery with its state, errors with their code, CommandComplete with its tag.
 pub(super) fn tags(answers: &[Answer]) -> String {
-    let shown: Vec<String> = answers.iter().map(|answer| shown(answer)).collect();
+    let shown: Vec<String> = answers.iter().map(shown).collect();
     shown.join(" ")
 }
 

@@ -12,7 +12,7 @@ async fn encryption_is_refused_and_the_version_agreed_on() {
         client.send_startup(request).await;
         assert_eq!(client.io.read_u8().await.unwrap(), b'N');
     }
-    client.send_startup(b"\0\x03\x27\x0fuser\0root\0_pq_.x\01\0\0").await;
+    client.send_startup(b"\0\x03\x27\x0fuser\0root\0_pq_.x\0y\0\0").await;
     let answers = client.answers().await;
     assert_eq!(tags(&answers), "v R S K Z:I");
     assert_eq!(answers[0].1, b"\0\x03\0\x02\0\0\0\x01_pq_.x\0");

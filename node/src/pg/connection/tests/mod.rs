@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::clock::Clock;
+use kv::env::TaskScope;
 
 use super::{Limits, Server};
 use crate::real::{RealTime, os_rng};
+use crate::scope::ScopeHandle;
 use client::{Client, tags};
 use fake::Fake;
 
@@ -27,7 +29,8 @@ fn server(limits: Limits) -> Arc<Server<Fake>> {
 fn dial(server: &Arc<Server<Fake>>) -> Client {
     let (near, far) = tokio::io::duplex(PIPE);
     let server = server.clone();
-    tokio::spawn(async move { server.serve(far).await });
+    let serve = async move { server.serve(far).await };
+    ScopeHandle::new(None).spawn("connection", Box::pin(serve));
     Client::new(near)
 }
 
