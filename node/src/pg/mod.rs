@@ -17,8 +17,8 @@
 //!   is an error like any other.
 //! - I3. After an error in the extended protocol everything up to Sync is skipped, except Terminate.
 //! - I4. What a statement gave can be taken back until its first byte has left ([`sink`]).
-//! - I5. A statement is never dropped in the middle by a stop or a cancel request: the session is told, and decides. An
-//!   outcome that is unknown stays unknown.
+//! - I5. A stop waits for the running statement. A cancel request drops it, and the session is asked what has become of
+//!   it: an outcome that is unknown is reported as unknown (40003), never as an abort.
 //! - I6. A connection is known to the table of cancel keys exactly as long as it lives.
 //!
 //! The loop is generic over its stream: the real world gives it a TCP socket, the simulated one a duplex in memory.
