@@ -221,5 +221,33 @@ impl fmt::Display for SqlError {
 
 impl std::error::Error for SqlError {}
 
+impl From<txn::db::TxnError> for SqlError {
+    fn from(error: txn::db::TxnError) -> Self {
+        use txn::db::TxnError;
+        match &error {
+            TxnError::Retry { reason } => {
+                let text = "could not serialize access due to concurrent use";
+                SqlError::new(SqlState::SERIALIZATION_FAILURE, text)
+                    .detail(reason.clone())
+                    .hint("The transaction might succeed if retried.")
+            }
+            TxnError::DeadlineExceeded => SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not commit before the lease on the schema ended",
+            )
+            .hint("The transaction might succeed if retried."),
+            TxnError::Ambiguous => {
+                SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, error.to_string())
+            }
+            TxnError::Unavailable => SqlError::new(SqlState::SYSTEM_ERROR, error.to_string()),
+            TxnError::LockTimeout => SqlError::new(SqlState::LOCK_NOT_AVAILABLE, error.to_string()),
+            TxnError::TooLarge => {
+                SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
+            }
+            TxnError::Invalid(_) => SqlError::internal(error.to_string()),
+        }
+    }
+}
+
 /// What may fail as PostgreSQL reports it.
 pub type SqlResult<T> = Result<T, SqlError>;

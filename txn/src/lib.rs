@@ -8,3 +8,7 @@ pub mod mvcc;
 pub mod server;
 #[cfg(test)]
 pub mod testing;
+
+/// The node's injected world and its time, for crates that know no other part of kv.
+pub use kv::clock::{Clock, Timestamp};
+pub use kv::env::Env;
