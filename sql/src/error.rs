@@ -123,6 +123,8 @@ states! {
     STATEMENT_TOO_COMPLEX = "54001";
     /// A lock that is not to be had in time.
     LOCK_NOT_AVAILABLE = "55P03";
+    /// A setting that cannot be changed.
+    CANT_CHANGE_RUNTIME_PARAM = "55P02";
     /// Cancelled by the user.
     QUERY_CANCELED = "57014";
     /// The server is stopping.

@@ -10,6 +10,8 @@ mod gate;
 mod keys;
 pub mod lease;
 pub mod store;
+pub mod view;
+pub mod virtuals;
 
 use std::sync::Arc;
 
