@@ -137,8 +137,14 @@ states! {
     WRONG_OBJECT_TYPE = "42809";
     /// A statement beyond a bound.
     PROGRAM_LIMIT_EXCEEDED = "54000";
+    /// More columns than a table or index may have.
+    TOO_MANY_COLUMNS = "54011";
+    /// Something else needs the object.
+    DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
     /// A statement nested too deeply.
     STATEMENT_TOO_COMPLEX = "54001";
+    /// An object that is not ready for it.
+    OBJECT_NOT_IN_PREREQUISITE_STATE = "55000";
     /// A lock that is not to be had in time.
     LOCK_NOT_AVAILABLE = "55P03";
     /// A setting that cannot be changed.

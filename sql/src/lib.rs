@@ -14,6 +14,7 @@
 //! the time or a random number gets it from the transaction or the session's environment.
 
 pub mod catalog;
+mod ddl;
 pub mod error;
 pub mod func;
 pub mod parse;

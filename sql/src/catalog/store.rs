@@ -168,6 +168,11 @@ impl TxnCatalog {
         self.used.values().map(|used| &used.table)
     }
 
+    /// True iff the transaction has changed a table, or is about to.
+    pub fn is_changing(&self) -> bool {
+        !self.changing.is_empty()
+    }
+
     /// True iff nothing exists beyond what is known.
     pub fn is_whole(&self) -> bool {
         self.whole
