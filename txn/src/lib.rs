@@ -6,5 +6,5 @@ pub mod coordinator;
 pub mod db;
 pub mod mvcc;
 pub mod server;
-#[cfg(test)]
+#[doc(hidden)]
 pub mod testing;
