@@ -39,6 +39,24 @@ states! {
     DATETIME_FIELD_OVERFLOW = "22008";
     /// Text that is no date or time.
     INVALID_DATETIME_FORMAT = "22007";
+    /// An interval outside of its type.
+    INTERVAL_FIELD_OVERFLOW = "22015";
+    /// A time zone's offset beyond a day.
+    INVALID_TIME_ZONE_DISPLACEMENT_VALUE = "22009";
+    /// A logarithm of zero or less.
+    INVALID_ARGUMENT_FOR_LOGARITHM = "2201E";
+    /// A power that is no real number.
+    INVALID_ARGUMENT_FOR_POWER_FUNCTION = "2201F";
+    /// A substring of negative length.
+    SUBSTRING_ERROR = "22011";
+    /// A pattern that ends in its escape character.
+    INVALID_ESCAPE_SEQUENCE = "22025";
+    /// Text that is no regular expression.
+    INVALID_REGULAR_EXPRESSION = "2201B";
+    /// A subscript or dimensions that an array cannot have.
+    ARRAY_SUBSCRIPT_ERROR = "2202E";
+    /// NULL where none may be.
+    NULL_VALUE_NOT_ALLOWED = "22004";
     /// Division by zero.
     DIVISION_BY_ZERO = "22012";
     /// A negative LIMIT.
