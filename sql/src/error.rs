@@ -59,6 +59,10 @@ states! {
     NULL_VALUE_NOT_ALLOWED = "22004";
     /// Division by zero.
     DIVISION_BY_ZERO = "22012";
+    /// A negative LIMIT.
+    INVALID_ROW_COUNT_IN_LIMIT = "2201W";
+    /// A negative OFFSET.
+    INVALID_ROW_COUNT_IN_OFFSET = "2201X";
     /// An argument that a function does not take.
     INVALID_PARAMETER_VALUE = "22023";
     /// Text that is not of the type.
@@ -135,6 +139,8 @@ states! {
     INVALID_TABLE_DEFINITION = "42P16";
     /// An object of the wrong kind.
     WRONG_OBJECT_TYPE = "42809";
+    /// More memory than the statement may have.
+    OUT_OF_MEMORY = "53200";
     /// A statement beyond a bound.
     PROGRAM_LIMIT_EXCEEDED = "54000";
     /// More columns than a table or index may have.

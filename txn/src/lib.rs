@@ -6,7 +6,7 @@ pub mod coordinator;
 pub mod db;
 pub mod mvcc;
 pub mod server;
-#[cfg(test)]
+#[doc(hidden)]
 pub mod testing;
 
 /// The node's injected world and its time, for crates that know no other part of kv.
