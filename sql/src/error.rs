@@ -228,6 +228,14 @@ impl SqlError {
         self
     }
 
+    /// With a place in the text if one is known; an earlier one is kept.
+    pub fn at_if(self, position: Option<u32>) -> Self {
+        match position {
+            Some(position) => self.at(position),
+            None => self,
+        }
+    }
+
     /// With the objects concerned.
     pub fn about(mut self, object: ErrorObject) -> Self {
         self.object = Some(Box::new(object));
