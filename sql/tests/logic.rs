@@ -95,7 +95,7 @@ impl Runner {
     fn new() -> Runner {
         let cluster = LocalCluster::new();
         let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
-        let engine = SqlEngine::new(db, cluster.env.clone(), sql::func::registry());
+        let engine = SqlEngine::new(db, cluster.env.clone());
         Runner { engine, sessions: BTreeMap::new(), current: "main".into() }
     }
 
@@ -104,8 +104,7 @@ impl Runner {
         let session = self.sessions.entry(self.current.clone()).or_insert_with(|| {
             Session::new(engine.clone(), "postgres", "postgres", &[]).expect("opens")
         });
-        let mut output =
-            Output { format: Some(session.text_format()), ..Output::default() };
+        let mut output = Output { format: Some(session.text_format()), ..Output::default() };
         match session.simple_query(text, &mut output).await {
             Ok(_) => Ok(output),
             Err(error) => Err((output, error)),
@@ -133,8 +132,7 @@ impl Runner {
             ["statement", "error", state, text @ ..] => match result {
                 Ok(_) => Some("completed".into()),
                 Err((_, error)) => {
-                    let fits =
-                        error.state.0 == *state && error.message.contains(&text.join(" "));
+                    let fits = error.state.0 == *state && error.message.contains(&text.join(" "));
                     (!fits).then(|| format!("failed: {error}"))
                 }
             },
@@ -146,8 +144,7 @@ impl Runner {
             ["query", options @ ..] => match result {
                 Err((_, error)) => Some(format!("failed: {error} {:?}", error.detail)),
                 Ok(output) => {
-                    let mut rows: Vec<_> =
-                        output.rows.iter().map(|row| row.join(" | ")).collect();
+                    let mut rows: Vec<_> = output.rows.iter().map(|row| row.join(" | ")).collect();
                     let mut expected = record.expected.clone();
                     if options.contains(&"rowsort") {
                         rows.sort();

@@ -8,8 +8,16 @@ use crate::types::SqlType;
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     pub catalog: &'a dyn CatalogView,
-    pub functions: &'a dyn crate::func::Registry,
+    pub functions: &'a crate::func::Registry,
     pub parameters: &'a [SqlType],
 }
-pub fn bind(query: &Query, environment: &Environment<'_>) -> SqlResult<Plan> { Err(crate::error::SqlError::internal("stub")) }
-pub fn bind_arguments(arguments: &[Expression], types: &[SqlType], environment: &Environment<'_>) -> SqlResult<Vec<Expr>> { Err(crate::error::SqlError::internal("stub")) }
+pub fn bind(query: &Query, environment: &Environment<'_>) -> SqlResult<Plan> {
+    Err(crate::error::SqlError::internal("stub"))
+}
+pub fn bind_arguments(
+    arguments: &[Expression],
+    types: &[SqlType],
+    environment: &Environment<'_>,
+) -> SqlResult<Vec<Expr>> {
+    Err(crate::error::SqlError::internal("stub"))
+}

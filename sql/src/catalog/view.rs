@@ -50,9 +50,8 @@ impl StatementCatalog {
     pub fn new(catalog: &TxnCatalog, identity: Identity, absent: BTreeSet<Missing>) -> Self {
         let by_id: BTreeMap<_, _> =
             catalog.known().map(|table| (table.id, table.clone())).collect();
-        let names = by_id.values().map(|table| {
-            ((table.schema.clone(), table.name.clone()), table.clone())
-        });
+        let names =
+            by_id.values().map(|table| ((table.schema.clone(), table.name.clone()), table.clone()));
         StatementCatalog {
             identity,
             by_name: names.collect(),

@@ -26,15 +26,17 @@ impl Work<'_> {
             self.backfill(&table, index).await?;
         }
         if let Some(check) = table.checks.get(old.checks.len()) {
-            let text =
-                format!("select 1 from {} where not ({}) limit 1", quoted(old), check.expr);
+            let text = format!("select 1 from {} where not ({}) limit 1", quoted(old), check.expr);
             if !self.query(&text).await?.is_empty() {
                 let text = format!(
                     "check constraint \"{}\" of relation \"{}\" is violated by some row",
                     check.name, old.name
                 );
-                return Err(SqlError::new(SqlState::CHECK_VIOLATION, text)
-                    .about(about(old, None, Some(&check.name))));
+                return Err(SqlError::new(SqlState::CHECK_VIOLATION, text).about(about(
+                    old,
+                    None,
+                    Some(&check.name),
+                )));
             }
         }
         Ok(())

@@ -60,10 +60,8 @@ impl Work<'_> {
                 if self.drop_constraint(&old, name).await? {
                     return Ok(());
                 }
-                let text = format!(
-                    "constraint \"{name}\" of relation \"{}\" does not exist",
-                    old.name
-                );
+                let text =
+                    format!("constraint \"{name}\" of relation \"{}\" does not exist", old.name);
                 if !if_exists {
                     return Err(undefined_object(text));
                 }
@@ -78,19 +76,17 @@ impl Work<'_> {
             AlterAction::RenameColumn { from, to } => {
                 let id = column(&old, from)?.id;
                 if old.columns.iter().any(|known| known.name == *to) {
-                    let text = format!(
-                        "column \"{to}\" of relation \"{}\" already exists",
-                        old.name
-                    );
+                    let text =
+                        format!("column \"{to}\" of relation \"{}\" already exists", old.name);
                     return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
                 }
                 if let Some(at) = table.position(id) {
                     table.columns[at].name = to.clone();
                 }
                 self.put_table(&old, table.clone())?;
-                self.check_expressions(&table).await.map_err(|_| {
-                    SqlError::unsupported("renaming a column that a check refers to")
-                })
+                self.check_expressions(&table)
+                    .await
+                    .map_err(|_| SqlError::unsupported("renaming a column that a check refers to"))
             }
             AlterAction::SetDefault { column: name, default } => {
                 let id = column(&old, name)?.id;
@@ -102,9 +98,9 @@ impl Work<'_> {
             }
             AlterAction::SetNotNull { column: name, not_null } => {
                 let id = column(&old, name)?.id;
-                let in_key = old.primary().is_some_and(|index| {
-                    index.key.iter().any(|(column, _)| *column == id)
-                });
+                let in_key = old
+                    .primary()
+                    .is_some_and(|index| index.key.iter().any(|(column, _)| *column == id));
                 if !not_null && in_key {
                     let text = format!("column \"{name}\" is in a primary key");
                     return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, text));

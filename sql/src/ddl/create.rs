@@ -21,9 +21,8 @@ impl Work<'_> {
             Some(schema) => schema.clone(),
             None => {
                 let path = self.settings.search_path(self.user);
-                let stored = |schema: &String| {
-                    view::exists(schema) && !virtuals::is_virtual_schema(schema)
-                };
+                let stored =
+                    |schema: &String| view::exists(schema) && !virtuals::is_virtual_schema(schema);
                 path.into_iter().find(stored).ok_or_else(|| {
                     let text = "no schema has been selected to create in";
                     SqlError::new(SqlState::INVALID_SCHEMA_NAME, text)
@@ -101,7 +100,8 @@ impl Work<'_> {
         table.next_index = PRIMARY_INDEX.0 + 1;
         let oid = self.allocate(1).await?;
         let Some((name, columns)) = primary else {
-            table.indexes.push(hidden_primary(table, oid));
+            let index = hidden_primary(table, oid);
+            table.indexes.push(index);
             return Ok(());
         };
         let key = key_columns(table, columns.iter().map(|name| (name.as_str(), false)))?;
@@ -141,10 +141,8 @@ impl Work<'_> {
             && !matches!(constraint.kind, ConstraintKind::PrimaryKey(_))
             && taken.contains(name)
         {
-            let text = format!(
-                "constraint \"{name}\" for relation \"{}\" already exists",
-                table.name
-            );
+            let text =
+                format!("constraint \"{name}\" for relation \"{}\" already exists", table.name);
             return Err(SqlError::new(SqlState::DUPLICATE_OBJECT, text));
         }
         match &constraint.kind {

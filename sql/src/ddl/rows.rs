@@ -159,7 +159,9 @@ fn duplicated(table: &TableDescriptor, index: &IndexDescriptor, row: &Row) -> Sq
     }
     let text = format!("could not create unique index \"{}\"", index.name);
     let detail = format!("Key ({})=({}) is duplicated.", names.join(", "), values.join(", "));
-    SqlError::new(SqlState::UNIQUE_VIOLATION, text)
-        .detail(detail)
-        .about(about(table, None, Some(&index.name)))
+    SqlError::new(SqlState::UNIQUE_VIOLATION, text).detail(detail).about(about(
+        table,
+        None,
+        Some(&index.name),
+    ))
 }

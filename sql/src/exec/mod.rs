@@ -28,7 +28,7 @@ mod direct;
 mod errors;
 mod eval;
 mod op;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -1,8 +1,8 @@
 //! COPY TO STDOUT: a query's rows as lines.
 
+use super::Session;
 use super::copy_in::Dialect;
 use super::sink::{Notice, ResultSink};
-use super::Session;
 use crate::error::{SqlError, SqlResult};
 use crate::parse::{self, Copy, CopySource, Query, Statement};
 use crate::plan::OutputColumn;
@@ -25,8 +25,7 @@ impl Session {
                 let (target, names, _) = work.copy_target(name, columns).await?;
                 let text = format!("select {names} from {target}");
                 let parsed = parse::parse(&text)?;
-                let [parse::Parsed { statement: Statement::Query(query), .. }] =
-                    parsed.as_slice()
+                let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice()
                 else {
                     return Err(SqlError::internal("COPY makes no query"));
                 };

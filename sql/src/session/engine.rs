@@ -7,7 +7,6 @@ use txn::Env;
 use txn::db::Db;
 
 use crate::catalog::lease::Leases;
-use crate::func::Registry;
 use crate::plan::Plan;
 use crate::types::SqlType;
 
@@ -18,12 +17,11 @@ const MAX_TEXT: usize = 16 << 10;
 /// Milliseconds from 1970 to 2000, where PostgreSQL's time begins.
 const EPOCH_MS: i64 = 946_684_800_000;
 
-/// A node's SQL: its gateway to the data, its schema leases, its functions and its plans.
+/// A node's SQL: its gateway to the data, its schema leases, and its plans.
 pub struct SqlEngine {
     pub(crate) db: Db,
     pub(crate) env: Env,
     pub(crate) leases: Arc<Leases>,
-    pub(crate) registry: Arc<dyn Registry>,
     plans: Mutex<Plans>,
 }
 
@@ -44,10 +42,10 @@ struct Plans {
 }
 
 impl SqlEngine {
-    /// An engine over a gateway, with the node's time and randomness, and the tables of functions.
-    pub fn new(db: Db, env: Env, registry: Arc<dyn Registry>) -> Arc<Self> {
+    /// An engine over a gateway, with the node's time and randomness.
+    pub fn new(db: Db, env: Env) -> Arc<Self> {
         let leases = Leases::new(db.clone(), env.clone());
-        Arc::new(SqlEngine { db, env, leases, registry, plans: Mutex::default() })
+        Arc::new(SqlEngine { db, env, leases, plans: Mutex::default() })
     }
 
     /// Microseconds since 2000-01-01 UTC.

@@ -59,12 +59,7 @@ impl Session {
     }
 
     /// Makes a portal of a statement and the values of its parameters.
-    pub async fn bind(
-        &mut self,
-        portal: &str,
-        statement: &str,
-        values: &[Value],
-    ) -> SqlResult<()> {
+    pub async fn bind(&mut self, portal: &str, statement: &str, values: &[Value]) -> SqlResult<()> {
         let result = self.try_bind(portal, statement, values);
         result.map_err(|error| self.failed(error))
     }
@@ -196,9 +191,7 @@ impl Session {
             return Ok(Step::Done);
         }
         let tag = match self.portals.get(name).and_then(|portal| portal.run.as_ref()) {
-            Some((plan, execution)) if plan.writes => {
-                crate::exec::tag(plan, execution.affected())
-            }
+            Some((plan, execution)) if plan.writes => crate::exec::tag(plan, execution.affected()),
             Some((plan, _)) => crate::exec::tag(plan, given),
             None => format!("SELECT {given}"),
         };

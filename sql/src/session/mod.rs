@@ -20,7 +20,7 @@ pub(crate) mod engine;
 mod explain;
 mod extended;
 mod portal;
-mod settings;
+pub(crate) mod settings;
 mod sink;
 mod statement;
 pub(crate) mod transaction;
@@ -33,8 +33,8 @@ use crate::catalog::store::Gates;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::{self, Parsed};
 use crate::types::Datum;
-use copy_in::CopyIn;
 pub use copy_in::CopyFormat;
+use copy_in::CopyIn;
 pub use engine::SqlEngine;
 pub use extended::Value;
 pub use portal::Description;
@@ -127,11 +127,7 @@ impl Session {
     }
 
     /// Runs the statements of a text in one implicit transaction, unless they make another. The first error ends it.
-    pub async fn simple_query(
-        &mut self,
-        text: &str,
-        sink: &mut dyn ResultSink,
-    ) -> SqlResult<Step> {
+    pub async fn simple_query(&mut self, text: &str, sink: &mut dyn ResultSink) -> SqlResult<Step> {
         self.queue.clear();
         // As in PostgreSQL, a simple query ends the unnamed statement and portal.
         self.statements.remove("");

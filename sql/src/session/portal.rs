@@ -82,8 +82,7 @@ impl Session {
         let (types, columns) = match statement {
             Statement::Query(query) => {
                 let plan = self.work()?.plan(query, text, &types).await?;
-                let columns =
-                    gives_rows(query, &plan.columns).then(|| plan.columns.clone());
+                let columns = gives_rows(query, &plan.columns).then(|| plan.columns.clone());
                 (plan.parameters.clone(), columns)
             }
             Statement::Explain { query, .. } => {
@@ -127,8 +126,11 @@ impl Session {
         let prepared = self.statements.get(name).ok_or_else(|| unknown_statement(name))?.clone();
         if prepared.types.len() != arguments.len() {
             let text = format!("wrong number of parameters for prepared statement \"{name}\"");
-            let detail =
-                format!("Expected {} parameters but got {}.", prepared.types.len(), arguments.len());
+            let detail = format!(
+                "Expected {} parameters but got {}.",
+                prepared.types.len(),
+                arguments.len()
+            );
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, text).detail(detail));
         }
         let params = self.work()?.values_of(arguments, &prepared.types).await?;

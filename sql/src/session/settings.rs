@@ -109,11 +109,11 @@ const MAX_CUSTOM: usize = 1_000;
 const MAX_VALUE: usize = 64 << 10;
 
 /// A change that clients are told about: name and value.
-pub(super) type Change = (String, String);
+pub(crate) type Change = (String, String);
 
 /// The settings of a session.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// What RESET goes back to, where it is not the list's default.
     start: BTreeMap<String, String>,
     session: BTreeMap<String, String>,
@@ -225,7 +225,7 @@ impl Settings {
     }
 
     /// All of them, for SHOW ALL and `pg_settings`: name and value.
-    pub(super) fn all(&self) -> Vec<Change> {
+    pub(crate) fn all(&self) -> Vec<Change> {
         KNOWN
             .iter()
             .map(|known| (known.name.to_owned(), self.get(known.name).unwrap_or_default()))
@@ -233,7 +233,7 @@ impl Settings {
     }
 
     /// Schemas in which unqualified names are looked up.
-    pub(super) fn search_path(&self, user: &str) -> Vec<String> {
+    pub(crate) fn search_path(&self, user: &str) -> Vec<String> {
         let text = self.get("search_path").unwrap_or_default();
         let parts = text.split(',').map(|part| part.trim().trim_matches('"'));
         let named = parts.filter(|part| !part.is_empty()).map(|part| match part {

@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// What the statement works with. A transaction is open.
-    pub(super) fn work(&mut self) -> SqlResult<Work<'_>> {
+    pub(crate) fn work(&mut self) -> SqlResult<Work<'_>> {
         self.ensure_open();
         let State::Open(open) = &mut self.state else {
             return Err(SqlError::internal("no transaction to work in"));
@@ -463,11 +463,7 @@ impl Session {
         text_rows(sink, name, &[value])
     }
 
-    fn discard(
-        &mut self,
-        kind: DiscardKind,
-        sink: &mut dyn ResultSink,
-    ) -> SqlResult<&'static str> {
+    fn discard(&mut self, kind: DiscardKind, sink: &mut dyn ResultSink) -> SqlResult<&'static str> {
         Ok(match kind {
             DiscardKind::All => {
                 if self.in_block() {
@@ -587,9 +583,7 @@ pub(super) fn stands_for<'a>(
 ) -> Option<&'a Arc<Prepared>> {
     match statement {
         Statement::Execute { name, .. } => session.statements.get(name),
-        Statement::Fetch { name, .. } => {
-            session.portals.get(name).map(|portal| &portal.prepared)
-        }
+        Statement::Fetch { name, .. } => session.portals.get(name).map(|portal| &portal.prepared),
         _ => None,
     }
 }

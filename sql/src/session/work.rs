@@ -17,7 +17,7 @@ use crate::catalog::view::{Identity, Missing, StatementCatalog};
 use crate::catalog::virtuals::SystemTables;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::{self, Cancel, ExecContext, Execution, Row};
-use crate::func::EvalContext;
+use crate::func::{self, EvalContext};
 use crate::parse::{self, Name, Query, Statement};
 use crate::plan::{Node, OutputColumn, Plan};
 use crate::types::{Datum, SqlType};
@@ -28,6 +28,20 @@ const MAX_BINDINGS: usize = 64;
 const FIRST_USER_ID: u32 = 16_384;
 /// Bytes that a statement may hold.
 const MEMORY: usize = exec::DEFAULT_MEMORY;
+
+/// What is to be done with a plan.
+enum Job<'j> {
+    /// All of it, the rows to a sink.
+    Run(&'j mut dyn ResultSink),
+    /// So many rows of an execution.
+    Fetch(&'j mut Execution, usize),
+}
+
+/// What came of it.
+enum Done {
+    Count(u64),
+    Rows(Vec<Row>),
+}
 
 /// What a statement works with.
 pub(crate) struct Work<'a> {
@@ -98,7 +112,7 @@ impl Work<'_> {
         for _ in 0..MAX_BINDINGS {
             let view = self.view(absent.clone());
             let environment =
-                Environment { catalog: &view, functions: &*self.engine.registry, parameters };
+                Environment { catalog: &view, functions: func::registry(), parameters };
             let bound = bind::bind(query, &environment);
             let missing = view.take_missing();
             if missing.is_empty() {
@@ -124,15 +138,9 @@ impl Work<'_> {
         }
     }
 
-    /// Gives the function what a statement is run with.
-    pub(crate) async fn with_context<T>(
-        &mut self,
-        params: &[Datum],
-        body: impl for<'c> FnOnce(
-            &'c mut txn::db::Txn,
-            &'c ExecContext<'c>,
-        ) -> BoxFuture<'c, SqlResult<T>>,
-    ) -> SqlResult<T> {
+    /// Does a job with what a statement is run with.
+    async fn execute(&mut self, params: &[Datum], plan: &Plan, job: Job<'_>) -> SqlResult<Done> {
+        self.check_writable(plan, verb(plan))?;
         let view = self.view(BTreeSet::new());
         let engine = self.engine;
         let settings = self.settings;
@@ -140,7 +148,7 @@ impl Work<'_> {
         let random = || engine.env.rng.next_u64();
         let setting = |name: &str| settings.get(name);
         let zone = settings.get("timezone").unwrap_or_default();
-        let tables = SystemTables { registry: &*engine.registry, settings: settings.all() };
+        let tables = SystemTables { settings };
         let cancel = Cancel::default();
         let context = ExecContext {
             eval: EvalContext {
@@ -157,7 +165,13 @@ impl Work<'_> {
             cancel: &cancel,
             memory: MEMORY,
         };
-        body(&mut self.open.txn, &context).await
+        let txn = &mut self.open.txn;
+        match job {
+            Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, &context, sink).await?)),
+            Job::Fetch(execution, max) => {
+                Ok(Done::Rows(execution.next_rows(plan, txn, &context, max).await?))
+            }
+        }
     }
 
     fn check_writable(&self, plan: &Plan, what: &str) -> SqlResult<()> {
@@ -176,32 +190,28 @@ impl Work<'_> {
     /// Runs a plan to its end. Returns how many rows were written or given.
     pub(crate) async fn run(
         &mut self,
-        plan: &Arc<Plan>,
+        plan: &Plan,
         params: &[Datum],
         sink: &mut dyn ResultSink,
     ) -> SqlResult<u64> {
-        self.check_writable(plan, verb(plan))?;
-        let plan = plan.clone();
-        self.with_context(params, |txn, context| {
-            async move { exec::run(&plan, txn, context, sink).await }.boxed()
-        })
-        .await
+        match self.execute(params, plan, Job::Run(sink)).await? {
+            Done::Count(count) => Ok(count),
+            Done::Rows(_) => Err(SqlError::internal("rows instead of their number")),
+        }
     }
 
-    /// The next rows of a portal: `max` at most, all if zero.
+    /// The next rows of a portal, `max` at most.
     pub(crate) async fn fetch_rows(
         &mut self,
-        plan: &Arc<Plan>,
+        plan: &Plan,
         execution: &mut Execution,
         params: &[Datum],
         max: usize,
     ) -> SqlResult<Vec<Row>> {
-        self.check_writable(plan, verb(plan))?;
-        let plan = plan.clone();
-        self.with_context(params, |txn, context| {
-            async move { execution.next_rows(&plan, txn, context, max).await }.boxed()
-        })
-        .await
+        match self.execute(params, plan, Job::Fetch(execution, max)).await? {
+            Done::Rows(rows) => Ok(rows),
+            Done::Count(_) => Err(SqlError::internal("a number instead of rows")),
+        }
     }
 
     /// Runs a query of our own in the transaction and returns its rows.
@@ -239,7 +249,7 @@ impl Work<'_> {
         }
         let view = self.view(BTreeSet::new());
         let environment =
-            Environment { catalog: &view, functions: &*self.engine.registry, parameters: &[] };
+            Environment { catalog: &view, functions: func::registry(), parameters: &[] };
         let exprs = bind::bind_arguments(arguments, types, &environment)?;
         let plan = Plan {
             root: Node::Values { rows: vec![exprs], types: types.to_vec() },
@@ -283,8 +293,7 @@ impl Work<'_> {
     pub(crate) async fn stored_table(&mut self, name: &Name) -> SqlResult<Arc<TableDescriptor>> {
         let table = self.find_table(name).await?.ok_or_else(|| undefined(name))?;
         if table.id.0 < FIRST_USER_ID {
-            let text =
-                format!("permission denied: \"{}\" is a system catalog", table.name);
+            let text = format!("permission denied: \"{}\" is a system catalog", table.name);
             return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
         }
         Ok(table)

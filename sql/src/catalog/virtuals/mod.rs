@@ -9,12 +9,11 @@ mod relations;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use super::descriptor::{
-    ColumnDescriptor, ColumnId, TableDescriptor, TableId, TableKind,
-};
+use super::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor, TableId, TableKind};
 use crate::error::SqlResult;
 use crate::exec::{Row, VirtualTables};
-use crate::func::{EvalContext, Registry};
+use crate::func::EvalContext;
+use crate::session::settings::Settings;
 use crate::types::{Datum, ElementType, SqlType};
 
 /// The system tables, by schema and name.
@@ -106,10 +105,8 @@ pub fn tables(schema: &str) -> Vec<Arc<TableDescriptor>> {
 
 /// Makes the rows of system tables.
 pub struct SystemTables<'a> {
-    /// Functions, operators and casts.
-    pub registry: &'a dyn Registry,
     /// The session's settings.
-    pub settings: Vec<(String, String)>,
+    pub(crate) settings: &'a Settings,
 }
 
 /// OIDs of what always exists.

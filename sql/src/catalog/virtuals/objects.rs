@@ -2,7 +2,9 @@
 
 use super::{Builder, SystemTables, all_tables, letter, oids, text};
 use crate::error::SqlResult;
-use crate::func::{Body, CastContext, CastMethod, EvalContext, Function, ParamType, Volatility};
+use crate::func::{
+    Body, CastContext, CastMethod, EvalContext, Function, ParamType, Volatility, registry,
+};
 use crate::types::{Datum, SqlType};
 
 /// Where objects of the user begin: the owner of types that tables are.
@@ -23,9 +25,9 @@ impl SystemTables<'_> {
                     ]);
                 }
             }
-            "pg_proc" => self.registry.all_functions().iter().for_each(|f| function(rows, f)),
+            "pg_proc" => registry().all_functions().iter().for_each(|f| function(rows, f)),
             "pg_aggregate" => {
-                for function in self.registry.all_functions() {
+                for function in registry().all_functions() {
                     if matches!(function.body, Body::Aggregate(_)) {
                         rows.add(&[
                             ("aggfnoid", Datum::Oid(function.oid)),
@@ -50,7 +52,7 @@ impl SystemTables<'_> {
             ]),
             "pg_roles" | "pg_authid" | "pg_user" => roles(rows, ctx),
             "pg_settings" => {
-                for (name, value) in &self.settings {
+                for (name, value) in self.settings.all() {
                     rows.add(&[
                         ("name", text(name.as_str())),
                         ("setting", text(value.as_str())),
@@ -110,7 +112,7 @@ impl SystemTables<'_> {
     }
 
     fn operators(&self, rows: &mut Builder<'_>) {
-        for operator in self.registry.all_operators() {
+        for operator in registry().all_operators() {
             rows.add(&[
                 ("oid", Datum::Oid(operator.oid)),
                 ("oprname", text(operator.name)),
@@ -129,7 +131,7 @@ impl SystemTables<'_> {
 
     fn casts(&self, rows: &mut Builder<'_>) {
         // Casts have no oids of their own here: they are counted from where PostgreSQL's begin.
-        for (cast, oid) in self.registry.all_casts().into_iter().zip(10_000..) {
+        for (cast, oid) in registry().all_casts().into_iter().zip(10_000..) {
             let (function, method) = match cast.method {
                 CastMethod::Function(oid) => (oid, 'f'),
                 CastMethod::Binary => (0, 'b'),

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::{Builder, SystemTables, all_tables, letter, oids, schema_oid, text};
-use crate::catalog::descriptor::{
-    ColumnDescriptor, IndexDescriptor, TableDescriptor, TableKind,
-};
+use crate::catalog::descriptor::{ColumnDescriptor, IndexDescriptor, TableDescriptor, TableKind};
 use crate::error::SqlResult;
 use crate::func::EvalContext;
 use crate::types::{Datum, SqlType};
@@ -131,8 +129,7 @@ fn attributes(rows: &mut Builder<'_>, table: &TableDescriptor) {
     for index in named_indexes(table) {
         for ((id, _), number) in index.key.iter().zip(1..) {
             if let Some(at) = table.position(*id) {
-                let column =
-                    ColumnDescriptor { default: None, ..table.columns[at].clone() };
+                let column = ColumnDescriptor { default: None, ..table.columns[at].clone() };
                 attribute(rows, index.oid, number, &column);
             }
         }
@@ -162,7 +159,8 @@ fn indexes(rows: &mut Builder<'_>, table: &TableDescriptor) {
         let types = key.clone().filter_map(|(id, _)| table.position(*id));
         let collations = types.map(|at| Datum::Oid(collation(table.columns[at].ty)));
         // Bit 0: descending; bit 1: NULLs first, which goes with it.
-        let options = key.clone().map(|(_, descending)| Datum::Int2(if *descending { 3 } else { 0 }));
+        let options =
+            key.clone().map(|(_, descending)| Datum::Int2(if *descending { 3 } else { 0 }));
         let classes = key.map(|_| Datum::Oid(0));
         rows.add(&[
             ("indexrelid", Datum::Oid(index.oid)),
