@@ -42,7 +42,7 @@ use crate::types::SqlType;
 use scope::{Clause, Item, Level, Scope};
 
 /// The tables of functions, operators and casts.
-pub type Functions = dyn crate::func::Registry;
+pub type Functions = crate::func::Registry;
 
 /// What a statement is bound against.
 #[derive(Clone, Copy)]
