@@ -131,6 +131,8 @@ states! {
     DUPLICATE_OBJECT = "42710";
     /// A column name that fits several.
     AMBIGUOUS_COLUMN = "42702";
+    /// A parameter with two types.
+    AMBIGUOUS_PARAMETER = "42P08";
     /// A call that fits several functions.
     AMBIGUOUS_FUNCTION = "42725";
     /// A column reference that cannot be one.

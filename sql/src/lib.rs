@@ -19,6 +19,7 @@ mod ddl;
 pub mod error;
 pub mod exec;
 pub mod func;
+pub mod optimize;
 pub mod parse;
 pub mod plan;
 pub mod session;
