@@ -106,6 +106,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ResultSink for WireSink<'_, T> {
         Ok(())
     }
 
+    fn copy_out(&mut self, columns: usize) -> SqlResult<()> {
+        backend::copy_out_response(&mut self.wire.out, Format::Text, columns);
+        Ok(())
+    }
+
+    fn copy_data(&mut self, data: &[u8]) -> SqlResult<()> {
+        backend::copy_data(&mut self.wire.out, data);
+        Ok(())
+    }
+
+    fn copy_out_done(&mut self) -> SqlResult<()> {
+        backend::copy_done(&mut self.wire.out);
+        Ok(())
+    }
+
     fn can_discard(&self) -> bool {
         self.wire.can_discard()
     }

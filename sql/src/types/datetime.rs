@@ -14,6 +14,7 @@ pub use arithmetic::{
     Source, add_interval_to_local, age, date_trunc, extract, timestamp_difference,
 };
 pub use calendar::{Civil, civil_from_days, days_from_civil, is_leap, month_days};
+pub(crate) use input::make_date;
 pub use input::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
 pub use interval::{Interval, parse_interval};
 pub use output::{write_date, write_interval, write_time, write_timestamp, write_timestamptz};

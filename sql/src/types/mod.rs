@@ -12,12 +12,12 @@ pub mod numeric;
 mod text;
 
 pub use array::ARRAY_LEN_MAX;
-pub(crate) use compare::compare_floats;
 pub use datetime::{Interval, Zone};
 pub use datum::Datum;
+pub(crate) use float::write_f64;
 pub use numeric::Numeric;
+pub(crate) use text::cut_bytes;
 pub use text::{NAME_MAX, TextFormat};
-pub(crate) use text::{cut_bytes, invalid_syntax};
 
 /// A type with its modifier where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
