@@ -1,3 +1,44 @@
-//! The binary. It does nothing before there is SQL to speak.
+//! The binary: nodes, the shell, and what an operator needs.
 
-fn main() {}
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a client: it has a socket, files and a clock of its own"
+)]
+
+mod args;
+mod client;
+mod command;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(args.log())
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let outcome = match args.command {
+        Command::Demo(demo) => command::demo::run(&runtime, demo),
+        Command::Start(start) => command::start::run(&runtime, start),
+        Command::StartSingleNode(start) => command::start::run_alone(&runtime, start),
+        Command::Init(init) => command::init::run(&runtime, init),
+        Command::Sql(sql) => command::sql::run(&runtime, sql),
+    };
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("meridian: {error:#}");
+    ExitCode::FAILURE
+}

@@ -6,8 +6,10 @@
 
 pub mod inbound;
 pub mod node;
+pub mod pg;
 
 pub mod real;
 mod rng;
 pub mod scope;
+pub mod sessions;
 pub mod sim;

@@ -39,8 +39,30 @@ states! {
     DATETIME_FIELD_OVERFLOW = "22008";
     /// Text that is no date or time.
     INVALID_DATETIME_FORMAT = "22007";
+    /// An interval outside of its type.
+    INTERVAL_FIELD_OVERFLOW = "22015";
+    /// A time zone's offset beyond a day.
+    INVALID_TIME_ZONE_DISPLACEMENT_VALUE = "22009";
+    /// A logarithm of zero or less.
+    INVALID_ARGUMENT_FOR_LOGARITHM = "2201E";
+    /// A power that is no real number.
+    INVALID_ARGUMENT_FOR_POWER_FUNCTION = "2201F";
+    /// A substring of negative length.
+    SUBSTRING_ERROR = "22011";
+    /// A pattern that ends in its escape character.
+    INVALID_ESCAPE_SEQUENCE = "22025";
+    /// Text that is no regular expression.
+    INVALID_REGULAR_EXPRESSION = "2201B";
+    /// A subscript or dimensions that an array cannot have.
+    ARRAY_SUBSCRIPT_ERROR = "2202E";
+    /// NULL where none may be.
+    NULL_VALUE_NOT_ALLOWED = "22004";
     /// Division by zero.
     DIVISION_BY_ZERO = "22012";
+    /// A negative LIMIT.
+    INVALID_ROW_COUNT_IN_LIMIT = "2201W";
+    /// A negative OFFSET.
+    INVALID_ROW_COUNT_IN_OFFSET = "2201X";
     /// An argument that a function does not take.
     INVALID_PARAMETER_VALUE = "22023";
     /// Text that is not of the type.
@@ -109,6 +131,8 @@ states! {
     DUPLICATE_OBJECT = "42710";
     /// A column name that fits several.
     AMBIGUOUS_COLUMN = "42702";
+    /// A parameter with two types.
+    AMBIGUOUS_PARAMETER = "42P08";
     /// A call that fits several functions.
     AMBIGUOUS_FUNCTION = "42725";
     /// A column reference that cannot be one.
@@ -117,12 +141,22 @@ states! {
     INVALID_TABLE_DEFINITION = "42P16";
     /// An object of the wrong kind.
     WRONG_OBJECT_TYPE = "42809";
+    /// More memory than the statement may have.
+    OUT_OF_MEMORY = "53200";
     /// A statement beyond a bound.
     PROGRAM_LIMIT_EXCEEDED = "54000";
+    /// More columns than a table or index may have.
+    TOO_MANY_COLUMNS = "54011";
+    /// Something else needs the object.
+    DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
     /// A statement nested too deeply.
     STATEMENT_TOO_COMPLEX = "54001";
+    /// An object that is not ready for it.
+    OBJECT_NOT_IN_PREREQUISITE_STATE = "55000";
     /// A lock that is not to be had in time.
     LOCK_NOT_AVAILABLE = "55P03";
+    /// A setting that cannot be changed.
+    CANT_CHANGE_RUNTIME_PARAM = "55P02";
     /// Cancelled by the user.
     QUERY_CANCELED = "57014";
     /// The server is stopping.
@@ -196,6 +230,14 @@ impl SqlError {
         self
     }
 
+    /// With a place in the text if one is known; an earlier one is kept.
+    pub fn at_if(self, position: Option<u32>) -> Self {
+        match position {
+            Some(position) => self.at(position),
+            None => self,
+        }
+    }
+
     /// With the objects concerned.
     pub fn about(mut self, object: ErrorObject) -> Self {
         self.object = Some(Box::new(object));
@@ -220,6 +262,34 @@ impl fmt::Display for SqlError {
 }
 
 impl std::error::Error for SqlError {}
+
+impl From<txn::db::TxnError> for SqlError {
+    fn from(error: txn::db::TxnError) -> Self {
+        use txn::db::TxnError;
+        match &error {
+            TxnError::Retry { reason } => {
+                let text = "could not serialize access due to concurrent use";
+                SqlError::new(SqlState::SERIALIZATION_FAILURE, text)
+                    .detail(reason.clone())
+                    .hint("The transaction might succeed if retried.")
+            }
+            TxnError::DeadlineExceeded => SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not commit before the lease on the schema ended",
+            )
+            .hint("The transaction might succeed if retried."),
+            TxnError::Ambiguous => {
+                SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, error.to_string())
+            }
+            TxnError::Unavailable => SqlError::new(SqlState::SYSTEM_ERROR, error.to_string()),
+            TxnError::LockTimeout => SqlError::new(SqlState::LOCK_NOT_AVAILABLE, error.to_string()),
+            TxnError::TooLarge => {
+                SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
+            }
+            TxnError::Invalid(_) => SqlError::internal(error.to_string()),
+        }
+    }
+}
 
 /// What may fail as PostgreSQL reports it.
 pub type SqlResult<T> = Result<T, SqlError>;

@@ -6,5 +6,9 @@ pub mod coordinator;
 pub mod db;
 pub mod mvcc;
 pub mod server;
-#[cfg(test)]
+#[doc(hidden)]
 pub mod testing;
+
+/// The node's injected world and its time, for crates that know no other part of kv.
+pub use kv::clock::{Clock, Timestamp};
+pub use kv::env::Env;

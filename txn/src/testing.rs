@@ -1,8 +1,10 @@
-//! A cluster of one node for this crate's tests: [`Ranges`] and [`Routing`] over a map in memory, without Raft,
+//! A cluster of one node for the tests of this crate and of those above it, where each needs transactions and
+//! nothing beneath them: [`Ranges`] and [`Routing`] over a map in memory, without Raft,
 //! on tokio's paused clock. Batches apply at once or after a delay, leases change hands on demand, and answers
 //! get lost or requests repeated when a test says so.
 
 #![allow(clippy::disallowed_methods, reason = "plays the outside world, on tokio's paused clock")]
+#![allow(clippy::unwrap_used, reason = "test support: a broken promise must stop the test")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -6,8 +6,11 @@
     reason = "this is where the real world's clock, threads and sockets come in"
 )]
 
+pub mod listener;
 pub mod node;
+pub mod process;
 mod rng;
+pub mod setup;
 mod tasks;
 mod time;
 pub mod transport;

@@ -19,6 +19,7 @@ use kv::store::{OpenError, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
+use super::setup::Membership;
 use super::transport::{ClusterId, RealTransport, TransportConfig};
 use super::{RealScope, RealTime, os_rng};
 use crate::node::Node;
@@ -34,6 +35,11 @@ pub struct RealOptions {
     pub members: BTreeMap<NodeId, SocketAddr>,
     /// Where its store lives; created if it is not there.
     pub directory: PathBuf,
+    /// An empty store is given its initial state. Without this it is taken for a lost one, and refused: a member
+    /// that has forgotten its votes must not vote again.
+    pub found: bool,
+    /// What a node that has not heard of the cluster yet is told.
+    pub membership: Option<Membership>,
     /// Largest difference between two clocks; one value for the cluster.
     pub max_offset: Duration,
     /// Settings of its store.
@@ -58,6 +64,9 @@ pub enum StartError {
     /// The store belongs to another cluster.
     #[error("the store belongs to another cluster")]
     WrongCluster,
+    /// The store was founded before, and is empty now.
+    #[error("the store has lost its data; a lost member cannot be replaced by an empty one")]
+    Lost,
 }
 
 /// A running node. Dropping it stops it without waiting.
@@ -80,6 +89,7 @@ impl RealNode {
                 return Err(StartError::WrongCluster);
             }
             Some(_) => {}
+            None if !options.found => return Err(StartError::Lost),
             None => {
                 let ident =
                     StoreIdent { cluster_id: options.cluster_id, node_id: options.node_id.0 };
@@ -91,6 +101,7 @@ impl RealNode {
             TransportConfig::new(ClusterId(options.cluster_id.into()), options.node_id);
         config.addresses = options.members;
         config.addresses.remove(&options.node_id);
+        config.membership = options.membership;
         let transport = RealTransport::new(config, clock.clone(), rng.clone(), scope.handle());
         let env = Env {
             node_id: options.node_id,

@@ -41,6 +41,8 @@ async fn start(
         node_id,
         members: members.clone(),
         directory: directory.join(node_id.to_string()),
+        found: true,
+        membership: None,
         max_offset: Duration::from_millis(500),
         store: StoreConfig::recommended(),
     };

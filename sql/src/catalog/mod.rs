@@ -4,7 +4,14 @@
 //! of a table are in use in the cluster, and a transaction's commit carries the end of the lease on the versions
 //! that it used. What a transaction creates is visible to itself at once.
 
+mod codec;
 pub mod descriptor;
+mod gate;
+mod keys;
+pub mod lease;
+pub mod store;
+pub mod view;
+pub mod virtuals;
 
 use std::sync::Arc;
 

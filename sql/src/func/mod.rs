@@ -1,7 +1,23 @@
 //! Functions, operators, casts and aggregates: the tables that the binder resolves by, the executor runs, and
 //! `pg_catalog` shows. With PostgreSQL's names and OIDs.
 
-use std::sync::Arc;
+mod aggregate;
+mod arithmetic;
+mod array;
+mod cast;
+mod comparison;
+mod datetime;
+mod digest;
+mod numeric;
+mod operators;
+mod pattern;
+mod registry;
+mod signature;
+mod system;
+mod text;
+
+pub use cast::{cast, input, output};
+pub use registry::{Registry, registry};
 
 use crate::catalog::CatalogView;
 use crate::error::SqlResult;
@@ -75,7 +91,7 @@ pub enum ParamType {
 }
 
 /// A function or aggregate.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Function {
     /// Its oid in `pg_proc`.
     pub oid: u32,
@@ -149,22 +165,4 @@ pub struct Cast {
     pub context: CastContext,
     /// How.
     pub method: CastMethod,
-}
-
-/// The tables. Built once; lookups by name give all overloads.
-pub trait Registry: Send + Sync {
-    /// Functions and aggregates of a name, in order of oid.
-    fn functions(&self, name: &str) -> Vec<Arc<Function>>;
-    /// The function with this oid.
-    fn function(&self, oid: u32) -> Option<Arc<Function>>;
-    /// Operators of a name.
-    fn operators(&self, name: &str) -> Vec<Operator>;
-    /// The cast between two types, without modifiers.
-    fn cast(&self, from: SqlType, to: SqlType) -> Option<Cast>;
-    /// Everything, for `pg_proc`.
-    fn all_functions(&self) -> Vec<Arc<Function>>;
-    /// Everything, for `pg_operator`.
-    fn all_operators(&self) -> Vec<Operator>;
-    /// Everything, for `pg_cast`.
-    fn all_casts(&self) -> Vec<Cast>;
 }

@@ -1,5 +1,263 @@
 //! Sessions: what a connection holds between statements, and how a statement's results leave.
+//!
+//! ```text
+//!  simple_query ─┐                         ┌─ control (transactions, settings, cursors)
+//!  parse, bind,  ├─▶ statement: retry, T1…T4 ├─ work (plan, run)          ─▶ ResultSink
+//!  execute ──────┘                         └─ ddl, copy
+//! ```
+//!
+//! The invariants of transactions are in `transaction` (T1 to T4). Beside them:
+//!
+//! - S1. A future of a session may be dropped at any await (a client cancels, a connection breaks): whatever the
+//!   session holds is then as before the call, or the transaction has failed. So a transaction is never moved out
+//!   of the session while something is awaited.
+//! - S2. Settings, prepared statements and cursors survive an error; settings go back with their transaction.
+//! - S3. Whatever a client can make more of has a bound: statements, portals, savepoints, settings, plans.
 
+mod copy_in;
+mod copy_out;
+pub(crate) mod engine;
+mod explain;
+mod extended;
+mod portal;
+pub(crate) mod settings;
 mod sink;
+mod statement;
+pub(crate) mod transaction;
+pub(crate) mod work;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::catalog::store::Gates;
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::{self, Parsed};
+use crate::types::Datum;
+pub use copy_in::CopyFormat;
+use copy_in::CopyIn;
+pub use engine::SqlEngine;
+pub use extended::Value;
+pub use portal::Description;
+use portal::{Portal, Prepared};
+use settings::Settings;
 pub use sink::{Notice, ResultSink, TxnStatus};
+use statement::{Mode, tell};
+use transaction::State;
+
+/// How far a statement has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is done, and so is everything after it.
+    Done,
+    /// It is a COPY that waits for data.
+    CopyIn {
+        /// How the data is written.
+        format: CopyFormat,
+        /// How many columns it has.
+        columns: usize,
+    },
+}
+
+/// What a connection holds.
+pub struct Session {
+    engine: Arc<SqlEngine>,
+    user: String,
+    database: String,
+    settings: Settings,
+    state: State,
+    gates: Gates,
+    statements: BTreeMap<String, Arc<Prepared>>,
+    portals: BTreeMap<String, Portal>,
+    /// Statements of a simple query that wait for a COPY before them.
+    queue: VecDeque<Parsed>,
+    copy: Option<CopyIn>,
+    /// When the present statement began.
+    statement_time: i64,
+    /// The present statement is the first of an implicit transaction.
+    was_alone: bool,
+    /// Parameters of the portal that is being run.
+    lost_params: Option<Vec<Datum>>,
+}
+
+impl Session {
+    /// A session of a user, with the settings that the client asks for.
+    pub fn new(
+        engine: Arc<SqlEngine>,
+        user: &str,
+        database: &str,
+        startup: &[(String, String)],
+    ) -> SqlResult<Session> {
+        let settings = Settings::new(user, startup)?;
+        let statement_time = engine.now();
+        Ok(Session {
+            engine,
+            user: user.to_owned(),
+            database: database.to_owned(),
+            settings,
+            state: State::Idle,
+            gates: Gates::default(),
+            statements: BTreeMap::new(),
+            portals: BTreeMap::new(),
+            queue: VecDeque::new(),
+            copy: None,
+            statement_time,
+            was_alone: false,
+            lost_params: None,
+        })
+    }
+
+    /// The settings that clients are told when they connect.
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        self.settings.reported()
+    }
+
+    /// What ReadyForQuery says.
+    pub fn status(&self) -> TxnStatus {
+        match &self.state {
+            State::Open(open) if open.explicit => TxnStatus::InBlock,
+            State::Failed(_) => TxnStatus::Failed,
+            State::Open(_) | State::Idle => TxnStatus::Idle,
+        }
+    }
+
+    /// The session's time zone and the time, as values are written and read.
+    pub fn text_format(&self) -> crate::types::TextFormat {
+        let zone = self.settings.get("timezone").unwrap_or_default();
+        crate::types::TextFormat::new(&zone, self.statement_time)
+    }
+
+    /// Runs the statements of a text in one implicit transaction, unless they make another. The first error ends it.
+    pub async fn simple_query(&mut self, text: &str, sink: &mut dyn ResultSink) -> SqlResult<Step> {
+        self.queue.clear();
+        // As in PostgreSQL, a simple query ends the unnamed statement and portal.
+        self.statements.remove("");
+        self.portals.remove("");
+        match parse::parse(text) {
+            Ok(statements) if statements.is_empty() => {
+                sink.empty()?;
+                return Ok(Step::Done);
+            }
+            Ok(statements) => self.queue = statements.into(),
+            Err(error) => return Err(self.failed(error)),
+        }
+        self.run_queue(sink).await
+    }
+
+    pub(super) async fn run_queue(&mut self, sink: &mut dyn ResultSink) -> SqlResult<Step> {
+        while let Some(parsed) = self.queue.pop_front() {
+            let mode = Mode { types: &[], params: &[], last: self.queue.is_empty() };
+            match self.timed(&parsed, mode, sink).await {
+                Ok(Step::Done) => {}
+                Ok(waiting) => return Ok(waiting),
+                Err(error) => {
+                    self.queue.clear();
+                    return Err(self.failed(error));
+                }
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// Runs a statement within `statement_timeout`.
+    async fn timed(
+        &mut self,
+        parsed: &Parsed,
+        mode: Mode<'_>,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<Step> {
+        let Some(millis) = self.settings.millis("statement_timeout") else {
+            return Box::pin(self.run_statement(parsed, mode, sink)).await;
+        };
+        let clock = self.engine.env.clock.clone();
+        let limit = std::time::Duration::from_millis(millis);
+        let run = Box::pin(self.run_statement(parsed, mode, sink));
+        match clock.timeout(limit, run).await {
+            Some(result) => result,
+            None if self.is_committing() => Err(unknown_outcome()),
+            None => Err(SqlError::new(
+                SqlState::QUERY_CANCELED,
+                "canceling statement due to statement timeout",
+            )),
+        }
+    }
+
+    fn is_committing(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.is_committing())
+    }
+
+    /// A statement has failed: an implicit transaction is gone, a block waits for its end (T2, T4).
+    fn failed(&mut self, error: SqlError) -> SqlError {
+        self.copy = None;
+        match std::mem::take(&mut self.state) {
+            State::Open(open) if open.explicit && !open.is_committing() => {
+                let dead = error.state == SqlState::SERIALIZATION_FAILURE;
+                self.state = State::Failed((!dead).then_some(open));
+            }
+            State::Failed(open) => self.state = State::Failed(open),
+            State::Open(_) | State::Idle => {
+                self.end_transaction(false);
+            }
+        }
+        error
+    }
+
+    /// What ends with a transaction. Returns what clients are told.
+    fn end_transaction(&mut self, committed: bool) -> Vec<(String, String)> {
+        self.state = State::Idle;
+        self.gates.clear();
+        self.portals.clear();
+        self.settings.end_transaction(committed)
+    }
+
+    /// Commits the open transaction; the session is idle whatever comes of it.
+    async fn commit(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        let State::Open(open) = &mut self.state else { return Ok(()) };
+        let result = open.commit().await;
+        let changes = self.end_transaction(result.is_ok());
+        tell(sink, &changes)?;
+        result
+    }
+
+    fn roll_back(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        if let State::Open(open) | State::Failed(Some(open)) = &mut self.state {
+            open.txn.rollback();
+        }
+        let changes = self.end_transaction(false);
+        tell(sink, &changes)
+    }
+
+    /// Commits the transaction if no block holds it open.
+    async fn finish_implicit(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        match &self.state {
+            State::Open(open) if !open.explicit => self.commit(sink).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The future of the last call was dropped because the client wants its statement cancelled. Returns what to
+    /// report.
+    pub fn cancelled(&mut self) -> SqlError {
+        self.queue.clear();
+        let text = "canceling statement due to user request";
+        let error = match self.is_committing() {
+            true => unknown_outcome(),
+            false => SqlError::new(SqlState::QUERY_CANCELED, text),
+        };
+        self.failed(error)
+    }
+
+    /// The connection is gone: rolls back, and gives back what is held.
+    pub fn close(&mut self) {
+        self.end_transaction(false);
+        self.statements.clear();
+        self.queue.clear();
+        self.copy = None;
+    }
+}
+
+fn unknown_outcome() -> SqlError {
+    SqlError::new(
+        SqlState::STATEMENT_COMPLETION_UNKNOWN,
+        "the statement was cancelled while it was being committed: its outcome is unknown",
+    )
+}

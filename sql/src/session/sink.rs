@@ -37,6 +37,20 @@ pub trait ResultSink: Send {
     fn notice(&mut self, notice: Notice) -> SqlResult<()>;
     /// A setting that clients are told about has changed.
     fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()>;
+    /// A COPY TO STDOUT begins, with so many columns.
+    fn copy_out(&mut self, columns: usize) -> SqlResult<()> {
+        let _ = columns;
+        Err(SqlError::unsupported("COPY TO STDOUT on this connection"))
+    }
+    /// A piece of a COPY TO STDOUT.
+    fn copy_data(&mut self, data: &[u8]) -> SqlResult<()> {
+        let _ = data;
+        Err(SqlError::unsupported("COPY TO STDOUT on this connection"))
+    }
+    /// The COPY TO STDOUT has given all its rows.
+    fn copy_out_done(&mut self) -> SqlResult<()> {
+        Ok(())
+    }
     /// True iff nothing of the present statement has left yet.
     fn can_discard(&self) -> bool;
     /// Forgets what the present statement gave.

@@ -1,10 +1,23 @@
 //! Types and values, with PostgreSQL's identities and meaning.
 
+mod array;
+mod binary;
+mod compare;
+pub mod datetime;
 mod datum;
+mod float;
+mod identity;
+mod modifier;
 pub mod numeric;
+mod text;
 
+pub use array::ARRAY_LEN_MAX;
+pub use datetime::{Interval, Zone};
 pub use datum::Datum;
+pub(crate) use float::write_f64;
 pub use numeric::Numeric;
+pub(crate) use text::cut_bytes;
+pub use text::{NAME_MAX, TextFormat};
 
 /// A type with its modifier where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

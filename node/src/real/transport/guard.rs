@@ -20,7 +20,7 @@ use crate::scope::ScopeHandle;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of a listener.
-pub(super) fn incoming(
+pub(in crate::real) fn incoming(
     listener: TcpListener,
     scope: ScopeHandle,
 ) -> impl Stream<Item = io::Result<Guarded>> {
@@ -45,7 +45,7 @@ pub(super) fn incoming(
 }
 
 /// A socket that breaks when the scope stops.
-pub(super) struct Guarded {
+pub(in crate::real) struct Guarded {
     io: TcpStream,
     stopped: BoxFuture<'static, ()>,
     is_stopped: bool,

@@ -27,7 +27,7 @@
 
 mod calls;
 mod dialer;
-mod guard;
+pub(super) mod guard;
 mod raft;
 mod server;
 mod wire;
@@ -48,6 +48,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::inbound::{ClockGate, Inbound, InboundSlot};
+use crate::real::setup::Membership;
 use crate::scope::ScopeHandle;
 
 /// Raft messages that may wait for a link.
@@ -68,13 +69,16 @@ pub struct TransportConfig {
     pub addresses: BTreeMap<NodeId, SocketAddr>,
     /// How long a call waits for its answer.
     pub call_timeout: Duration,
+    /// The founding members: told to a node that has not heard of them yet.
+    pub membership: Option<Membership>,
 }
 
 impl TransportConfig {
     /// A configuration with an empty address book and calls of at most ten seconds.
     pub fn new(cluster_id: ClusterId, node_id: NodeId) -> Self {
         let call_timeout = Duration::from_secs(10);
-        TransportConfig { cluster_id, node_id, addresses: BTreeMap::new(), call_timeout }
+        let addresses = BTreeMap::new();
+        TransportConfig { cluster_id, node_id, addresses, call_timeout, membership: None }
     }
 }
 
@@ -108,6 +112,7 @@ struct Shared {
     rng: Arc<dyn Rng>,
     scope: ScopeHandle,
     slot: InboundSlot,
+    membership: Option<Membership>,
     raft_dropped: AtomicU64,
     handshakes_refused: AtomicU64,
     streams_opened: AtomicU64,
@@ -136,6 +141,7 @@ impl RealTransport {
             rng,
             scope,
             slot: InboundSlot::default(),
+            membership: config.membership,
             raft_dropped: AtomicU64::new(0),
             handshakes_refused: AtomicU64::new(0),
             streams_opened: AtomicU64::new(0),

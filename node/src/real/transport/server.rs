@@ -23,6 +23,7 @@ use super::wire::proto::{
     CallFrame, Header, Hello, Outcome, RaftFrame, RaftReply, Reply, ReplyFrame,
 };
 use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+use crate::real::setup::{MemberSetup, WithSetup};
 
 /// Requests of all peers that may be served at once; further ones are refused.
 const SERVES_MAX: usize = 16_384;
@@ -35,9 +36,11 @@ const REPLIES_MAX: usize = 1_024;
 pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let incoming = guard::incoming(listener, shared.scope.clone());
     let service = Service { shared, serves: Arc::new(Semaphore::new(SERVES_MAX)) };
+    let setup = MemberSetup::new(service.shared.slot.clone(), service.shared.membership.clone());
     let service = PeerServer::new(service)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
+    let service = WithSetup::new(setup, service);
     let served = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))

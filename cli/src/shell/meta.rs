@@ -1,0 +1,120 @@
+//! Commands of the shell itself: a backslash and a letter.
+
+use tokio::runtime::Runtime;
+
+use super::output::Layout;
+use super::{Settings, run_statement};
+use crate::client::Client;
+
+const HELP: &str = "\
+\\q          leave
+\\d [TABLE]  tables, or a table's columns and indexes
+\\dt         tables
+\\timing     say how long statements take, or stop saying it
+\\x          a line a value, or tables again
+\\?          this
+A statement ends with a semicolon, and may take several lines. Ctrl-C cancels it.";
+
+const TABLES: &str = "\
+SELECT n.nspname AS \"Schema\", c.relname AS \"Name\" \
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+WHERE c.relkind = 'r' AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema' \
+ORDER BY 1, 2";
+
+/// A command.
+pub(crate) enum Meta {
+    Quit,
+    Help,
+    Tables,
+    Table(String),
+    Timing,
+    Expanded,
+    Unknown(String),
+}
+
+/// Reads a command, without its backslash.
+pub(crate) fn parse(line: &str) -> Meta {
+    let line = line.trim().trim_end_matches(';').trim_end();
+    let (word, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    match (word, argument.trim()) {
+        ("q" | "quit", _) => Meta::Quit,
+        ("?" | "h" | "help", _) => Meta::Help,
+        ("d" | "dt", "") => Meta::Tables,
+        ("d" | "dt", name) => Meta::Table(name.to_owned()),
+        ("timing", _) => Meta::Timing,
+        ("x", _) => Meta::Expanded,
+        _ => Meta::Unknown(line.to_owned()),
+    }
+}
+
+/// Runs a command. False if it has failed.
+pub(crate) fn run(
+    runtime: &Runtime,
+    client: &mut Client,
+    settings: &mut Settings,
+    command: Meta,
+) -> anyhow::Result<bool> {
+    match command {
+        Meta::Quit => {}
+        Meta::Help => eprintln!("{HELP}"),
+        Meta::Timing => {
+            settings.timing = !settings.timing;
+            eprintln!("Timing is {}.", if settings.timing { "on" } else { "off" });
+        }
+        Meta::Expanded => {
+            let is_expanded = settings.layout == Layout::Expanded;
+            settings.layout = if is_expanded { Layout::Table } else { Layout::Expanded };
+            eprintln!("Expanded display is {}.", if is_expanded { "off" } else { "on" });
+        }
+        Meta::Tables => return run_statement(runtime, client, settings, TABLES),
+        Meta::Table(name) => {
+            for statement in describe(&name) {
+                if !run_statement(runtime, client, settings, &statement)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Meta::Unknown(line) => {
+            eprintln!("unknown command \\{line}; \\? lists them");
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What shows a table's columns and indexes.
+fn describe(name: &str) -> [String; 2] {
+    let (schema, table) = name.split_once('.').unwrap_or(("", name));
+    let fold = |name: &str| match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => name.to_lowercase(),
+    };
+    let literal = |name: &str| format!("'{}'", fold(name).replace('\'', "''"));
+    let within = |alias: &str| match schema {
+        "" => String::new(),
+        schema => format!(" AND {alias}.nspname = {}", literal(schema)),
+    };
+    let (table, within) = (literal(table), within("n"));
+    [
+        format!(
+            "SELECT a.attname AS \"Column\", \
+             pg_catalog.format_type(a.atttypid, a.atttypmod) AS \"Type\", \
+             CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS \"Nullable\" \
+             FROM pg_catalog.pg_attribute a \
+             JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relname = {table}{within} AND a.attnum > 0 AND NOT a.attisdropped \
+             ORDER BY a.attnum"
+        ),
+        format!(
+            "SELECT i.relname AS \"Index\", \
+             CASE WHEN x.indisprimary THEN 'primary key' WHEN x.indisunique THEN 'unique' \
+             ELSE '' END AS \"Kind\" \
+             FROM pg_catalog.pg_index x \
+             JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
+             JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relname = {table}{within} ORDER BY 1"
+        ),
+    ]
+}

@@ -1,0 +1,332 @@
+//! How descriptors are stored: a version byte, then protobuf. Tags are never reused.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+
+use super::descriptor::{
+    CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, TableDescriptor,
+    TableId, TableKind,
+};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::types::{ElementType, SqlType};
+
+const VERSION: u8 = 1;
+
+#[derive(Clone, PartialEq, Message)]
+struct Table {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(uint64, tag = "2")]
+    version: u64,
+    #[prost(string, tag = "3")]
+    schema: String,
+    #[prost(string, tag = "4")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    columns: Vec<Column>,
+    #[prost(message, repeated, tag = "6")]
+    indexes: Vec<Index>,
+    #[prost(message, repeated, tag = "7")]
+    checks: Vec<Check>,
+    #[prost(uint32, tag = "8")]
+    next_column: u32,
+    #[prost(uint32, tag = "9")]
+    next_index: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Column {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, optional, tag = "3")]
+    ty: Option<Type>,
+    #[prost(bool, tag = "4")]
+    not_null: bool,
+    #[prost(string, optional, tag = "5")]
+    default: Option<String>,
+    #[prost(bool, tag = "6")]
+    hidden: bool,
+}
+
+/// A type by PostgreSQL's oid; of an array, the element's.
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Type {
+    #[prost(uint32, tag = "1")]
+    oid: u32,
+    #[prost(bool, tag = "2")]
+    array: bool,
+    /// Length, or precision.
+    #[prost(uint32, optional, tag = "3")]
+    modifier: Option<u32>,
+    #[prost(sint32, tag = "4")]
+    scale: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Index {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(uint32, tag = "2")]
+    oid: u32,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(bool, tag = "4")]
+    unique: bool,
+    #[prost(bool, tag = "5")]
+    constraint: bool,
+    #[prost(message, repeated, tag = "6")]
+    key: Vec<KeyColumn>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct KeyColumn {
+    #[prost(uint32, tag = "1")]
+    column: u32,
+    #[prost(bool, tag = "2")]
+    descending: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Check {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    expr: String,
+}
+
+/// What has a name: a table, or an index of one.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct NameRecord {
+    /// The oid of what has the name.
+    #[prost(uint32, tag = "1")]
+    pub(super) oid: u32,
+    /// The table: itself, or the index's.
+    #[prost(uint32, tag = "2")]
+    pub(super) table: u32,
+}
+
+/// The counter of ids.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct NextId {
+    #[prost(uint32, tag = "1")]
+    pub(super) id: u32,
+}
+
+/// A gate: until this time no node takes a lease on the table, and the change must commit before it.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Gate {
+    /// Raw timestamp; zero is an open gate.
+    #[prost(fixed64, tag = "1")]
+    pub(super) until: u64,
+    /// Which change closed it.
+    #[prost(fixed64, tag = "2")]
+    pub(super) owner: u64,
+}
+
+/// A node's lease: its transactions may rely on the version before this time.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct LeaseRecord {
+    #[prost(uint64, tag = "1")]
+    pub(super) version: u64,
+    /// Raw timestamp.
+    #[prost(fixed64, tag = "2")]
+    pub(super) end: u64,
+}
+
+fn corrupted(what: &str) -> SqlError {
+    SqlError::new(SqlState::DATA_CORRUPTED, format!("the catalog holds {what}"))
+}
+
+/// A version byte, then the message.
+pub(super) fn encode(message: &impl Message) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(1 + message.encoded_len());
+    bytes.put_u8(VERSION);
+    bytes.put_slice(&message.encode_to_vec());
+    bytes.freeze()
+}
+
+/// The message behind a known version byte.
+pub(super) fn decode<M: Message + Default>(bytes: &[u8]) -> SqlResult<M> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => M::decode(rest).map_err(|_| corrupted("an unreadable record")),
+        _ => Err(corrupted("a record of an unknown version")),
+    }
+}
+
+/// A descriptor as it is stored.
+pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
+    let columns = table.columns.iter().map(|column| Column {
+        id: column.id.0.into(),
+        name: column.name.clone(),
+        ty: Some(encode_type(column.ty)),
+        not_null: column.not_null,
+        default: column.default.clone(),
+        hidden: column.hidden,
+    });
+    let indexes = table.indexes.iter().map(|index| Index {
+        id: index.id.0,
+        oid: index.oid,
+        name: index.name.clone(),
+        unique: index.unique,
+        constraint: index.constraint,
+        key: index
+            .key
+            .iter()
+            .map(|&(column, descending)| KeyColumn { column: column.0.into(), descending })
+            .collect(),
+    });
+    let checks = table
+        .checks
+        .iter()
+        .map(|check| Check { name: check.name.clone(), expr: check.expr.clone() });
+    encode(&Table {
+        id: table.id.0,
+        version: table.version,
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        columns: columns.collect(),
+        indexes: indexes.collect(),
+        checks: checks.collect(),
+        next_column: table.next_column.into(),
+        next_index: table.next_index,
+    })
+}
+
+/// See [`encode_table`].
+pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
+    let table: Table = decode(bytes)?;
+    let column_id = |id: u32| {
+        u16::try_from(id).map(ColumnId).map_err(|_| corrupted("a column number out of range"))
+    };
+    let columns = table.columns.into_iter().map(|column| {
+        Ok(ColumnDescriptor {
+            id: column_id(column.id)?,
+            name: column.name,
+            ty: decode_type(column.ty.unwrap_or_default())?,
+            not_null: column.not_null,
+            default: column.default,
+            hidden: column.hidden,
+        })
+    });
+    let indexes = table.indexes.into_iter().map(|index| {
+        let key = index.key.iter().map(|part| Ok((column_id(part.column)?, part.descending)));
+        Ok(IndexDescriptor {
+            id: IndexId(index.id),
+            oid: index.oid,
+            name: index.name,
+            unique: index.unique,
+            constraint: index.constraint,
+            key: key.collect::<SqlResult<_>>()?,
+        })
+    });
+    let checks = table.checks.into_iter();
+    Ok(TableDescriptor {
+        id: TableId(table.id),
+        version: table.version,
+        schema: table.schema,
+        name: table.name,
+        kind: TableKind::Stored,
+        columns: columns.collect::<SqlResult<_>>()?,
+        indexes: indexes.collect::<SqlResult<_>>()?,
+        checks: checks
+            .map(|check| CheckDescriptor { name: check.name, expr: check.expr })
+            .collect(),
+        next_column: column_id(table.next_column)?.0,
+        next_index: table.next_index,
+    })
+}
+
+/// The scalar types by oid. Persisted: only ever added to.
+const SCALARS: [(SqlType, u32); 29] = [
+    (SqlType::Bool, 16),
+    (SqlType::Bytea, 17),
+    (SqlType::InternalChar, 18),
+    (SqlType::Name, 19),
+    (SqlType::Int8, 20),
+    (SqlType::Int2, 21),
+    (SqlType::Int2Vector, 22),
+    (SqlType::Int4, 23),
+    (SqlType::RegProc, 24),
+    (SqlType::Text, 25),
+    (SqlType::Oid, 26),
+    (SqlType::OidVector, 30),
+    (SqlType::Float4, 700),
+    (SqlType::Float8, 701),
+    (SqlType::Unknown, 705),
+    (SqlType::Char(None), 1042),
+    (SqlType::Varchar(None), 1043),
+    (SqlType::Date, 1082),
+    (SqlType::Time, 1083),
+    (SqlType::Timestamp, 1114),
+    (SqlType::TimestampTz, 1184),
+    (SqlType::Interval, 1186),
+    (SqlType::Numeric(None), 1700),
+    (SqlType::RegClass, 2205),
+    (SqlType::RegType, 2206),
+    (SqlType::Record, 2249),
+    (SqlType::Void, 2278),
+    (SqlType::Uuid, 2950),
+    (SqlType::RegNamespace, 4089),
+];
+
+/// The element types by oid.
+const ELEMENTS: [(ElementType, u32); 21] = [
+    (ElementType::Bool, 16),
+    (ElementType::Bytea, 17),
+    (ElementType::InternalChar, 18),
+    (ElementType::Name, 19),
+    (ElementType::Int8, 20),
+    (ElementType::Int2, 21),
+    (ElementType::Int4, 23),
+    (ElementType::Text, 25),
+    (ElementType::Oid, 26),
+    (ElementType::Float4, 700),
+    (ElementType::Float8, 701),
+    (ElementType::Char, 1042),
+    (ElementType::Varchar, 1043),
+    (ElementType::Date, 1082),
+    (ElementType::Time, 1083),
+    (ElementType::Timestamp, 1114),
+    (ElementType::TimestampTz, 1184),
+    (ElementType::Interval, 1186),
+    (ElementType::Numeric, 1700),
+    (ElementType::RegType, 2206),
+    (ElementType::Uuid, 2950),
+];
+
+fn encode_type(ty: SqlType) -> Type {
+    if let SqlType::Array(element) = ty {
+        let found = ELEMENTS.iter().find(|(known, _)| *known == element);
+        return Type { oid: found.map_or(0, |(_, oid)| *oid), array: true, ..Type::default() };
+    }
+    let (plain, modifier, scale) = match ty {
+        SqlType::Char(length) => (SqlType::Char(None), length, 0),
+        SqlType::Varchar(length) => (SqlType::Varchar(None), length, 0),
+        SqlType::Numeric(Some((precision, scale))) => {
+            (SqlType::Numeric(None), Some(precision.into()), scale.into())
+        }
+        other => (other, None, 0),
+    };
+    let found = SCALARS.iter().find(|(known, _)| *known == plain);
+    Type { oid: found.map_or(0, |(_, oid)| *oid), array: false, modifier, scale }
+}
+
+fn decode_type(ty: Type) -> SqlResult<SqlType> {
+    let unknown = || corrupted("a type that is not known here");
+    if ty.array {
+        let found = ELEMENTS.iter().find(|(_, oid)| *oid == ty.oid);
+        return found.map(|(element, _)| SqlType::Array(*element)).ok_or_else(unknown);
+    }
+    let found = SCALARS.iter().find(|(_, oid)| *oid == ty.oid).ok_or_else(unknown)?;
+    Ok(match (found.0, ty.modifier) {
+        (SqlType::Char(_), length) => SqlType::Char(length),
+        (SqlType::Varchar(_), length) => SqlType::Varchar(length),
+        (SqlType::Numeric(_), Some(precision)) => SqlType::Numeric(Some((
+            u16::try_from(precision).map_err(|_| unknown())?,
+            i16::try_from(ty.scale).map_err(|_| unknown())?,
+        ))),
+        (plain, _) => plain,
+    })
+}

@@ -1,0 +1,328 @@
+//! The catalog as a transaction reads and writes it.
+//!
+//! - C1. Every descriptor that a statement uses is either leased (its end bounds the commit) or was read by the
+//!   transaction itself.
+//! - C2. A transaction that changes a table has closed the table's gate first, unless it created the table.
+//! - C3. Descriptor, names and gate change in the same transaction as the rows that they speak of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use txn::Timestamp;
+use txn::db::Txn;
+
+use super::codec::{self, NameRecord, NextId};
+use super::descriptor::{TableDescriptor, TableId};
+use super::gate::ClosedGate;
+use super::keys;
+use super::lease::{Lease, Leases};
+use crate::error::{SqlError, SqlResult, SqlState};
+
+/// The first id of a user's object, as in PostgreSQL.
+const FIRST_ID: u32 = 16_384;
+/// Tables that a catalog may have, as long as it is read whole for `pg_catalog`.
+pub const MAX_TABLES: usize = 10_000;
+
+/// A name that is looked up: schema and table.
+pub type QualifiedName = (String, String);
+
+#[derive(Clone)]
+struct Used {
+    table: Arc<TableDescriptor>,
+    lease: Option<Lease>,
+}
+
+/// Gates that a session holds. They outlive the attempts of a transaction that is run again, and end with it.
+#[derive(Default)]
+pub struct Gates(BTreeMap<TableId, ClosedGate>);
+
+impl Gates {
+    /// Opens them all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What one attempt of a transaction knows of the catalog.
+pub struct TxnCatalog {
+    leases: Arc<Leases>,
+    used: BTreeMap<TableId, Used>,
+    names: BTreeMap<QualifiedName, TableId>,
+    /// Changed or created here: never leased.
+    changing: BTreeSet<TableId>,
+    created: BTreeSet<TableId>,
+    gate_deadline: Option<Timestamp>,
+    /// Everything has been read.
+    whole: bool,
+    committing: bool,
+}
+
+impl TxnCatalog {
+    /// Nothing known yet.
+    pub fn new(leases: Arc<Leases>) -> Self {
+        TxnCatalog {
+            leases,
+            used: BTreeMap::new(),
+            names: BTreeMap::new(),
+            changing: BTreeSet::new(),
+            created: BTreeSet::new(),
+            gate_deadline: None,
+            whole: false,
+            committing: false,
+        }
+    }
+
+    /// The table of this name, leased or read.
+    pub async fn table(
+        &mut self,
+        txn: &mut Txn,
+        schema: &str,
+        name: &str,
+    ) -> SqlResult<Option<Arc<TableDescriptor>>> {
+        let qualified = (schema.to_owned(), name.to_owned());
+        if let Some(used) = self.names.get(&qualified).and_then(|id| self.used.get(id)) {
+            return Ok(Some(used.table.clone()));
+        }
+        if let Some(lease) = self.leases.by_name(schema, name, txn.read_ts())
+            && !self.changing.contains(&lease.table.id)
+        {
+            return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
+        }
+        let Some(record) = find_name(txn, schema, name).await? else { return Ok(None) };
+        if record.oid != record.table {
+            return Ok(None);
+        }
+        self.table_by_id(txn, TableId(record.table)).await
+    }
+
+    /// The table with this id, leased or read.
+    pub async fn table_by_id(
+        &mut self,
+        txn: &mut Txn,
+        id: TableId,
+    ) -> SqlResult<Option<Arc<TableDescriptor>>> {
+        if let Some(used) = self.used.get(&id) {
+            return Ok(Some(used.table.clone()));
+        }
+        if !self.changing.contains(&id) {
+            if let Some(lease) = self.leases.by_id(id, txn.read_ts()) {
+                return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
+            }
+            self.leases.want(id);
+        }
+        let Some(bytes) = txn.get(keys::descriptor(id)).await? else { return Ok(None) };
+        let table = Arc::new(codec::decode_table(&bytes)?);
+        Ok(Some(self.enter(table, None)))
+    }
+
+    /// The table that an index of this name belongs to.
+    pub async fn table_of_index(
+        &mut self,
+        txn: &mut Txn,
+        schema: &str,
+        name: &str,
+    ) -> SqlResult<Option<Arc<TableDescriptor>>> {
+        match find_name(txn, schema, name).await? {
+            Some(record) if record.oid != record.table => {
+                self.table_by_id(txn, TableId(record.table)).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// True iff a table or index has this name.
+    pub async fn is_named(&self, txn: &mut Txn, schema: &str, name: &str) -> SqlResult<bool> {
+        Ok(find_name(txn, schema, name).await?.is_some())
+    }
+
+    fn enter(&mut self, table: Arc<TableDescriptor>, lease: Option<Lease>) -> Arc<TableDescriptor> {
+        self.names.insert((table.schema.clone(), table.name.clone()), table.id);
+        self.used.insert(table.id, Used { table: table.clone(), lease });
+        table
+    }
+
+    /// Reads every descriptor.
+    pub async fn load_whole(&mut self, txn: &mut Txn) -> SqlResult<()> {
+        if self.whole {
+            return Ok(());
+        }
+        let (start, end) = keys::descriptors();
+        let rows = txn.scan(start, end, MAX_TABLES + 1).await?;
+        if rows.len() > MAX_TABLES {
+            let text = format!("the catalog has more than {MAX_TABLES} tables");
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
+        }
+        for row in rows {
+            let table = codec::decode_table(&row.value)?;
+            // What was leased stays so: the commit is bound to it already.
+            if !self.used.contains_key(&table.id) {
+                self.enter(Arc::new(table), None);
+            }
+        }
+        self.whole = true;
+        Ok(())
+    }
+
+    /// Everything that is known now.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<TableDescriptor>> {
+        self.used.values().map(|used| &used.table)
+    }
+
+    /// True iff the transaction has changed a table, or is about to.
+    pub fn is_changing(&self) -> bool {
+        !self.changing.is_empty()
+    }
+
+    /// True iff nothing exists beyond what is known.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Makes ready to change a table (C2). What was known of it must still be so.
+    pub async fn begin_change(
+        &mut self,
+        txn: &mut Txn,
+        gates: &mut Gates,
+        id: TableId,
+    ) -> SqlResult<Arc<TableDescriptor>> {
+        let gone = || SqlError::new(SqlState::UNDEFINED_TABLE, "the table does not exist any more");
+        if self.created.contains(&id) || self.changing.contains(&id) {
+            return self.table_by_id(txn, id).await?.ok_or_else(gone);
+        }
+        let before = self.used.remove(&id).map(|used| used.table.version);
+        if !gates.0.contains_key(&id) {
+            let gate = ClosedGate::close(&self.leases, id).await?;
+            gates.0.insert(id, gate);
+        }
+        let until = gates.0[&id].enter(txn).await?;
+        self.gate_deadline = Some(self.gate_deadline.map_or(until, |other| other.min(until)));
+        self.changing.insert(id);
+        let table = self.table_by_id(txn, id).await?.ok_or_else(gone)?;
+        if before.is_some_and(|before| before != table.version) {
+            let text = "could not serialize access due to a concurrent schema change";
+            return Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, text));
+        }
+        Ok(table)
+    }
+
+    /// The next ids: a table's or an index's.
+    pub async fn allocate(&mut self, txn: &mut Txn, count: u32) -> SqlResult<u32> {
+        let next = match txn.get_for_update(keys::next_id()).await? {
+            Some(bytes) => codec::decode::<NextId>(&bytes)?.id,
+            None => FIRST_ID,
+        };
+        let exhausted = || SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "no more object ids");
+        let id = next.checked_add(count).ok_or_else(exhausted)?;
+        txn.put(keys::next_id(), codec::encode(&NextId { id }))?;
+        Ok(next)
+    }
+
+    /// Writes a new table.
+    pub fn create(&mut self, txn: &mut Txn, table: TableDescriptor) -> SqlResult<()> {
+        self.created.insert(table.id);
+        self.changing.insert(table.id);
+        self.write(txn, None, table)
+    }
+
+    /// Writes a table's next version, with the names of what it gained and lost.
+    pub fn update(
+        &mut self,
+        txn: &mut Txn,
+        old: &TableDescriptor,
+        mut table: TableDescriptor,
+    ) -> SqlResult<()> {
+        table.version = old.version + 1;
+        self.write(txn, Some(old), table)
+    }
+
+    fn write(
+        &mut self,
+        txn: &mut Txn,
+        old: Option<&TableDescriptor>,
+        table: TableDescriptor,
+    ) -> SqlResult<()> {
+        let (gone, here) = (old.map(names_of).unwrap_or_default(), names_of(&table));
+        for (name, oid) in &gone {
+            if here.get(name) != Some(oid) {
+                txn.delete(keys::name(&name.0, &name.1))?;
+            }
+        }
+        for (name, oid) in here {
+            if gone.get(&name) != Some(&oid) {
+                let record = NameRecord { oid, table: table.id.0 };
+                txn.put(keys::name(&name.0, &name.1), codec::encode(&record))?;
+            }
+        }
+        txn.put(keys::descriptor(table.id), codec::encode_table(&table))?;
+        self.names.retain(|_, id| *id != table.id);
+        self.enter(Arc::new(table), None);
+        Ok(())
+    }
+
+    /// Removes a table from the catalog; its rows are the caller's.
+    pub fn drop_table(&mut self, txn: &mut Txn, table: &TableDescriptor) -> SqlResult<()> {
+        for name in names_of(table).keys() {
+            txn.delete(keys::name(&name.0, &name.1))?;
+        }
+        txn.delete(keys::descriptor(table.id))?;
+        self.used.remove(&table.id);
+        self.names.retain(|_, id| *id != table.id);
+        Ok(())
+    }
+
+    /// The transaction went back to a savepoint: what it wrote may be gone. Leases stay, and so do gates.
+    pub fn rolled_back(&mut self) {
+        self.whole = false;
+        self.used.retain(|_, used| used.lease.is_some());
+        let used = &self.used;
+        self.names.retain(|_, id| used.contains_key(id));
+    }
+
+    /// Gives the commit its deadline: the earliest end of what the transaction relies on. Leases that were renewed
+    /// meanwhile count with their present end.
+    pub fn bind_commit(&mut self, txn: &mut Txn) {
+        let leased = self.used.values().filter_map(|used| {
+            let lease = used.lease.as_ref()?;
+            Some(self.leases.end_of(&used.table).map_or(lease.end, |end| end.max(lease.end)))
+        });
+        if let Some(deadline) = leased.chain(self.gate_deadline).min() {
+            txn.set_commit_deadline(deadline);
+        }
+        self.committing = true;
+    }
+
+    /// The commit's outcome is known.
+    pub fn commit_settled(&mut self) {
+        self.committing = false;
+    }
+}
+
+impl Drop for TxnCatalog {
+    fn drop(&mut self) {
+        if !self.committing {
+            return;
+        }
+        for (id, used) in &self.used {
+            if let Some(lease) = &used.lease {
+                let end =
+                    self.leases.end_of(&used.table).map_or(lease.end, |end| end.max(lease.end));
+                self.leases.doubt(*id, end);
+            }
+        }
+    }
+}
+
+/// The names that a table takes, with what has them. The primary key of a table without one has none.
+fn names_of(table: &TableDescriptor) -> BTreeMap<QualifiedName, u32> {
+    let indexes = table.indexes.iter().filter(|index| !index.name.is_empty());
+    let names = indexes.map(|index| (index.name.clone(), index.oid));
+    let names = names.chain([(table.name.clone(), table.id.0)]);
+    names.map(|(name, oid)| ((table.schema.clone(), name), oid)).collect()
+}
+
+async fn find_name(txn: &mut Txn, schema: &str, name: &str) -> SqlResult<Option<NameRecord>> {
+    match txn.get(keys::name(schema, name)).await? {
+        Some(bytes) => Ok(Some(codec::decode(&bytes)?)),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,280 @@
+//! System tables about everything but tables: types, functions, operators, casts, roles, databases, settings.
+
+use super::{Builder, SystemTables, all_tables, letter, oids, text};
+use crate::error::SqlResult;
+use crate::func::{
+    Body, CastContext, CastMethod, EvalContext, Function, ParamType, Volatility, registry,
+};
+use crate::types::{Datum, SqlType};
+
+/// Where objects of the user begin: the owner of types that tables are.
+const SUPERUSER: &str = "postgres";
+
+impl SystemTables<'_> {
+    /// Rows of a table; none if it is always empty.
+    pub(super) fn objects(&self, rows: &mut Builder<'_>, ctx: &EvalContext<'_>) -> SqlResult<()> {
+        match rows.table.name.as_str() {
+            "pg_namespace" => namespaces(rows),
+            "pg_type" => types(rows),
+            "pg_am" => {
+                for (oid, name, kind) in [(oids::HEAP, "heap", 't'), (oids::BTREE, "btree", 'i')] {
+                    rows.add(&[
+                        ("oid", Datum::Oid(oid)),
+                        ("amname", text(name)),
+                        ("amtype", letter(kind)),
+                    ]);
+                }
+            }
+            "pg_proc" => registry().all_functions().iter().for_each(|f| function(rows, f)),
+            "pg_aggregate" => {
+                for function in registry().all_functions() {
+                    if matches!(function.body, Body::Aggregate(_)) {
+                        rows.add(&[
+                            ("aggfnoid", Datum::Oid(function.oid)),
+                            ("aggkind", letter('n')),
+                        ]);
+                    }
+                }
+            }
+            "pg_operator" => self.operators(rows),
+            "pg_cast" => self.casts(rows),
+            "pg_database" => rows.add(&[
+                ("oid", Datum::Oid(oids::DATABASE)),
+                ("datname", text(ctx.catalog.database())),
+                ("datdba", Datum::Oid(oids::OWNER)),
+                ("encoding", Datum::Int4(6)),
+                ("datlocprovider", letter('c')),
+                ("datallowconn", Datum::Bool(true)),
+                ("datconnlimit", Datum::Int4(-1)),
+                ("dattablespace", Datum::Oid(oids::TABLESPACE)),
+                ("datcollate", text("C")),
+                ("datctype", text("C")),
+            ]),
+            "pg_roles" | "pg_authid" | "pg_user" => roles(rows, ctx),
+            "pg_settings" => {
+                for (name, value) in self.settings.all() {
+                    rows.add(&[
+                        ("name", text(name.as_str())),
+                        ("setting", text(value.as_str())),
+                        ("context", text("user")),
+                        ("vartype", text("string")),
+                        ("source", text("default")),
+                        ("boot_val", text(value.as_str())),
+                        ("reset_val", text(value.as_str())),
+                        ("pending_restart", Datum::Bool(false)),
+                    ]);
+                }
+            }
+            "pg_collation" => {
+                let collations = [
+                    (oids::DEFAULT_COLLATION, "default", 'd', None),
+                    (oids::C_COLLATION, "C", 'c', Some("C")),
+                ];
+                for (oid, name, provider, locale) in collations {
+                    let locale = locale.map_or(Datum::Null, text);
+                    rows.add(&[
+                        ("oid", Datum::Oid(oid)),
+                        ("collname", text(name)),
+                        ("collnamespace", Datum::Oid(oids::PG_CATALOG)),
+                        ("collowner", Datum::Oid(oids::OWNER)),
+                        ("collprovider", letter(provider)),
+                        ("collisdeterministic", Datum::Bool(true)),
+                        ("collencoding", Datum::Int4(-1)),
+                        ("collcollate", locale.clone()),
+                        ("collctype", locale),
+                    ]);
+                }
+            }
+            "pg_language" => rows.add(&[
+                ("oid", Datum::Oid(12)),
+                ("lanname", text("internal")),
+                ("lanowner", Datum::Oid(oids::OWNER)),
+            ]),
+            "pg_tablespace" => rows.add(&[
+                ("oid", Datum::Oid(oids::TABLESPACE)),
+                ("spcname", text("pg_default")),
+                ("spcowner", Datum::Oid(oids::OWNER)),
+            ]),
+            "pg_views" => {
+                for table in all_tables(ctx)? {
+                    if table.schema != "public" && table.id.0 >= 12_000 {
+                        rows.add(&[
+                            ("schemaname", text(table.schema.as_str())),
+                            ("viewname", text(table.name.as_str())),
+                            ("viewowner", text(SUPERUSER)),
+                        ]);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn operators(&self, rows: &mut Builder<'_>) {
+        for operator in registry().all_operators() {
+            rows.add(&[
+                ("oid", Datum::Oid(operator.oid)),
+                ("oprname", text(operator.name)),
+                ("oprnamespace", Datum::Oid(oids::PG_CATALOG)),
+                ("oprowner", Datum::Oid(oids::OWNER)),
+                ("oprkind", letter(if operator.left.is_some() { 'b' } else { 'l' })),
+                ("oprleft", Datum::Oid(operator.left.map_or(0, type_oid))),
+                ("oprright", Datum::Oid(type_oid(operator.right))),
+                ("oprresult", Datum::Oid(type_oid(operator.result))),
+                ("oprcom", Datum::Oid(operator.commutator)),
+                ("oprnegate", Datum::Oid(operator.negator)),
+                ("oprcode", Datum::Oid(operator.function)),
+            ]);
+        }
+    }
+
+    fn casts(&self, rows: &mut Builder<'_>) {
+        // Casts have no oids of their own here: they are counted from where PostgreSQL's begin.
+        for (cast, oid) in registry().all_casts().into_iter().zip(10_000..) {
+            let (function, method) = match cast.method {
+                CastMethod::Function(oid) => (oid, 'f'),
+                CastMethod::Binary => (0, 'b'),
+                CastMethod::InOut => (0, 'i'),
+            };
+            let context = match cast.context {
+                CastContext::Implicit => 'i',
+                CastContext::Assignment => 'a',
+                CastContext::Explicit => 'e',
+            };
+            rows.add(&[
+                ("oid", Datum::Oid(oid)),
+                ("castsource", Datum::Oid(cast.from.oid())),
+                ("casttarget", Datum::Oid(cast.to.oid())),
+                ("castfunc", Datum::Oid(function)),
+                ("castcontext", letter(context)),
+                ("castmethod", letter(method)),
+            ]);
+        }
+    }
+}
+
+fn namespaces(rows: &mut Builder<'_>) {
+    let schemas = [
+        (oids::PG_CATALOG, "pg_catalog"),
+        (oids::PUBLIC, "public"),
+        (oids::INFORMATION_SCHEMA, "information_schema"),
+    ];
+    for (oid, name) in schemas {
+        rows.add(&[
+            ("oid", Datum::Oid(oid)),
+            ("nspname", text(name)),
+            ("nspowner", Datum::Oid(oids::OWNER)),
+        ]);
+    }
+}
+
+/// `typalign`.
+pub(super) fn alignment(ty: SqlType) -> char {
+    match ty.typlen() {
+        1 => 'c',
+        2 => 's',
+        8 => 'd',
+        _ if matches!(ty, SqlType::Interval) => 'd',
+        _ if matches!(ty, SqlType::Name | SqlType::Uuid) => 'c',
+        _ => 'i',
+    }
+}
+
+fn types(rows: &mut Builder<'_>) {
+    for ty in SqlType::all() {
+        let (element, array) = match ty {
+            SqlType::Array(_) => (ty.element().map_or(0, SqlType::oid), 0),
+            SqlType::Int2Vector => (SqlType::Int2.oid(), ty.array_oid()),
+            SqlType::OidVector => (SqlType::Oid.oid(), ty.array_oid()),
+            _ => (0, ty.array_oid()),
+        };
+        let pseudo = matches!(ty, SqlType::Record | SqlType::Void | SqlType::Unknown);
+        let collation = match ty {
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => oids::DEFAULT_COLLATION,
+            SqlType::Name => oids::C_COLLATION,
+            _ => 0,
+        };
+        rows.add(&[
+            ("oid", Datum::Oid(ty.oid())),
+            ("typname", text(ty.typname())),
+            ("typnamespace", Datum::Oid(oids::PG_CATALOG)),
+            ("typowner", Datum::Oid(oids::OWNER)),
+            ("typlen", Datum::Int2(ty.typlen())),
+            ("typbyval", Datum::Bool((1..=8).contains(&ty.typlen()))),
+            ("typtype", letter(if pseudo { 'p' } else { 'b' })),
+            ("typcategory", letter(ty.category())),
+            ("typispreferred", Datum::Bool(ty.preferred())),
+            ("typisdefined", Datum::Bool(true)),
+            ("typdelim", letter(',')),
+            ("typelem", Datum::Oid(element)),
+            ("typarray", Datum::Oid(array)),
+            ("typalign", letter(alignment(ty))),
+            ("typstorage", letter(if ty.typlen() < 0 { 'x' } else { 'p' })),
+            ("typtypmod", Datum::Int4(-1)),
+            ("typcollation", Datum::Oid(collation)),
+        ]);
+    }
+}
+
+/// The oid of a type, polymorphic ones included.
+fn type_oid(ty: ParamType) -> u32 {
+    match ty {
+        ParamType::Exact(ty) => ty.oid(),
+        ParamType::AnyElement => 2_283,
+        ParamType::AnyArray => 2_277,
+        ParamType::Any => 2_276,
+    }
+}
+
+fn function(rows: &mut Builder<'_>, function: &Function) {
+    let args: Vec<_> = function.args.iter().map(|ty| Datum::Oid(type_oid(*ty))).collect();
+    let volatility = match function.volatility {
+        Volatility::Immutable => 'i',
+        Volatility::Stable => 's',
+        Volatility::Volatile => 'v',
+    };
+    let kind = if matches!(function.body, Body::Aggregate(_)) { 'a' } else { 'f' };
+    let variadic = function.args.last().filter(|_| function.variadic);
+    rows.add(&[
+        ("oid", Datum::Oid(function.oid)),
+        ("proname", text(function.name)),
+        ("pronamespace", Datum::Oid(oids::PG_CATALOG)),
+        ("proowner", Datum::Oid(oids::OWNER)),
+        ("prolang", Datum::Oid(12)),
+        ("procost", Datum::Float4(1.0)),
+        ("provariadic", Datum::Oid(variadic.map_or(0, |ty| type_oid(*ty)))),
+        ("prokind", letter(kind)),
+        ("proleakproof", Datum::Bool(false)),
+        ("proisstrict", Datum::Bool(function.strict)),
+        ("proretset", Datum::Bool(matches!(function.body, Body::Set(..)))),
+        ("provolatile", letter(volatility)),
+        ("proparallel", letter('s')),
+        ("pronargs", Datum::Int2(args.len() as i16)),
+        ("prorettype", Datum::Oid(type_oid(function.result))),
+        ("proargtypes", Datum::Array(args.into())),
+        ("prosrc", text(function.name)),
+    ]);
+}
+
+fn roles(rows: &mut Builder<'_>, ctx: &EvalContext<'_>) {
+    let yes = Datum::Bool(true);
+    rows.add(&[
+        ("oid", Datum::Oid(oids::OWNER)),
+        ("rolname", text(ctx.catalog.user())),
+        ("rolsuper", yes.clone()),
+        ("rolinherit", yes.clone()),
+        ("rolcreaterole", yes.clone()),
+        ("rolcreatedb", yes.clone()),
+        ("rolcanlogin", yes.clone()),
+        ("rolreplication", yes.clone()),
+        ("rolbypassrls", yes.clone()),
+        ("rolconnlimit", Datum::Int4(-1)),
+        ("usename", text(ctx.catalog.user())),
+        ("usesysid", Datum::Oid(oids::OWNER)),
+        ("usecreatedb", yes.clone()),
+        ("usesuper", yes.clone()),
+        ("userepl", yes.clone()),
+        ("usebypassrls", yes),
+    ]);
+}

@@ -1,0 +1,82 @@
+//! ALTER TABLE ADD CONSTRAINT, upon rows that are there.
+
+use super::create::several_primary_keys;
+use super::index::key_columns;
+use super::{Table, about, quoted};
+use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::{ConstraintKind, ConstraintSpec};
+use crate::session::work::Work;
+
+impl Work<'_> {
+    /// ADD CONSTRAINT.
+    pub(super) async fn alter_add_constraint(
+        &mut self,
+        old: &Table,
+        constraint: &ConstraintSpec,
+    ) -> SqlResult<()> {
+        if let ConstraintKind::PrimaryKey(columns) = &constraint.kind {
+            return self.add_primary_key(old, constraint.name.as_deref(), columns).await;
+        }
+        let mut table = (**old).clone();
+        self.add_constraint(&mut table, constraint).await?;
+        self.put_table(old, table.clone())?;
+        self.check_expressions(&table).await?;
+        if let Some(index) = table.indexes.get(old.indexes.len()) {
+            self.backfill(&table, index).await?;
+        }
+        if let Some(check) = table.checks.get(old.checks.len()) {
+            let text = format!("select 1 from {} where not ({}) limit 1", quoted(old), check.expr);
+            if !self.query(&text).await?.is_empty() {
+                let text = format!(
+                    "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                    check.name, old.name
+                );
+                return Err(SqlError::new(SqlState::CHECK_VIOLATION, text).about(about(
+                    old,
+                    None,
+                    Some(&check.name),
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// ADD PRIMARY KEY: the rows move from their hidden key to the declared one.
+    async fn add_primary_key(
+        &mut self,
+        old: &Table,
+        name: Option<&str>,
+        columns: &[String],
+    ) -> SqlResult<()> {
+        let primary = old.primary().ok_or_else(|| SqlError::internal("a table without a key"))?;
+        if primary.constraint {
+            return Err(several_primary_keys(old));
+        }
+        let mut table = (**old).clone();
+        let key = key_columns(old, columns.iter().map(|name| (name.as_str(), false)))?;
+        for (id, _) in &key {
+            if let Some(at) = table.position(*id) {
+                table.columns[at].not_null = true;
+            }
+        }
+        table.columns.retain(|column| !column.hidden);
+        let name = match name {
+            Some(name) => {
+                self.check_constraint_name(old, name).await?;
+                name.to_owned()
+            }
+            None => self.free_name(old, &[], "pkey", &[]).await?,
+        };
+        table.indexes[0] = IndexDescriptor {
+            id: PRIMARY_INDEX,
+            oid: primary.oid,
+            name,
+            unique: true,
+            constraint: true,
+            key,
+        };
+        self.rewrite(old, &table).await?;
+        self.put_table(old, table)
+    }
+}

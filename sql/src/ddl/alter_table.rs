@@ -1,0 +1,208 @@
+//! ALTER TABLE: its actions one after the other, each upon what the one before left.
+
+use super::create::add_column;
+use super::rows::contains_null;
+use super::{Done, Table, column, notice, quote, quoted, taken, undefined_object};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
+use crate::session::Notice;
+use crate::session::work::Work;
+
+impl Work<'_> {
+    /// ALTER TABLE.
+    pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> SqlResult<Done> {
+        let tag = || "ALTER TABLE".to_owned();
+        if alter.if_exists && self.find_table(&alter.name).await?.is_none() {
+            let text = format!("relation \"{}\" does not exist, skipping", alter.name.name);
+            return Ok((tag(), vec![notice(text)]));
+        }
+        let found = self.stored_table(&alter.name).await?;
+        let mut notices = Vec::new();
+        for action in &alter.actions {
+            let old = self.begin_change(found.id).await?;
+            self.alter(old, action, &mut notices).await?;
+        }
+        Ok((tag(), notices))
+    }
+
+    async fn alter(
+        &mut self,
+        old: Table,
+        action: &AlterAction,
+        notices: &mut Vec<Notice>,
+    ) -> SqlResult<()> {
+        let mut table = (*old).clone();
+        match action {
+            AlterAction::AddConstraint(constraint) => {
+                self.alter_add_constraint(&old, constraint).await
+            }
+            AlterAction::AddColumn { column, constraints, if_not_exists } => {
+                let exists = old.columns.iter().any(|known| known.name == column.name);
+                if exists && *if_not_exists {
+                    let text = format!(
+                        "column \"{}\" of relation \"{}\" already exists, skipping",
+                        column.name, old.name
+                    );
+                    notices.push(notice(text));
+                    return Ok(());
+                }
+                self.alter_add_column(&old, column, constraints).await
+            }
+            AlterAction::DropColumn { name, if_exists, .. } => {
+                if *if_exists && column(&old, name).is_err() {
+                    let text = format!("column \"{name}\" does not exist, skipping");
+                    notices.push(notice(text));
+                    return Ok(());
+                }
+                self.drop_column(&old, name).await
+            }
+            AlterAction::DropConstraint { name, if_exists } => {
+                if self.drop_constraint(&old, name).await? {
+                    return Ok(());
+                }
+                let text =
+                    format!("constraint \"{name}\" of relation \"{}\" does not exist", old.name);
+                if !if_exists {
+                    return Err(undefined_object(text));
+                }
+                notices.push(notice(format!("{text}, skipping")));
+                Ok(())
+            }
+            AlterAction::Rename(name) => {
+                self.check_free(&old.schema, name).await?;
+                table.name = name.clone();
+                self.put_table(&old, table)
+            }
+            AlterAction::RenameColumn { from, to } => {
+                let id = column(&old, from)?.id;
+                if old.columns.iter().any(|known| known.name == *to) {
+                    let text =
+                        format!("column \"{to}\" of relation \"{}\" already exists", old.name);
+                    return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
+                }
+                if let Some(at) = table.position(id) {
+                    table.columns[at].name = to.clone();
+                }
+                self.put_table(&old, table.clone())?;
+                self.check_expressions(&table)
+                    .await
+                    .map_err(|_| SqlError::unsupported("renaming a column that a check refers to"))
+            }
+            AlterAction::SetDefault { column: name, default } => {
+                let id = column(&old, name)?.id;
+                if let Some(at) = table.position(id) {
+                    table.columns[at].default = default.clone();
+                }
+                self.put_table(&old, table.clone())?;
+                self.check_expressions(&table).await
+            }
+            AlterAction::SetNotNull { column: name, not_null } => {
+                let id = column(&old, name)?.id;
+                let in_key = old
+                    .primary()
+                    .is_some_and(|index| index.key.iter().any(|(column, _)| *column == id));
+                if !not_null && in_key {
+                    let text = format!("column \"{name}\" is in a primary key");
+                    return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, text));
+                }
+                if *not_null {
+                    self.check_no_nulls(&old, name).await?;
+                }
+                if let Some(at) = table.position(id) {
+                    table.columns[at].not_null = *not_null;
+                }
+                self.put_table(&old, table)
+            }
+        }
+    }
+
+    pub(super) async fn check_no_nulls(&mut self, table: &Table, name: &str) -> SqlResult<()> {
+        let (target, column) = (quoted(table), quote(name));
+        let text = format!("select 1 from {target} where {column} is null limit 1");
+        if self.query(&text).await?.is_empty() { Ok(()) } else { Err(contains_null(table, name)) }
+    }
+
+    /// ADD COLUMN: rows that are there get the default, one by one.
+    async fn alter_add_column(
+        &mut self,
+        old: &Table,
+        spec: &ColumnSpec,
+        constraints: &[ConstraintSpec],
+    ) -> SqlResult<()> {
+        if old.columns.iter().any(|known| known.name == spec.name && !known.hidden) {
+            let text =
+                format!("column \"{}\" of relation \"{}\" already exists", spec.name, old.name);
+            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
+        }
+        let mut table = (**old).clone();
+        // Nullable until the rows have their values.
+        add_column(&mut table, &ColumnSpec { not_null: false, ..spec.clone() })?;
+        self.put_table(old, table.clone())?;
+        self.check_expressions(&table).await?;
+        if spec.default.is_some() {
+            let (target, column) = (quoted(old), quote(&spec.name));
+            self.query(&format!("update {target} set {column} = default")).await?;
+        }
+        if spec.not_null {
+            let old = self.begin_change(old.id).await?;
+            self.check_no_nulls(&old, &spec.name).await?;
+            let mut table = (*old).clone();
+            if let Some(column) = table.columns.iter_mut().find(|known| known.name == spec.name) {
+                column.not_null = true;
+            }
+            self.put_table(&old, table)?;
+        }
+        for constraint in constraints {
+            let old = self.begin_change(old.id).await?;
+            self.alter_add_constraint(&old, constraint).await?;
+        }
+        Ok(())
+    }
+
+    /// DROP COLUMN. Values stay in the rows, unread: column numbers are never used again.
+    async fn drop_column(&mut self, old: &Table, name: &str) -> SqlResult<()> {
+        let id = column(old, name)?.id;
+        let uses = |index: &crate::catalog::descriptor::IndexDescriptor| {
+            index.key.iter().any(|(column, _)| *column == id)
+        };
+        if old.primary().is_some_and(uses) {
+            return Err(SqlError::unsupported("dropping a column of the primary key"));
+        }
+        let mut before = old.clone();
+        for index in old.indexes.iter().filter(|index| uses(index)) {
+            self.remove_index(&before, index.id).await?;
+            before = self.begin_change(old.id).await?;
+        }
+        let mut table = (*before).clone();
+        table.columns.retain(|column| column.id != id);
+        self.put_table(&before, table.clone())?;
+        self.check_expressions(&table).await.map_err(|_| {
+            let text = format!("cannot drop column {name} because a check refers to it");
+            SqlError::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
+        })
+    }
+
+    /// DROP CONSTRAINT. False if there is none of this name.
+    async fn drop_constraint(&mut self, old: &Table, name: &str) -> SqlResult<bool> {
+        let index = old.indexes.iter().find(|index| index.constraint && index.name == name);
+        if let Some(index) = index {
+            if Some(index) == old.primary() {
+                return Err(SqlError::unsupported("dropping a primary key"));
+            }
+            self.remove_index(old, index.id).await?;
+            return Ok(true);
+        }
+        if !old.checks.iter().any(|check| check.name == name) {
+            return Ok(false);
+        }
+        let mut table = (**old).clone();
+        table.checks.retain(|check| check.name != name);
+        self.put_table(old, table)?;
+        Ok(true)
+    }
+
+    /// 42P07 under the name of a constraint.
+    pub(super) async fn check_constraint_name(&mut self, old: &Table, name: &str) -> SqlResult<()> {
+        if self.is_named(&old.schema, name).await? { Err(taken(name)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,37 @@
+//! DROP TABLE and TRUNCATE.
+
+use super::{Done, notice};
+use crate::error::{SqlError, SqlResult};
+use crate::parse::{Drop, Name};
+use crate::session::work::{Work, undefined};
+
+impl Work<'_> {
+    /// DROP TABLE.
+    pub(super) async fn drop_tables(&mut self, drop: &Drop) -> SqlResult<Done> {
+        let mut notices = Vec::new();
+        for name in &drop.names {
+            if self.find_table(name).await?.is_none() {
+                if !drop.if_exists {
+                    let text = format!("table \"{}\" does not exist", name.name);
+                    return Err(SqlError { message: text, ..undefined(name) });
+                }
+                notices.push(notice(format!("table \"{}\" does not exist, skipping", name.name)));
+                continue;
+            }
+            let found = self.stored_table(name).await?;
+            let table = self.begin_change(found.id).await?;
+            self.clear_table(&table).await?;
+            self.open.catalog.drop_table(&mut self.open.txn, &table)?;
+        }
+        Ok(("DROP TABLE".into(), notices))
+    }
+
+    /// TRUNCATE. The tables stay as they are, so no gate is needed: it is a deletion of all rows.
+    pub(super) async fn truncate(&mut self, tables: &[Name]) -> SqlResult<Done> {
+        for name in tables {
+            let table = self.stored_table(name).await?;
+            self.clear_table(&table).await?;
+        }
+        Ok(("TRUNCATE TABLE".into(), Vec::new()))
+    }
+}

@@ -1,0 +1,162 @@
+//! Changes of the schema: CREATE, DROP, ALTER, TRUNCATE.
+//!
+//! A change is part of its transaction: it is visible there at once, and gone if that is rolled back. What must be
+//! done to rows (backfilling an index, rewriting for a primary key, deleting) happens in the same transaction, so it
+//! is bounded by what a transaction may write; beyond, the statement fails with 54000.
+//!
+//! - D1. A table that this transaction did not create is changed only behind its closed gate (`catalog::lease`).
+//! - D2. Rows are read after the gate, so none that was written by the old descriptor is missed.
+//! - D3. Every expression that goes into a descriptor has been bound against the table that it is for.
+
+mod alter;
+mod alter_table;
+mod create;
+mod drop;
+mod index;
+mod rows;
+
+use std::sync::Arc;
+
+use crate::catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use crate::catalog::store::TxnCatalog;
+use crate::error::{ErrorObject, SqlError, SqlResult, SqlState};
+use crate::parse::Statement;
+use crate::session::work::Work;
+use crate::session::{Notice, Session};
+
+/// Columns of a table.
+const MAX_COLUMNS: usize = 1_600;
+/// Longest name, in bytes.
+const MAX_NAME: usize = 63;
+
+/// What a change reports: the tag and the notices.
+pub(crate) type Done = (String, Vec<Notice>);
+
+impl Session {
+    /// Runs a change of the schema.
+    pub(crate) async fn change(&mut self, statement: &Statement) -> SqlResult<Done> {
+        let mut work = self.work()?;
+        match statement {
+            Statement::CreateTable(create) => {
+                work.check_not_read_only("CREATE TABLE")?;
+                work.create_table(create).await
+            }
+            Statement::CreateIndex(create) => {
+                work.check_not_read_only("CREATE INDEX")?;
+                work.create_index(create).await
+            }
+            Statement::DropTable(drop) => {
+                work.check_not_read_only("DROP TABLE")?;
+                work.drop_tables(drop).await
+            }
+            Statement::DropIndex(drop) => {
+                work.check_not_read_only("DROP INDEX")?;
+                work.drop_indexes(drop).await
+            }
+            Statement::AlterTable(alter) => {
+                work.check_not_read_only("ALTER TABLE")?;
+                work.alter_table(alter).await
+            }
+            Statement::Truncate { tables, .. } => {
+                work.check_not_read_only("TRUNCATE TABLE")?;
+                work.truncate(tables).await
+            }
+            _ => Err(SqlError::internal("no change of the schema")),
+        }
+    }
+}
+
+impl Work<'_> {
+    /// The next version of a table becomes what this transaction sees.
+    fn put_table(&mut self, old: &TableDescriptor, new: TableDescriptor) -> SqlResult<()> {
+        self.open.catalog.update(&mut self.open.txn, old, new)
+    }
+
+    /// Defaults and checks mean something (D3).
+    async fn check_expressions(&mut self, table: &TableDescriptor) -> SqlResult<()> {
+        let target = quoted(table);
+        self.bind_only(&format!("insert into {target} default values")).await
+    }
+
+    /// A name for an index or constraint that nothing has yet: `table_column_suffix`, then with numbers.
+    async fn free_name(
+        &mut self,
+        table: &TableDescriptor,
+        columns: &[&str],
+        suffix: &str,
+        taken: &[String],
+    ) -> SqlResult<String> {
+        let mut base = table.name.clone();
+        for column in columns {
+            base.push('_');
+            base.push_str(column);
+        }
+        for number in 0..1_000 {
+            let suffix = match number {
+                0 => format!("_{suffix}"),
+                number => format!("_{suffix}{number}"),
+            };
+            let mut end = base.len().min(MAX_NAME - suffix.len());
+            while !base.is_char_boundary(end) {
+                end -= 1;
+            }
+            let name = format!("{}{suffix}", &base[..end]);
+            if !taken.contains(&name) && !self.is_named(&table.schema, &name).await? {
+                return Ok(name);
+            }
+        }
+        Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "no name is left for an index"))
+    }
+
+    async fn is_named(&mut self, schema: &str, name: &str) -> SqlResult<bool> {
+        TxnCatalog::is_named(&self.open.catalog, &mut self.open.txn, schema, name).await
+    }
+
+    /// 42P07 if a table or index has this name.
+    async fn check_free(&mut self, schema: &str, name: &str) -> SqlResult<()> {
+        if self.is_named(schema, name).await? { Err(taken(name)) } else { Ok(()) }
+    }
+}
+
+fn taken(name: &str) -> SqlError {
+    let text = format!("relation \"{name}\" already exists");
+    SqlError::new(SqlState::DUPLICATE_TABLE, text)
+}
+
+fn notice(text: String) -> Notice {
+    SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text)
+}
+
+/// A table's name as SQL.
+fn quoted(table: &TableDescriptor) -> String {
+    format!("{}.{}", quote(&table.schema), quote(&table.name))
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn about(table: &TableDescriptor, column: Option<&str>, constraint: Option<&str>) -> ErrorObject {
+    ErrorObject {
+        schema: Some(table.schema.clone()),
+        table: Some(table.name.clone()),
+        column: column.map(str::to_owned),
+        constraint: constraint.map(str::to_owned),
+    }
+}
+
+/// The visible column of this name, or 42703.
+fn column<'t>(table: &'t TableDescriptor, name: &str) -> SqlResult<&'t ColumnDescriptor> {
+    let found = table.columns.iter().find(|column| column.name == name && !column.hidden);
+    found.ok_or_else(|| {
+        let text = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+        SqlError::new(SqlState::UNDEFINED_COLUMN, text)
+    })
+}
+
+fn undefined_object(text: String) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+}
+
+/// A table's present descriptor, which a change builds upon.
+type Table = Arc<TableDescriptor>;

@@ -1,0 +1,167 @@
+//! What changes of the schema do to rows.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::about;
+use crate::catalog::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::exec::Row;
+use crate::exec::store;
+use crate::session::work::Work;
+use crate::types::{SqlType, TextFormat};
+
+/// Entries read at a time.
+const BATCH: usize = 1_000;
+
+impl Work<'_> {
+    /// Deletes every entry of an index.
+    pub(super) async fn clear_index(
+        &mut self,
+        table: &TableDescriptor,
+        index: &IndexDescriptor,
+    ) -> SqlResult<()> {
+        let (mut start, end) = store::span(table, index, &[], None, None)?;
+        let txn = &mut self.open.txn;
+        loop {
+            let rows = txn.scan(start, end.clone(), BATCH).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            start = store::after(&last.key.clone());
+            let is_end = rows.len() < BATCH;
+            for row in rows {
+                txn.delete(row.key)?;
+            }
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes every entry of every index.
+    pub(super) async fn clear_table(&mut self, table: &TableDescriptor) -> SqlResult<()> {
+        for index in &table.indexes {
+            self.clear_index(table, index).await?;
+        }
+        Ok(())
+    }
+
+    /// Some rows of a table, and where the next ones begin.
+    async fn some_rows(
+        &mut self,
+        table: &TableDescriptor,
+        from: Option<Bytes>,
+    ) -> SqlResult<(Vec<Row>, Option<Bytes>)> {
+        let primary = table.primary().ok_or_else(|| SqlError::internal("a table without a key"))?;
+        let (start, end) = store::span(table, primary, &[], None, None)?;
+        let entries = self.open.txn.scan(from.unwrap_or(start), end, BATCH).await?;
+        let next = match entries.last() {
+            Some(last) if entries.len() == BATCH => Some(store::after(&last.key.clone())),
+            _ => None,
+        };
+        let rows = entries.iter().map(|entry| store::decode_row(table, &entry.key, &entry.value));
+        Ok((rows.collect::<SqlResult<_>>()?, next))
+    }
+
+    /// Gives a new index its entries.
+    pub(super) async fn backfill(
+        &mut self,
+        table: &TableDescriptor,
+        index: &IndexDescriptor,
+    ) -> SqlResult<()> {
+        let mut seen = BTreeSet::new();
+        let mut from = None;
+        loop {
+            let (rows, next) = self.some_rows(table, from).await?;
+            for row in rows {
+                self.put_entry(table, index, &row, &mut seen)?;
+            }
+            match next {
+                Some(next) => from = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn put_entry(
+        &mut self,
+        table: &TableDescriptor,
+        index: &IndexDescriptor,
+        row: &Row,
+        seen: &mut BTreeSet<Bytes>,
+    ) -> SqlResult<()> {
+        let entry = store::entry(table, index, row)?;
+        if entry.exclusive && !seen.insert(entry.key.clone()) {
+            return Err(duplicated(table, index, row));
+        }
+        Ok(self.open.txn.put(entry.key, entry.value)?)
+    }
+
+    /// Moves every row from one form of a table to another, which has the same columns but for those left out, in
+    /// the same order. The first column that has NULL and may not is an error.
+    pub(super) async fn rewrite(
+        &mut self,
+        old: &TableDescriptor,
+        new: &TableDescriptor,
+    ) -> SqlResult<()> {
+        let kept: Vec<usize> =
+            new.columns.iter().filter_map(|column| old.position(column.id)).collect();
+        let mut rows = Vec::new();
+        let mut from = None;
+        loop {
+            let (some, next) = self.some_rows(old, from).await?;
+            for row in some {
+                let row: Row = kept.iter().map(|at| row[*at].clone()).collect();
+                check_not_null(new, &row)?;
+                rows.push(row);
+            }
+            match next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        self.clear_table(old).await?;
+        for index in &new.indexes {
+            let mut seen = BTreeSet::new();
+            for row in &rows {
+                self.put_entry(new, index, row, &mut seen)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 23502 for rows that are there.
+fn check_not_null(table: &TableDescriptor, row: &Row) -> SqlResult<()> {
+    for (column, value) in table.columns.iter().zip(row) {
+        if column.not_null && value.is_null() {
+            return Err(contains_null(table, &column.name));
+        }
+    }
+    Ok(())
+}
+
+/// 23502 for rows that are there.
+pub(super) fn contains_null(table: &TableDescriptor, column: &str) -> SqlError {
+    let text = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+    SqlError::new(SqlState::NOT_NULL_VIOLATION, text).about(about(table, Some(column), None))
+}
+
+fn duplicated(table: &TableDescriptor, index: &IndexDescriptor, row: &Row) -> SqlError {
+    let columns = index.key.iter().filter_map(|(id, _)| table.position(*id));
+    let mut names = Vec::new();
+    let mut values = Vec::new();
+    for at in columns {
+        let column = &table.columns[at];
+        names.push(column.name.as_str());
+        let ty: SqlType = column.ty;
+        values.push(row[at].to_text(ty, &TextFormat::UTC));
+    }
+    let text = format!("could not create unique index \"{}\"", index.name);
+    let detail = format!("Key ({})=({}) is duplicated.", names.join(", "), values.join(", "));
+    SqlError::new(SqlState::UNIQUE_VIOLATION, text).detail(detail).about(about(
+        table,
+        None,
+        Some(&index.name),
+    ))
+}

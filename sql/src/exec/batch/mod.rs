@@ -1,0 +1,152 @@
+//! Batches: what flows between operators.
+//!
+//! - B1. A batch has 1 to [`MAX_ROWS`] rows. The end of a stream is the absence of a batch, never an empty one.
+//! - B2. A column's Arrow type follows from the slot's SQL type alone ([`column`] has the table), and a value that is
+//!   not of its slot's type is a bug that is reported, not converted.
+//! - B3. Whatever is computed from whole arrays ([`vector`]) is what [`crate::exec::eval`] gives for each row; where
+//!   it cannot be, it is computed row by row.
+
+mod column;
+pub(crate) mod encoding;
+#[cfg(test)]
+mod tests;
+mod vector;
+
+use arrow_array::{Array, ArrayRef, BooleanArray};
+
+use super::context::Row;
+use crate::error::{SqlError, SqlResult};
+use crate::types::{Datum, SqlType};
+use column::ColumnBuilder;
+
+/// Rows of a batch at most.
+pub const MAX_ROWS: usize = 1_024;
+
+/// Rows as columns.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    len: usize,
+    types: Vec<SqlType>,
+    columns: Vec<ArrayRef>,
+}
+
+impl Batch {
+    /// Number of rows.
+    #[allow(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The types of the slots.
+    pub fn types(&self) -> &[SqlType] {
+        &self.types
+    }
+
+    /// A slot's values.
+    pub fn column(&self, slot: usize) -> Option<&ArrayRef> {
+        self.columns.get(slot)
+    }
+
+    /// One value.
+    pub fn datum(&self, slot: usize, row: usize) -> SqlResult<Datum> {
+        let column = self.columns.get(slot);
+        let column = column.ok_or_else(|| SqlError::internal(format!("no slot {slot}")))?;
+        column::read(column, self.types[slot], row)
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> SqlResult<Row> {
+        (0..self.columns.len()).map(|slot| self.datum(slot, row)).collect()
+    }
+
+    /// Every row.
+    pub fn rows(&self) -> SqlResult<Vec<Row>> {
+        (0..self.len).map(|row| self.row(row)).collect()
+    }
+
+    /// A batch of other columns and as many rows.
+    pub(crate) fn with_columns(&self, types: Vec<SqlType>, columns: Vec<ArrayRef>) -> Batch {
+        Batch { len: self.len, types, columns }
+    }
+
+    /// The rows for which `keep` is true; none if there is none.
+    pub(crate) fn filter(self, keep: &BooleanArray) -> SqlResult<Option<Batch>> {
+        let predicate = arrow_select::filter::FilterBuilder::new(keep).optimize().build();
+        let len = predicate.count();
+        if len == self.len {
+            return Ok(Some(self));
+        }
+        if len == 0 {
+            return Ok(None);
+        }
+        let columns = self.columns.iter().map(|column| predicate.filter(column));
+        let columns = columns.collect::<Result<_, _>>().map_err(arrow_bug)?;
+        Ok(Some(Batch { len, types: self.types, columns }))
+    }
+
+    /// Rows `[start, start + len)`; none if there is none.
+    pub(crate) fn slice(&self, start: usize, len: usize) -> Option<Batch> {
+        let start = start.min(self.len);
+        let len = len.min(self.len - start);
+        let columns = self.columns.iter().map(|column| column.slice(start, len)).collect();
+        (len > 0).then(|| Batch { len, types: self.types.clone(), columns })
+    }
+}
+
+/// Makes batches from rows.
+pub(crate) struct BatchBuilder {
+    types: Vec<SqlType>,
+    columns: Vec<ColumnBuilder>,
+    len: usize,
+}
+
+impl BatchBuilder {
+    pub(crate) fn new(types: &[SqlType]) -> Self {
+        let columns = types.iter().map(|ty| ColumnBuilder::new(*ty)).collect();
+        BatchBuilder { types: types.to_vec(), columns, len: 0 }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: &[Datum]) -> SqlResult<()> {
+        if row.len() != self.columns.len() {
+            let (given, wanted) = (row.len(), self.columns.len());
+            return Err(SqlError::internal(format!("{given} values for {wanted} slots")));
+        }
+        for (column, datum) in self.columns.iter_mut().zip(row) {
+            column.push(datum)?;
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= MAX_ROWS
+    }
+
+    /// What was added; none if nothing.
+    pub(crate) fn finish(&mut self) -> Option<Batch> {
+        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let len = std::mem::take(&mut self.len);
+        (len > 0).then(|| Batch { len, types: self.types.clone(), columns })
+    }
+}
+
+/// Takes a batch's worth of rows from an iterator; none at its end.
+pub(crate) fn next_batch(
+    types: &[SqlType],
+    rows: &mut dyn Iterator<Item = Row>,
+) -> SqlResult<Option<Batch>> {
+    let mut builder = BatchBuilder::new(types);
+    for row in rows.take(MAX_ROWS) {
+        builder.push(&row)?;
+    }
+    Ok(builder.finish())
+}
+
+pub(crate) fn arrow_bug(error: arrow_schema::ArrowError) -> SqlError {
+    SqlError::internal(format!("arrow: {error}"))
+}

@@ -1,0 +1,250 @@
+//! Expressions over batches.
+//!
+//! - K1. Kernels compute where they cannot differ from the evaluator: comparisons of integers, texts, dates and times
+//!   (all are plain orders of what a column holds), arithmetic of integers, and logic. Floats are left to the evaluator:
+//!   Arrow orders zeros and NaNs otherwise than PostgreSQL.
+//! - K2. A kernel looks at rows that the evaluator, being lazy, might not look at. So where anything fails, the whole
+//!   expression is evaluated again row by row: that gives the error of the first row that has one, or no error.
+//! - K3. Of AND and OR, the parts without a kernel are only evaluated for rows that the parts before did not decide.
+
+use arrow_arith::{boolean, numeric};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, Datum as ArrowDatum, Scalar, UInt32Array};
+use arrow_ord::cmp;
+use arrow_schema::ArrowError;
+use std::sync::Arc;
+
+use super::column::{self, ColumnBuilder, Form};
+use super::{Batch, arrow_bug};
+use crate::error::{SqlError, SqlResult};
+use crate::exec::context::Run;
+use crate::exec::eval::Evaluator;
+use crate::exec::walk;
+use crate::plan::Expr;
+use crate::types::{Datum, SqlType};
+
+impl Run<'_> {
+    /// The values of an expression for all rows of a batch.
+    pub(crate) async fn eval_batch(&mut self, expr: &Expr, batch: &Batch) -> SqlResult<ArrayRef> {
+        if !walk::has_subquery(expr) {
+            return Evaluator::new(self.ctx, &self.outer).eval_batch(expr, batch);
+        }
+        let mut builder = ColumnBuilder::new(expr.ty());
+        for at in 0..batch.len() {
+            let value = self.eval(expr, &batch.row(at)?).await?;
+            builder.push(&value)?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// The rows of a batch for which a condition is true.
+    pub(crate) async fn select(
+        &mut self,
+        condition: &Expr,
+        batch: Batch,
+    ) -> SqlResult<Option<Batch>> {
+        let keep = self.eval_batch(condition, &batch).await?;
+        let keep = keep.as_boolean_opt();
+        let keep = keep.ok_or_else(|| SqlError::internal("a condition that is no boolean"))?;
+        batch.filter(keep)
+    }
+}
+
+/// A two-sided kernel.
+type Kernel<T> = fn(&dyn ArrowDatum, &dyn ArrowDatum) -> Result<T, ArrowError>;
+
+/// What computes a function over whole arrays.
+enum Computes {
+    Order(Kernel<BooleanArray>),
+    Number(Kernel<ArrayRef>),
+}
+
+/// The kernel of a function by its oid in `pg_proc`: of the families int2, int4, int8, date, timestamp, timestamptz,
+/// time, text, oid, in this order.
+fn kernel(function: u32) -> Option<Computes> {
+    Some(match function {
+        63 | 65 | 467 | 1086 | 2052 | 1152 | 1145 | 67 | 184 => Computes::Order(cmp::eq),
+        145 | 144 | 468 | 1091 | 2053 | 1153 | 1106 | 157 | 185 => Computes::Order(cmp::neq),
+        64 | 66 | 469 | 1087 | 2054 | 1154 | 1102 | 740 | 716 => Computes::Order(cmp::lt),
+        148 | 149 | 471 | 1088 | 2055 | 1155 | 1103 | 741 | 717 => Computes::Order(cmp::lt_eq),
+        146 | 147 | 470 | 1089 | 2057 | 1157 | 1104 | 742 | 1638 => Computes::Order(cmp::gt),
+        151 | 150 | 472 | 1090 | 2056 | 1156 | 1105 | 743 | 1639 => Computes::Order(cmp::gt_eq),
+        // int2, int4, int8: checked against overflow and division by zero.
+        176 | 177 | 463 => Computes::Number(numeric::add),
+        180 | 181 | 464 => Computes::Number(numeric::sub),
+        152 | 141 | 465 => Computes::Number(numeric::mul),
+        153 | 154 | 466 => Computes::Number(numeric::div),
+        _ => return None,
+    })
+}
+
+/// Values for all rows.
+enum Vector {
+    /// One a row.
+    Each(ArrayRef),
+    /// The same for all: an array of one.
+    Same(ArrayRef),
+}
+
+impl Evaluator<'_> {
+    /// The values of an expression without subqueries for all rows of a batch.
+    pub(crate) fn eval_batch(&self, expr: &Expr, batch: &Batch) -> SqlResult<ArrayRef> {
+        if has_kernels(expr)
+            && let Ok(vector) = self.vector(expr, batch)
+        {
+            return vector.spread(batch.len());
+        }
+        self.eval_rows(expr, batch, None)
+    }
+
+    /// An expression for which [`has_kernels`]. Fails where a row's value fails, or might.
+    fn vector(&self, expr: &Expr, batch: &Batch) -> SqlResult<Vector> {
+        Ok(Vector::Each(match expr {
+            Expr::Slot(slot, _) => {
+                let column = batch.column(*slot).cloned();
+                column.ok_or_else(|| SqlError::internal(format!("no slot {slot}")))?
+            }
+            Expr::Const(..) | Expr::Param(..) | Expr::Outer { .. } => {
+                let mut builder = ColumnBuilder::new(expr.ty());
+                builder.push(&self.value(expr, &[])?)?;
+                return Ok(Vector::Same(builder.finish()));
+            }
+            Expr::Call { function, args, .. } => match (kernel(*function), args.as_slice()) {
+                (Some(computes), [left, right]) => {
+                    let (left, right) = (self.vector(left, batch)?, self.vector(right, batch)?);
+                    return computes.compute(&left, &right);
+                }
+                _ => return Err(no_kernel()),
+            },
+            Expr::Not(input) => {
+                let input = self.vector(input, batch)?.spread(batch.len())?;
+                Arc::new(boolean::not(booleans(&input)?).map_err(arrow_bug)?)
+            }
+            Expr::IsNull(input) => {
+                let input = self.vector(input, batch)?.spread(batch.len())?;
+                Arc::new(boolean::is_null(&input).map_err(arrow_bug)?)
+            }
+            Expr::And(parts) => self.logic(parts, true, batch)?,
+            Expr::Or(parts) => self.logic(parts, false, batch)?,
+            _ => return Err(no_kernel()),
+        }))
+    }
+
+    /// AND or OR.
+    fn logic(&self, parts: &[Expr], and: bool, batch: &Batch) -> SqlResult<ArrayRef> {
+        let mut result = BooleanArray::from(vec![and; batch.len()]);
+        for part in parts {
+            let part = if has_kernels(part) {
+                self.vector(part, batch)?.spread(batch.len())?
+            } else {
+                self.eval_rows(part, batch, Some((&result, !and)))?
+            };
+            let part = booleans(&part)?;
+            let combined = match and {
+                true => boolean::and_kleene(&result, part),
+                false => boolean::or_kleene(&result, part),
+            };
+            result = combined.map_err(arrow_bug)?;
+        }
+        Ok(Arc::new(result))
+    }
+
+    /// Row by row, with no more slots than are needed. Rows that `decided` has with the given value are left NULL.
+    fn eval_rows(
+        &self,
+        expr: &Expr,
+        batch: &Batch,
+        decided: Option<(&BooleanArray, bool)>,
+    ) -> SqlResult<ArrayRef> {
+        let mut slots = Vec::new();
+        walk::slots(expr, &mut slots);
+        let mut row = vec![Datum::Null; batch.types().len()];
+        let mut builder = ColumnBuilder::new(expr.ty());
+        for at in 0..batch.len() {
+            if let Some((decided, value)) = decided
+                && decided.is_valid(at)
+                && decided.value(at) == value
+            {
+                builder.push(&Datum::Null)?;
+                continue;
+            }
+            for &slot in &slots {
+                let datum = batch.datum(slot, at)?;
+                let place = row.get_mut(slot);
+                *place.ok_or_else(|| SqlError::internal(format!("no slot {slot}")))? = datum;
+            }
+            builder.push(&self.value(expr, &row)?)?;
+        }
+        Ok(builder.finish())
+    }
+}
+
+/// True iff [`Evaluator::vector`] is worth a try.
+fn has_kernels(expr: &Expr) -> bool {
+    match expr {
+        Expr::Slot(..) | Expr::Const(..) | Expr::Param(..) | Expr::Outer { .. } => true,
+        Expr::Call { function, args, ty } => {
+            let same =
+                matches!(args.as_slice(), [left, right] if comparable(left.ty(), right.ty()));
+            let known = match kernel(*function) {
+                Some(Computes::Order(_)) => *ty == SqlType::Bool,
+                Some(Computes::Number(_)) => args.iter().all(|arg| arg.ty() == *ty),
+                None => false,
+            };
+            same && known && args.iter().all(has_kernels)
+        }
+        Expr::Not(input) | Expr::IsNull(input) => has_kernels(input),
+        Expr::And(parts) | Expr::Or(parts) => parts.first().is_some_and(has_kernels),
+        _ => false,
+    }
+}
+
+/// Both are kept alike, as something whose order is PostgreSQL's.
+fn comparable(left: SqlType, right: SqlType) -> bool {
+    let form = column::form(left);
+    let plain = matches!(form, Form::Int16 | Form::Int32 | Form::Int64 | Form::UInt32 | Form::Utf8);
+    plain && form == column::form(right)
+}
+
+impl Computes {
+    fn compute(&self, left: &Vector, right: &Vector) -> SqlResult<Vector> {
+        let both_same = matches!((left, right), (Vector::Same(_), Vector::Same(_)));
+        let (left, right) = (left.datum(), right.datum());
+        let result = match self {
+            Computes::Order(kernel) => {
+                kernel(left.as_ref(), right.as_ref()).map(|result| Arc::new(result) as ArrayRef)
+            }
+            Computes::Number(kernel) => kernel(left.as_ref(), right.as_ref()),
+        };
+        let result = result.map_err(arrow_bug)?;
+        Ok(if both_same { Vector::Same(result) } else { Vector::Each(result) })
+    }
+}
+
+impl Vector {
+    fn datum(&self) -> Box<dyn ArrowDatum> {
+        match self {
+            Vector::Each(array) => Box::new(Arc::clone(array)),
+            Vector::Same(array) => Box::new(Scalar::new(Arc::clone(array))),
+        }
+    }
+
+    /// As an array with a value for each row.
+    fn spread(self, len: usize) -> SqlResult<ArrayRef> {
+        match self {
+            Vector::Each(array) => Ok(array),
+            Vector::Same(array) => {
+                let zeros = UInt32Array::from(vec![0; len]);
+                arrow_select::take::take(&array, &zeros, None).map_err(arrow_bug)
+            }
+        }
+    }
+}
+
+fn booleans(array: &ArrayRef) -> SqlResult<&BooleanArray> {
+    array.as_boolean_opt().ok_or_else(|| SqlError::internal("logic over what is no boolean"))
+}
+
+fn no_kernel() -> SqlError {
+    SqlError::internal("an expression without a kernel")
+}

@@ -1,0 +1,38 @@
+//! What the transaction's errors are to a client.
+
+use txn::db::TxnError;
+
+use crate::error::{SqlError, SqlState};
+
+/// A transaction's error as PostgreSQL would report it.
+pub fn from_txn(error: TxnError) -> SqlError {
+    match error {
+        TxnError::Retry { reason } => SqlError::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent transactions",
+        )
+        .detail(reason)
+        .hint("The transaction might succeed if retried."),
+        TxnError::DeadlineExceeded => SqlError::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to a change of the schema",
+        )
+        .hint("The transaction might succeed if retried."),
+        TxnError::Ambiguous => SqlError::new(
+            SqlState::STATEMENT_COMPLETION_UNKNOWN,
+            "the outcome of the commit is unknown",
+        )
+        .hint("The transaction may or may not have been committed: look before running it again."),
+        TxnError::Unavailable => {
+            SqlError::new(SqlState::SYSTEM_ERROR, "the data could not be reached in time")
+        }
+        TxnError::LockTimeout => {
+            SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+        }
+        TxnError::TooLarge => {
+            SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "the transaction is too large")
+                .hint("Write or lock fewer rows in one transaction.")
+        }
+        TxnError::Invalid(message) => SqlError::internal(message),
+    }
+}

@@ -1,0 +1,229 @@
+//! Execution: plans become rows.
+//!
+//! ```text
+//!  Plan ──▶ direct (one row, no batches) ──┐
+//!     └───▶ op (operators over batches) ───┼──▶ eval (one row's value: the meaning) ──▶ func, types
+//!                 │ batch (Arrow)          │
+//!                 └────────── write ◀──────┘──▶ store ──▶ txn
+//! ```
+//!
+//! Invariants:
+//!
+//! - X1. A statement means the same whichever way it runs: values come from [`eval`] alone or are computed in a way
+//!   that tests hold to it, and all writing is [`write`]'s.
+//! - X2. A statement sees the transaction as it was when the statement began: its own writes reach the transaction when
+//!   all of it has run, and not at all if it fails.
+//! - X3. Whatever grows with the data is counted against the statement's memory ([`ExecContext::memory`]). Beyond it the
+//!   statement fails with 53200; nothing spills to disk (not built).
+//! - X4. Nothing is read before it is asked for, except by statements that write: those run to their end before the
+//!   first row can be taken from an [`Execution`].
+//! - X5. The same plan over the same data gives the same rows in the same order.
+//!
+//! Not done: spilling; merge joins and aggregation of sorted input; window functions; scans backwards without
+//! reading the span to its end; reads that answer from an index alone; many keys in one request.
+
+mod batch;
+mod context;
+mod direct;
+mod errors;
+mod eval;
+mod op;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod write;
+
+use txn::db::Txn;
+
+pub use batch::{Batch, MAX_ROWS};
+pub use context::{
+    Cancel, CancelReason, DEFAULT_MEMORY, ExecContext, NoVirtualTables, Row, VirtualTables,
+};
+pub use errors::from_txn;
+
+use crate::error::SqlResult;
+use crate::plan::{Node, Plan};
+use crate::session::ResultSink;
+use context::{Run, Shared};
+use op::{Input, Op};
+
+/// Runs a statement to its end, and gives its rows to the sink as they come (rows alone: columns and completion are the
+/// session's). Returns how many rows were written, or for a statement that does not write, how many were given.
+pub async fn run(
+    plan: &Plan,
+    txn: &mut Txn,
+    ctx: &ExecContext<'_>,
+    sink: &mut dyn ResultSink,
+) -> SqlResult<u64> {
+    let mut execution = Execution::new(plan, ctx.memory);
+    loop {
+        // Rows of a statement that writes may leave before its writes are in the transaction: an error would follow
+        // them, and void them.
+        let rows = execution.next(plan, txn, ctx).await?;
+        if rows.is_empty() {
+            return Ok(execution.affected());
+        }
+        for row in &rows {
+            sink.row(row)?;
+        }
+        sink.ready().await?;
+    }
+}
+
+/// CommandComplete's tag of a statement.
+pub fn tag(plan: &Plan, affected: u64) -> String {
+    match &plan.root {
+        Node::Insert { .. } => format!("INSERT 0 {affected}"),
+        Node::Update { .. } => format!("UPDATE {affected}"),
+        Node::Delete { .. } => format!("DELETE {affected}"),
+        _ => format!("SELECT {affected}"),
+    }
+}
+
+/// How a statement is run.
+enum State {
+    /// Without batches, at once.
+    Direct,
+    /// By operators.
+    Operators(Op),
+    /// It has ended, or failed.
+    Ended,
+}
+
+/// A statement that is being run, for whoever takes its rows in portions. It keeps nothing of the plan, the transaction
+/// or the context: they come along with each call, the plan always the same.
+pub struct Execution {
+    state: State,
+    shared: Shared,
+    /// WITH queries have been run.
+    started: bool,
+    /// Rows that were made and not yet taken.
+    ready: std::collections::VecDeque<Row>,
+    /// For what `ready` holds of a statement that writes.
+    held: context::Reservation,
+    written: Option<u64>,
+    given: u64,
+}
+
+impl Execution {
+    /// A statement before its first row, with the bytes that it may hold.
+    pub fn new(plan: &Plan, memory: usize) -> Self {
+        let shared = Shared::new(memory);
+        let is_direct = plan.ctes.is_empty() && direct::is_direct(&plan.root);
+        let state = if is_direct { State::Direct } else { State::Operators(Op::open(&plan.root)) };
+        Execution {
+            state,
+            held: shared.pool.reserve(),
+            shared,
+            started: false,
+            ready: std::collections::VecDeque::new(),
+            written: None,
+            given: 0,
+        }
+    }
+
+    /// Never by direct operators: for tests that compare both ways.
+    #[cfg(test)]
+    pub(crate) fn by_operators(plan: &Plan, memory: usize) -> Self {
+        let mut execution = Self::new(plan, memory);
+        execution.state = State::Operators(Op::open(&plan.root));
+        execution
+    }
+
+    /// Rows written; of a statement that does not write, rows given so far.
+    pub fn affected(&self) -> u64 {
+        self.written.unwrap_or(self.given)
+    }
+
+    /// True iff there are no more rows. May be false at the end, until rows were asked for and none came.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Ended) && self.ready.is_empty()
+    }
+
+    /// The next rows, `max` at most; fewer only at the end. A statement that writes has run to its end, and its writes
+    /// are in the transaction, before the first row is given.
+    pub async fn next_rows(
+        &mut self,
+        plan: &Plan,
+        txn: &mut Txn,
+        ctx: &ExecContext<'_>,
+        max: usize,
+    ) -> SqlResult<Vec<Row>> {
+        while !matches!(self.state, State::Ended) && (plan.writes || self.ready.len() < max) {
+            let rows = self.advance(plan, txn, ctx).await?;
+            if plan.writes {
+                rows.iter().try_for_each(|row| self.held.grow_row(row))?;
+            }
+            self.ready.extend(rows);
+        }
+        let rows: Vec<Row> = self.ready.drain(..max.min(self.ready.len())).collect();
+        self.given += rows.len() as u64;
+        Ok(rows)
+    }
+
+    /// The next rows, as many as come at once; none at the end.
+    async fn next(
+        &mut self,
+        plan: &Plan,
+        txn: &mut Txn,
+        ctx: &ExecContext<'_>,
+    ) -> SqlResult<Vec<Row>> {
+        while !matches!(self.state, State::Ended) {
+            let rows = self.advance(plan, txn, ctx).await?;
+            if !rows.is_empty() {
+                self.given += rows.len() as u64;
+                return Ok(rows);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Makes more rows. The state is `Ended` after the last ones, and after an error.
+    async fn advance(
+        &mut self,
+        plan: &Plan,
+        txn: &mut Txn,
+        ctx: &ExecContext<'_>,
+    ) -> SqlResult<Vec<Row>> {
+        ctx.cancel.check()?;
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        let mut run = Run { txn, ctx, shared: &mut self.shared, outer: Vec::new() };
+        let rows = match state {
+            State::Direct => {
+                let (rows, written) = direct::rows(&plan.root, &mut run).await?;
+                self.written = written;
+                rows
+            }
+            State::Operators(mut op) => {
+                if !self.started {
+                    run_ctes(&plan.ctes, &mut run).await?;
+                    self.started = true;
+                }
+                if let Some(batch) = op.next(&plan.root, &mut run).await? {
+                    let rows = batch.rows()?;
+                    self.state = State::Operators(op);
+                    return Ok(rows);
+                }
+                if let Op::Write(write) = &op {
+                    self.written = Some(write.affected());
+                }
+                Vec::new()
+            }
+            State::Ended => return Ok(Vec::new()),
+        };
+        run.shared.pending.apply(run.txn)?;
+        Ok(rows)
+    }
+}
+
+/// Runs the WITH queries and keeps their rows.
+async fn run_ctes(ctes: &[Node], run: &mut Run<'_>) -> SqlResult<()> {
+    for node in ctes {
+        let mut held = run.shared.pool.reserve();
+        let rows = Input::new(node).collect(node, run, &mut held).await?;
+        run.shared.ctes.push(std::sync::Arc::new(rows));
+        run.shared.ctes_held.push(held);
+    }
+    Ok(())
+}

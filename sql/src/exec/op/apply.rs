@@ -1,0 +1,94 @@
+//! Apply: an inner plan for each row of the input.
+
+use super::Op;
+use super::input::Input;
+use crate::error::{SqlError, SqlResult};
+use crate::exec::batch::{Batch, BatchBuilder};
+use crate::exec::context::{Row, Run};
+use crate::exec::walk;
+use crate::plan::{JoinKind, Node};
+use crate::types::{Datum, SqlType};
+
+/// An outer row and how far its inner rows were read.
+struct Current {
+    row: Row,
+    inner: Op,
+    rows: std::vec::IntoIter<Row>,
+    found: bool,
+}
+
+/// An Apply that is being run.
+pub(crate) struct Apply {
+    input: Input,
+    current: Option<Current>,
+    types: Vec<SqlType>,
+}
+
+impl Apply {
+    pub(super) fn new(input: &Node) -> Self {
+        Apply { input: Input::new(input), current: None, types: Vec::new() }
+    }
+
+    pub(super) async fn next(
+        &mut self,
+        node: &Node,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        let Node::Apply { kind, input, inner, condition } = node else {
+            return Err(SqlError::internal("an apply is run with another node"));
+        };
+        if *kind == JoinKind::Full {
+            return Err(SqlError::internal("a full join cannot be applied"));
+        }
+        if self.types.is_empty() {
+            self.types = walk::types(node);
+        }
+        let mut builder = BatchBuilder::new(&self.types);
+        while !builder.is_full() {
+            let Some(current) = &mut self.current else {
+                let Some(row) = self.input.next(input, run).await? else {
+                    break;
+                };
+                let rows = Vec::new().into_iter();
+                self.current = Some(Current { row, inner: Op::open(inner), rows, found: false });
+                continue;
+            };
+            let Some(row) = current.rows.next() else {
+                // The outer row is there only while the inner plan runs: other parts of this plan have other ones.
+                run.outer.push(current.row.clone());
+                let batch = current.inner.next(inner, run).await;
+                run.outer.pop();
+                match batch? {
+                    Some(batch) => current.rows = batch.rows()?.into_iter(),
+                    None => {
+                        let give = matches!(kind, JoinKind::Left | JoinKind::Anti);
+                        if give && !current.found {
+                            let mut row = std::mem::take(&mut current.row);
+                            row.resize(self.types.len(), Datum::Null);
+                            builder.push(&row)?;
+                        }
+                        self.current = None;
+                    }
+                }
+                continue;
+            };
+            let mut pair = current.row.clone();
+            pair.extend(row);
+            if let Some(condition) = condition
+                && !run.holds(condition, &pair).await?
+            {
+                continue;
+            }
+            current.found = true;
+            match kind {
+                JoinKind::Semi => {
+                    builder.push(&current.row)?;
+                    self.current = None;
+                }
+                JoinKind::Anti => self.current = None,
+                _ => builder.push(&pair)?,
+            }
+        }
+        Ok(builder.finish())
+    }
+}

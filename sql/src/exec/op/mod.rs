@@ -1,0 +1,143 @@
+//! Operators: what nodes of a plan do when they are run.
+//!
+//! An operator is a node's state and nothing of the plan: whoever runs it brings the node along with every call. So
+//! a portal keeps the plan (shared, unchanging) and the state side by side, without one borrowing from the other,
+//! and an inner plan of an Apply starts anew by a new state.
+//!
+//! - O1. A state is only ever used with the node that it was opened for.
+//! - O2. After the end, or an error, an operator is not asked again.
+//! - O3. Whatever an operator keeps beyond a batch is counted against the statement's memory. Nothing spills to disk
+//!   (not built): a statement beyond its memory fails.
+//! - O4. Every operator's rows come in an order that follows from the plan and the data alone: hash tables are read
+//!   in the order of their first insertion.
+
+mod aggregate;
+mod apply;
+mod distinct;
+mod input;
+mod join;
+mod keys;
+mod limit;
+pub(crate) mod scan;
+mod setop;
+mod simple;
+mod sort;
+mod span;
+
+pub(crate) use input::Input;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::batch::Batch;
+use super::context::Run;
+use super::write::Write;
+use crate::error::{SqlError, SqlResult};
+use crate::plan::Node;
+
+/// The state of a node that is being run.
+pub(crate) enum Op {
+    Values(simple::Values),
+    Scan(Box<scan::Scan>),
+    VirtualScan(simple::Rows),
+    TableFunction(simple::Rows),
+    CteScan(simple::CteScan),
+    Filter(Box<Op>),
+    Project(Box<Op>),
+    Join(Box<join::Join>),
+    Apply(Box<apply::Apply>),
+    Aggregate(Box<aggregate::Aggregate>),
+    Distinct(Box<distinct::Distinct>),
+    Sort(Box<sort::Sort>),
+    Limit(Box<limit::Limit>),
+    Append(Box<simple::Append>),
+    SetOp(Box<setop::SetOp>),
+    Write(Box<Write>),
+}
+
+impl Op {
+    /// The state of a node before its first row.
+    pub(crate) fn open(node: &Node) -> Op {
+        match node {
+            Node::Values { .. } => Op::Values(simple::Values::default()),
+            Node::Scan { .. } => Op::Scan(Box::default()),
+            Node::VirtualScan { .. } => Op::VirtualScan(simple::Rows::default()),
+            Node::TableFunction { .. } => Op::TableFunction(simple::Rows::default()),
+            Node::CteScan { .. } => Op::CteScan(simple::CteScan::default()),
+            Node::Filter { input, .. } => Op::Filter(Box::new(Op::open(input))),
+            Node::Project { input, .. } => Op::Project(Box::new(Op::open(input))),
+            Node::Join { left, right, .. } => Op::Join(Box::new(join::Join::new(left, right))),
+            Node::Apply { input, .. } => Op::Apply(Box::new(apply::Apply::new(input))),
+            Node::Aggregate { input, .. } => {
+                Op::Aggregate(Box::new(aggregate::Aggregate::new(input)))
+            }
+            Node::Distinct { input, .. } => Op::Distinct(Box::new(distinct::Distinct::new(input))),
+            Node::Sort { input, .. } => Op::Sort(Box::new(sort::Sort::new(input))),
+            Node::Limit { input, .. } => Op::Limit(Box::new(limit::Limit::new(input))),
+            Node::Append { inputs } => Op::Append(Box::new(simple::Append::new(inputs))),
+            Node::SetOp { left, right, .. } => Op::SetOp(Box::new(setop::SetOp::new(left, right))),
+            Node::Insert { input, .. }
+            | Node::Update { input, .. }
+            | Node::Delete { input, .. } => Op::Write(Box::new(Write::new(input))),
+        }
+    }
+
+    /// The next rows; none at the end.
+    pub(crate) fn next<'f>(
+        &'f mut self,
+        node: &'f Node,
+        run: &'f mut Run<'_>,
+    ) -> BoxFuture<'f, SqlResult<Option<Batch>>> {
+        async move {
+            run.ctx.cancel.check()?;
+            match (self, node) {
+                (Op::Values(op), Node::Values { rows, types }) => op.next(rows, types, run).await,
+                (Op::Scan(op), Node::Scan { .. }) => op.next(node, run).await,
+                (Op::VirtualScan(op), Node::VirtualScan { table, columns, filter }) => {
+                    op.next_virtual(table, columns, filter.as_ref(), node, run).await
+                }
+                (
+                    Op::TableFunction(op),
+                    Node::TableFunction { function, args, types, ordinality },
+                ) => op.next_function(*function, args, types, *ordinality, run).await,
+                (Op::CteScan(op), Node::CteScan { index, types }) => op.next(*index, types, run),
+                (Op::Filter(op), Node::Filter { input, predicate }) => {
+                    while let Some(batch) = op.next(input, run).await? {
+                        if let Some(batch) = run.select(predicate, batch).await? {
+                            return Ok(Some(batch));
+                        }
+                    }
+                    Ok(None)
+                }
+                (Op::Project(op), Node::Project { input, exprs }) => {
+                    let Some(batch) = op.next(input, run).await? else {
+                        return Ok(None);
+                    };
+                    let mut columns = Vec::with_capacity(exprs.len());
+                    for expr in exprs {
+                        columns.push(run.eval_batch(expr, &batch).await?);
+                    }
+                    let types = exprs.iter().map(|expr| expr.ty()).collect();
+                    Ok(Some(batch.with_columns(types, columns)))
+                }
+                (Op::Join(op), Node::Join { .. }) => op.next(node, run).await,
+                (Op::Apply(op), Node::Apply { .. }) => op.next(node, run).await,
+                (Op::Aggregate(op), Node::Aggregate { .. }) => op.next(node, run).await,
+                (Op::Distinct(op), Node::Distinct { input, on }) => op.next(input, on, run).await,
+                (Op::Sort(op), Node::Sort { input, keys, limit }) => {
+                    op.next(input, keys, limit.as_ref(), run).await
+                }
+                (Op::Limit(op), Node::Limit { input, limit, offset }) => {
+                    op.next(input, limit.as_ref(), offset.as_ref(), run).await
+                }
+                (Op::Append(op), Node::Append { inputs }) => op.next(inputs, run).await,
+                (Op::SetOp(op), Node::SetOp { left, right, except, all }) => {
+                    op.next(left, right, *except, *all, run).await
+                }
+                (Op::Write(op), node) => op.next(node, run).await,
+                _ => Err(SqlError::internal("a node is run with another's state")),
+            }
+        }
+        .boxed()
+    }
+}

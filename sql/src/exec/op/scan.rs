@@ -1,0 +1,246 @@
+//! Reading stored tables, by the primary index or by another one with a fetch of every row.
+//!
+//! - S1. Pages grow from 16 to 1,024 entries, and never beyond what is still wanted if nothing filters.
+//! - S2. A locking scan locks the rows that it yields, and rows that its filter drops afterwards: they were read.
+//! - S3. Backwards, spans are read from the last to the first, each forwards to its end and then turned round: the
+//!   transaction has no reverse scan yet, so a span costs memory.
+
+use bytes::Bytes;
+
+use super::span::{self, Keys};
+use crate::catalog::descriptor::{ColumnId, IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
+use crate::error::{SqlError, SqlResult};
+use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
+use crate::exec::context::{Reservation, Row, Run};
+use crate::exec::errors::from_txn;
+use crate::exec::store;
+use crate::exec::walk;
+use crate::plan::Node;
+
+/// Entries of the first page.
+const FIRST_PAGE: usize = 16;
+
+type Entry = (Bytes, Bytes);
+
+/// A scan that is being run.
+#[derive(Default)]
+pub(crate) struct Scan {
+    started: Option<Started>,
+}
+
+struct Started {
+    /// What is still to be read, the next last.
+    keys: Vec<Keys>,
+    /// Of the present span, when backwards: what is still to be given, the next last.
+    entries: Vec<Entry>,
+    held: Reservation,
+    page: usize,
+    /// Rows that are still wanted.
+    left: u64,
+}
+
+impl Scan {
+    pub(super) async fn next(
+        &mut self,
+        node: &Node,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        let Node::Scan { table, index, spans, columns, filter, lock, limit, reverse } = node else {
+            return Err(SqlError::internal("a scan is run with another node"));
+        };
+        let index = table.index(*index);
+        let index = index.ok_or_else(|| SqlError::internal("no such index"))?;
+        let started = match &mut self.started {
+            Some(started) => started,
+            none => {
+                let mut keys = span::keys(table, index, spans, run).await?;
+                if !reverse {
+                    keys.reverse();
+                }
+                let held = run.shared.pool.reserve();
+                let left = limit.unwrap_or(u64::MAX);
+                let entries = Vec::new();
+                none.insert(Started { keys, entries, held, page: FIRST_PAGE, left })
+            }
+        };
+        let positions = positions(table, columns)?;
+        let types = walk::types(node);
+        while started.left > 0 {
+            // An index entry needs its row's lock, not its own.
+            let lock_entries = *lock && index.id == PRIMARY_INDEX;
+            let exact = filter.is_none();
+            let entries = match reverse {
+                false => started.page(lock_entries, exact, run).await?,
+                true => started.page_back(lock_entries, run).await?,
+            };
+            let Some(entries) = entries else {
+                return Ok(None);
+            };
+            let mut builder = BatchBuilder::new(&types);
+            for (key, value) in entries {
+                let row = fetch(table, index, key, value, *lock, run).await?;
+                builder.push(&pick(row, &positions))?;
+                if exact && builder.len() as u64 == started.left {
+                    break;
+                }
+            }
+            let Some(batch) = builder.finish() else {
+                continue;
+            };
+            let batch = match filter {
+                Some(filter) => run.select(filter, batch).await?,
+                None => Some(batch),
+            };
+            if let Some(batch) = batch {
+                started.left = started.left.saturating_sub(batch.len() as u64);
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Started {
+    /// The next entries; none at the end. May be empty.
+    async fn page(
+        &mut self,
+        lock: bool,
+        exact: bool,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Vec<Entry>>> {
+        let Some(keys) = self.keys.pop() else {
+            return Ok(None);
+        };
+        let (start, end) = match keys {
+            Keys::Point(key) => return Ok(Some(point(key, lock, run).await?)),
+            Keys::Span(start, end) => (start, end),
+        };
+        let wanted =
+            if exact { usize::try_from(self.left).unwrap_or(usize::MAX) } else { MAX_ROWS };
+        let page = self.page.min(wanted);
+        self.page = (self.page * 2).min(MAX_ROWS);
+        let rows = scan(start, end.clone(), page, lock, run).await?;
+        if let Some((last, _)) = rows.last()
+            && rows.len() == page
+        {
+            self.keys.push(Keys::Span(store::after(last), end));
+        }
+        Ok(Some(rows))
+    }
+
+    /// The next entries in descending order.
+    async fn page_back(&mut self, lock: bool, run: &mut Run<'_>) -> SqlResult<Option<Vec<Entry>>> {
+        if self.entries.is_empty() {
+            self.held.clear();
+            self.entries = match self.keys.pop() {
+                None => return Ok(None),
+                Some(Keys::Point(key)) => point(key, lock, run).await?,
+                Some(Keys::Span(mut start, end)) => {
+                    let mut all = Vec::new();
+                    loop {
+                        let rows = scan(start, end.clone(), MAX_ROWS, lock, run).await?;
+                        run.ctx.cancel.check()?;
+                        let size = |(key, value): &Entry| key.len() + value.len();
+                        self.held.grow(rows.iter().map(size).sum())?;
+                        let is_full = rows.len() == MAX_ROWS;
+                        all.extend(rows);
+                        match all.last() {
+                            Some((last, _)) if is_full => start = store::after(last),
+                            _ => break all,
+                        }
+                    }
+                }
+            };
+        }
+        let page = self.page.min(self.entries.len());
+        self.page = (self.page * 2).min(MAX_ROWS);
+        let mut entries = self.entries.split_off(self.entries.len() - page);
+        entries.reverse();
+        Ok(Some(entries))
+    }
+}
+
+async fn scan(
+    start: Bytes,
+    end: Bytes,
+    limit: usize,
+    lock: bool,
+    run: &mut Run<'_>,
+) -> SqlResult<Vec<Entry>> {
+    let rows = match lock {
+        true => run.txn.scan_for_update(start, end, limit).await,
+        false => run.txn.scan(start, end, limit).await,
+    };
+    Ok(rows.map_err(from_txn)?.into_iter().map(|row| (row.key, row.value)).collect())
+}
+
+async fn point(key: Bytes, lock: bool, run: &mut Run<'_>) -> SqlResult<Vec<Entry>> {
+    let value = match lock {
+        true => run.txn.get_for_update(key.clone()).await,
+        false => run.txn.get(key.clone()).await,
+    };
+    Ok(value.map_err(from_txn)?.map(|value| (key, value)).into_iter().collect())
+}
+
+/// The row of an entry of any index.
+async fn fetch(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    key: Bytes,
+    value: Bytes,
+    lock: bool,
+    run: &mut Run<'_>,
+) -> SqlResult<Row> {
+    if index.id == PRIMARY_INDEX {
+        return store::decode_row(table, &key, &value);
+    }
+    let key = store::row_key(table, index, &key, &value)?;
+    match point(key, lock, run).await?.pop() {
+        Some((key, value)) => store::decode_row(table, &key, &value),
+        None => Err(store::missing_row(table, index)),
+    }
+}
+
+/// The row of a scan that reads one key at most, with the scan's columns; the filter is not looked at.
+pub(crate) async fn point_row(node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
+    let Node::Scan { table, index, spans, columns, lock, .. } = node else {
+        return Err(SqlError::internal("a point read of what is no scan"));
+    };
+    let index = table.index(*index);
+    let index = index.ok_or_else(|| SqlError::internal("no such index"))?;
+    let Some(Keys::Point(key)) = span::keys(table, index, spans, run).await?.pop() else {
+        return Ok(None);
+    };
+    let lock_entry = *lock && index.id == PRIMARY_INDEX;
+    let Some((key, value)) = point(key, lock_entry, run).await?.pop() else {
+        return Ok(None);
+    };
+    let row = fetch(table, index, key, value, *lock, run).await?;
+    Ok(Some(pick(row, &positions(table, columns)?)))
+}
+
+fn positions(table: &TableDescriptor, columns: &[ColumnId]) -> SqlResult<Vec<usize>> {
+    let position = |id: &ColumnId| {
+        let at = table.position(*id);
+        at.ok_or_else(|| SqlError::internal(format!("{} has no column {}", table.name, id.0)))
+    };
+    columns.iter().map(position).collect()
+}
+
+fn pick(mut row: Row, positions: &[usize]) -> Row {
+    if positions.len() == row.len() && positions.iter().enumerate().all(|(at, from)| at == *from) {
+        return row;
+    }
+    let mut picked: Row = Vec::with_capacity(positions.len());
+    for (at, from) in positions.iter().enumerate() {
+        // A column may be wanted twice.
+        let again = positions[at + 1..].contains(from);
+        let value = if again {
+            row[*from].clone()
+        } else {
+            std::mem::replace(&mut row[*from], crate::types::Datum::Null)
+        };
+        picked.push(value);
+    }
+    picked
+}

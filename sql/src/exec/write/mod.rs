@@ -1,0 +1,137 @@
+//! INSERT, UPDATE, DELETE.
+//!
+//! - W1. What a statement writes is kept in [`Pending`] until all of it has run, and goes to the transaction then. So
+//!   no read of a statement sees its own writes (the Halloween problem; data-modifying WITH queries), and a
+//!   statement that fails has written nothing.
+//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it, or
+//!   else what a locking read finds. The lock makes others that would write the same key wait.
+//! - W3. A row is written once by a statement: who comes second to a row that was updated or deleted leaves it (as
+//!   PostgreSQL does), and ON CONFLICT DO UPDATE refuses.
+//! - W4. Rows are taken one after the other: NOT NULL, checks, then uniqueness, index by index in the table's
+//!   order. What fails first is reported.
+
+mod constraint;
+mod insert;
+mod modify;
+mod pending;
+
+pub(crate) use pending::Pending;
+
+use super::batch::{Batch, next_batch};
+use super::context::{Reservation, Row, Run};
+use super::op::Input;
+use super::walk;
+use crate::error::{SqlError, SqlResult};
+use crate::plan::{Expr, Node};
+use crate::types::Datum;
+
+/// A write that is being run: all of it before its first row.
+pub(crate) struct Write {
+    input: Input,
+    done: Option<Written>,
+}
+
+/// What a write has done.
+pub(crate) struct Written {
+    /// Rows inserted, updated or deleted.
+    pub(crate) affected: u64,
+    returned: Vec<Row>,
+    held: Reservation,
+}
+
+impl Write {
+    pub(crate) fn new(input: &Node) -> Self {
+        Write { input: Input::new(input), done: None }
+    }
+
+    /// Rows written; zero before the first call of [`Write::next`].
+    pub(crate) fn affected(&self) -> u64 {
+        self.done.as_ref().map_or(0, |done| done.affected)
+    }
+
+    pub(crate) async fn next(
+        &mut self,
+        node: &Node,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        let done = match &mut self.done {
+            Some(done) => done,
+            none => {
+                let mut written = Written::new(run);
+                let input = input_of(node)?;
+                while let Some(row) = self.input.next(input, run).await? {
+                    written.write(node, row, run).await?;
+                }
+                written.returned.reverse();
+                none.insert(written)
+            }
+        };
+        let mut rows = std::iter::from_fn(|| done.returned.pop());
+        next_batch(&walk::types(node), &mut rows)
+    }
+}
+
+impl Written {
+    pub(crate) fn new(run: &Run<'_>) -> Self {
+        Written { affected: 0, returned: Vec::new(), held: run.shared.pool.reserve() }
+    }
+
+    /// Writes what a row of the input asks for.
+    pub(crate) async fn write(
+        &mut self,
+        node: &Node,
+        row: Row,
+        run: &mut Run<'_>,
+    ) -> SqlResult<()> {
+        let (written, returning) = match node {
+            Node::Insert { table, checks, on_conflict, returning, .. } => {
+                (run.insert(table, row, checks, on_conflict.as_ref()).await?, returning)
+            }
+            Node::Update { table, assignments, checks, returning, .. } => {
+                (run.update(table, row, assignments, checks).await?, returning)
+            }
+            Node::Delete { table, returning, .. } => (run.delete(table, row)?, returning),
+            _ => return Err(SqlError::internal("a write is run with another node")),
+        };
+        let Some(row) = written else {
+            return Ok(());
+        };
+        self.affected += 1;
+        if let Some(exprs) = returning {
+            let row = run.eval_all(exprs, &row).await?;
+            self.held.grow_row(&row)?;
+            self.returned.push(row);
+        }
+        Ok(())
+    }
+
+    /// The rows to return, in order.
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        self.returned
+    }
+}
+
+/// Where the rows of a write come from.
+pub(crate) fn input_of(node: &Node) -> SqlResult<&Node> {
+    match node {
+        Node::Insert { input, .. } | Node::Update { input, .. } | Node::Delete { input, .. } => {
+            Ok(input)
+        }
+        _ => Err(SqlError::internal("a write is run with another node")),
+    }
+}
+
+/// Sets the columns of `row` to the values of expressions over `over`.
+async fn assign(
+    row: &mut [Datum],
+    assignments: &[(usize, Expr)],
+    over: &[Datum],
+    run: &mut Run<'_>,
+) -> SqlResult<()> {
+    for (at, expr) in assignments {
+        let value = run.eval(expr, over).await?;
+        let place = row.get_mut(*at);
+        *place.ok_or_else(|| SqlError::internal(format!("no column at {at}")))? = value;
+    }
+    Ok(())
+}

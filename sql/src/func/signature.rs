@@ -1,0 +1,180 @@
+//! How the tables of functions are written, and how bodies take their arguments.
+
+use std::sync::Arc;
+
+use super::{Accumulator, Body, EvalContext, Function, ParamType, ScalarFn, SetFn, Volatility};
+use crate::error::{SqlError, SqlResult};
+use crate::types::{Datum, ElementType, Interval, Numeric, SqlType, TextFormat, Zone};
+
+macro_rules! params {
+    ($($name:ident = $ty:expr;)*) => { $(pub(super) const $name: ParamType = ParamType::Exact($ty);)* };
+}
+
+params! {
+    BOOL = SqlType::Bool;
+    BYTEA = SqlType::Bytea;
+    INTERNAL_CHAR = SqlType::InternalChar;
+    NAME = SqlType::Name;
+    INT8 = SqlType::Int8;
+    INT2 = SqlType::Int2;
+    INT4 = SqlType::Int4;
+    REGPROC = SqlType::RegProc;
+    TEXT = SqlType::Text;
+    OID = SqlType::Oid;
+    OIDVECTOR = SqlType::OidVector;
+    FLOAT4 = SqlType::Float4;
+    FLOAT8 = SqlType::Float8;
+    BPCHAR = SqlType::Char(None);
+    VARCHAR = SqlType::Varchar(None);
+    DATE = SqlType::Date;
+    TIME = SqlType::Time;
+    TIMESTAMP = SqlType::Timestamp;
+    TIMESTAMPTZ = SqlType::TimestampTz;
+    INTERVAL = SqlType::Interval;
+    NUMERIC = SqlType::Numeric(None);
+    REGCLASS = SqlType::RegClass;
+    REGTYPE = SqlType::RegType;
+    REGNAMESPACE = SqlType::RegNamespace;
+    RECORD = SqlType::Record;
+    UUID = SqlType::Uuid;
+    VOID = SqlType::Void;
+    NAME_ARRAY = SqlType::Array(ElementType::Name);
+    TEXT_ARRAY = SqlType::Array(ElementType::Text);
+    CHAR_ARRAY = SqlType::Array(ElementType::InternalChar);
+    OID_ARRAY = SqlType::Array(ElementType::Oid);
+    INT4_ARRAY = SqlType::Array(ElementType::Int4);
+}
+
+pub(super) const ANY: ParamType = ParamType::Any;
+pub(super) const ANY_ELEMENT: ParamType = ParamType::AnyElement;
+pub(super) const ANY_ARRAY: ParamType = ParamType::AnyArray;
+
+const fn function(
+    oid: u32,
+    name: &'static str,
+    args: &'static [ParamType],
+    result: ParamType,
+    body: Body,
+) -> Function {
+    let volatility = Volatility::Immutable;
+    Function { oid, name, args, variadic: false, result, strict: true, volatility, body }
+}
+
+/// A strict, immutable function.
+pub(super) const fn scalar(
+    oid: u32,
+    name: &'static str,
+    args: &'static [ParamType],
+    result: ParamType,
+    body: ScalarFn,
+) -> Function {
+    function(oid, name, args, result, Body::Scalar(body))
+}
+
+/// A strict, immutable function that gives rows of one column, which has its name.
+pub(super) const fn set(
+    oid: u32,
+    name: &'static str,
+    args: &'static [ParamType],
+    result: ParamType,
+    body: SetFn,
+) -> Function {
+    function(oid, name, args, result, Body::Set(body, &[]))
+}
+
+/// An aggregate. It sees NULLs and skips them as it likes.
+pub(super) const fn aggregate(
+    oid: u32,
+    name: &'static str,
+    args: &'static [ParamType],
+    result: ParamType,
+    make: fn() -> Box<dyn Accumulator>,
+) -> Function {
+    function(oid, name, args, result, Body::Aggregate(make)).lenient()
+}
+
+impl Function {
+    pub(super) const fn stable(self) -> Self {
+        Function { volatility: Volatility::Stable, ..self }
+    }
+
+    pub(super) const fn volatile(self) -> Self {
+        Function { volatility: Volatility::Volatile, ..self }
+    }
+
+    /// It is called with NULLs too.
+    pub(super) const fn lenient(self) -> Self {
+        Function { strict: false, ..self }
+    }
+
+    pub(super) const fn variadic(self) -> Self {
+        Function { variadic: true, ..self }
+    }
+}
+
+fn mismatch(args: &[Datum], at: usize, wanted: &str) -> SqlError {
+    SqlError::internal(format!("argument {at} is {:?} where {wanted} is wanted", args.get(at)))
+}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident: $ty:ty = $pattern:pat => $value:expr;)*) => { $(
+        $(#[$doc])*
+        pub(super) fn $name(args: &[Datum], at: usize) -> SqlResult<$ty> {
+            match args.get(at) {
+                Some($pattern) => Ok($value),
+                _ => Err(mismatch(args, at, stringify!($name))),
+            }
+        }
+    )* };
+}
+
+getters! {
+    boolean: bool = Datum::Bool(value) => *value;
+    bytes: &bytes::Bytes = Datum::Bytea(value) => value;
+    text: &str = Datum::Text(value) => value;
+    date: i32 = Datum::Date(value) => *value;
+    /// Of a time, a timestamp or a timestamptz.
+    micros: i64 = Datum::Time(value) | Datum::Timestamp(value) | Datum::TimestampTz(value) => *value;
+    interval: Interval = Datum::Interval { months, days, micros } =>
+        Interval { months: *months, days: *days, micros: *micros };
+    array: &Arc<[Datum]> = Datum::Array(values) => values;
+}
+
+/// An integer of any width, or an oid.
+pub(super) fn int(args: &[Datum], at: usize) -> SqlResult<i64> {
+    args.get(at).and_then(Datum::as_i64).ok_or_else(|| mismatch(args, at, "an integer"))
+}
+
+/// An `integer`.
+pub(super) fn int4(args: &[Datum], at: usize) -> SqlResult<i32> {
+    i32::try_from(int(args, at)?).map_err(|_| mismatch(args, at, "an integer of 4 bytes"))
+}
+
+/// An oid; integers count too, since their casts change nothing.
+pub(super) fn oid(args: &[Datum], at: usize) -> SqlResult<u32> {
+    Ok(int(args, at)? as u32)
+}
+
+/// A float of either width.
+pub(super) fn float(args: &[Datum], at: usize) -> SqlResult<f64> {
+    args.get(at).and_then(Datum::as_f64).ok_or_else(|| mismatch(args, at, "a float"))
+}
+
+pub(super) fn numeric(args: &[Datum], at: usize) -> SqlResult<&Numeric> {
+    match args.get(at) {
+        Some(Datum::Numeric(value)) => Ok(value),
+        _ => Err(mismatch(args, at, "numeric")),
+    }
+}
+
+impl EvalContext<'_> {
+    /// The session's time zone.
+    pub fn zone(&self) -> Zone {
+        Zone::find(self.time_zone).unwrap_or(Zone::UTC)
+    }
+
+    /// What text of values depends on.
+    pub fn text_format(&self) -> TextFormat {
+        TextFormat { zone: self.zone(), now: self.transaction_time }
+    }
+}

@@ -1,0 +1,427 @@
+//! COPY FROM STDIN: data as it comes, cut into lines, each a row of an INSERT.
+//!
+//! Rows are inserted in portions while the data arrives, all in the statement's transaction; a line that does not
+//! fit names itself in the error. COPY is never run again by itself: its data is gone.
+
+use std::sync::Arc;
+
+use super::statement::Mode;
+use super::transaction::State;
+use super::work::{Collected, Work};
+use super::{ResultSink, Session, Step};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::{self, Copy, CopyOptions, CopySource, Statement};
+use crate::plan::Plan;
+use crate::types::{Datum, SqlType, TextFormat};
+
+/// Longest line.
+const MAX_LINE: usize = 16 << 20;
+
+/// How COPY's data is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// Lines with separated, escaped values; CSV too.
+    Text,
+    /// PostgreSQL's binary form.
+    Binary,
+}
+
+/// How values are told apart.
+#[derive(Clone, Debug)]
+pub(super) struct Dialect {
+    pub(super) csv: bool,
+    pub(super) delimiter: char,
+    pub(super) null: String,
+    pub(super) quote: char,
+    pub(super) escape: char,
+    pub(super) header: bool,
+}
+
+impl Dialect {
+    /// From COPY's options.
+    pub(super) fn new(options: &CopyOptions) -> SqlResult<Dialect> {
+        let csv = match options.format.as_deref() {
+            None | Some("text") => false,
+            Some("csv") => true,
+            Some("binary") => return Err(SqlError::unsupported("COPY in binary format")),
+            Some(other) => {
+                let text = format!("COPY format \"{other}\" not recognized");
+                return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
+            }
+        };
+        let one = |value: &Option<String>, default: char, what: &str| match value {
+            None => Ok(default),
+            Some(text) => {
+                let mut chars = text.chars();
+                match (chars.next(), chars.next()) {
+                    (Some(c), None) if c.is_ascii() && c != '\n' && c != '\r' => Ok(c),
+                    _ => {
+                        let text = format!("COPY {what} must be a single one-byte character");
+                        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
+                    }
+                }
+            }
+        };
+        let quote = one(&options.quote, '"', "quote")?;
+        Ok(Dialect {
+            csv,
+            delimiter: one(&options.delimiter, if csv { ',' } else { '\t' }, "delimiter")?,
+            null: options.null.clone().unwrap_or(if csv { "" } else { "\\N" }.to_owned()),
+            quote,
+            escape: one(&options.escape, quote, "escape")?,
+            header: options.header,
+        })
+    }
+}
+
+/// A COPY that is under way.
+pub(super) struct CopyIn {
+    table: String,
+    types: Vec<SqlType>,
+    plan: Arc<Plan>,
+    dialect: Dialect,
+    format: TextFormat,
+    buffer: Vec<u8>,
+    /// Where the search for the next line's end goes on, and whether that is within quotes.
+    searched: usize,
+    quoted: bool,
+    line: u64,
+    rows: u64,
+    ended: bool,
+    /// The implicit transaction ends with it.
+    last: bool,
+}
+
+fn quote_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl Work<'_> {
+    /// The table's name and columns as SQL, and the columns' types.
+    pub(super) async fn copy_target(
+        &mut self,
+        name: &parse::Name,
+        columns: &[String],
+    ) -> SqlResult<(String, String, Vec<SqlType>)> {
+        let table = self.find_table(name).await?.ok_or_else(|| super::work::undefined(name))?;
+        let visible = || table.columns.iter().filter(|column| !column.hidden);
+        let mut chosen = Vec::new();
+        for name in columns {
+            let column = visible().find(|column| column.name == *name).ok_or_else(|| {
+                let text =
+                    format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+                SqlError::new(SqlState::UNDEFINED_COLUMN, text)
+            })?;
+            if chosen.contains(&column) {
+                let text = format!("column \"{name}\" specified more than once");
+                return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
+            }
+            chosen.push(column);
+        }
+        if columns.is_empty() {
+            chosen = visible().collect();
+        }
+        let names: Vec<_> = chosen.iter().map(|column| quote_name(&column.name)).collect();
+        let target = format!("{}.{}", quote_name(&table.schema), quote_name(&table.name));
+        Ok((target, names.join(", "), chosen.iter().map(|column| column.ty).collect()))
+    }
+}
+
+impl Session {
+    /// Makes ready for data.
+    pub(super) async fn begin_copy(&mut self, copy: &Copy, mode: Mode<'_>) -> SqlResult<Step> {
+        let dialect = Dialect::new(&copy.options)?;
+        let CopySource::Table { name, columns } = &copy.source else {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table"));
+        };
+        let mut work = self.work()?;
+        work.check_not_read_only("COPY FROM")?;
+        let (target, names, types) = work.copy_target(name, columns).await?;
+        let slots: Vec<_> = (1..=types.len()).map(|number| format!("${number}")).collect();
+        let text = format!("insert into {target} ({names}) values ({})", slots.join(", "));
+        let parsed = parse::parse(&text)?;
+        let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice() else {
+            return Err(SqlError::internal("COPY makes no INSERT"));
+        };
+        // Length and scale belong to the column, not to the parameter.
+        let parameters: Vec<_> = types.iter().map(|ty| ty.base()).collect();
+        let plan = work.plan(query, &text, &parameters).await?;
+        let columns = types.len();
+        self.copy = Some(CopyIn {
+            table: name.name.clone(),
+            types,
+            plan,
+            dialect,
+            format: self.text_format(),
+            buffer: Vec::new(),
+            searched: 0,
+            quoted: false,
+            line: 0,
+            rows: 0,
+            ended: false,
+            last: mode.last,
+        });
+        Ok(Step::CopyIn { format: CopyFormat::Text, columns })
+    }
+
+    /// Data of the COPY that is under way.
+    pub async fn copy_data(&mut self, data: &[u8]) -> SqlResult<()> {
+        let result = self.take_data(data, false).await;
+        result.map_err(|error| self.failed(error))
+    }
+
+    async fn take_data(&mut self, data: &[u8], end: bool) -> SqlResult<()> {
+        // S1: dropped here, the COPY is gone and its transaction fails with the cancellation.
+        let Some(mut copy) = self.copy.take() else {
+            let text = "no COPY is under way";
+            return Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, text));
+        };
+        copy.buffer.extend_from_slice(data);
+        let rows = copy.rows(end)?;
+        let mut nowhere = Collected::default();
+        for (line, row) in rows {
+            let mut work = self.work()?;
+            work.run(&copy.plan, &row, &mut nowhere)
+                .await
+                .map_err(|error| copy.placed(error, line))?;
+            copy.rows += 1;
+        }
+        self.copy = Some(copy);
+        Ok(())
+    }
+
+    /// The end of the data: finishes the COPY, and goes on with what follows it in the text.
+    pub async fn copy_done(&mut self, sink: &mut dyn ResultSink) -> SqlResult<Step> {
+        match self.finish_copy(sink).await {
+            Ok(()) => Box::pin(self.run_queue(sink)).await,
+            Err(error) => {
+                self.queue.clear();
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    async fn finish_copy(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        self.take_data(&[], true).await?;
+        let Some(copy) = self.copy.take() else {
+            return Err(SqlError::internal("a COPY ended twice"));
+        };
+        if let State::Open(open) = &mut self.state {
+            open.statements += 1;
+        }
+        if copy.last {
+            self.finish_implicit(sink).await?;
+        }
+        sink.complete(&format!("COPY {}", copy.rows))
+    }
+
+    /// The client gives the COPY up. Returns what to report.
+    pub fn copy_fail(&mut self, why: SqlError) -> SqlError {
+        self.queue.clear();
+        self.failed(why)
+    }
+}
+
+impl CopyIn {
+    /// The whole lines of the buffer as rows, with their numbers; at the end the rest is a line too.
+    fn rows(&mut self, end: bool) -> SqlResult<Vec<(u64, Vec<Datum>)>> {
+        let mut rows = Vec::new();
+        let mut start = 0;
+        while !self.ended {
+            let (line_end, next) = match self.find_line_end(start) {
+                Some(at) => (at, at + 1),
+                None if end && start < self.buffer.len() => (self.buffer.len(), self.buffer.len()),
+                None => break,
+            };
+            self.line += 1;
+            let mut line = &self.buffer[start..line_end];
+            line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line == b"\\." {
+                self.ended = true;
+            } else if !(self.dialect.header && self.line == 1) {
+                let row = self.parse_line(line).map_err(|error| self.placed(error, self.line))?;
+                rows.push((self.line, row));
+            }
+            start = next;
+            self.searched = next;
+        }
+        if self.ended {
+            start = self.buffer.len();
+        }
+        self.buffer.drain(..start);
+        self.searched = self.searched.saturating_sub(start);
+        if self.buffer.len() > MAX_LINE {
+            let text = "a line of COPY data is too long";
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
+        }
+        Ok(rows)
+    }
+
+    /// The next newline that ends a row: within CSV's quotes it is data, after a text value's backslash too.
+    fn find_line_end(&mut self, start: usize) -> Option<usize> {
+        let mut at = self.searched.max(start);
+        while let Some(&byte) = self.buffer.get(at) {
+            if self.dialect.csv {
+                if byte == self.dialect.quote as u8 {
+                    self.quoted = !self.quoted;
+                } else if byte == b'\n' && !self.quoted {
+                    self.searched = at;
+                    return Some(at);
+                }
+            } else if byte == b'\\' {
+                if at + 1 == self.buffer.len() {
+                    break;
+                }
+                at += 1;
+            } else if byte == b'\n' {
+                self.searched = at;
+                return Some(at);
+            }
+            at += 1;
+        }
+        self.searched = at.min(self.buffer.len());
+        None
+    }
+
+    fn parse_line(&self, line: &[u8]) -> SqlResult<Vec<Datum>> {
+        let line = std::str::from_utf8(line).map_err(|_| {
+            let text = "invalid byte sequence for encoding \"UTF8\"";
+            SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
+        })?;
+        let values = match self.dialect.csv {
+            true => split_csv(line, &self.dialect)?,
+            false => split_text(line, &self.dialect)?,
+        };
+        if values.len() > self.types.len() {
+            let text = "extra data after last expected column";
+            return Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+        }
+        if values.len() < self.types.len() {
+            let text = format!("missing data for column {}", values.len() + 1);
+            return Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+        }
+        let typed = values.into_iter().zip(&self.types).map(|(value, ty)| match value {
+            None => Ok(Datum::Null),
+            Some(text) => Datum::parse_text(ty.base(), &text, &self.format),
+        });
+        typed.collect()
+    }
+
+    fn placed(&self, error: SqlError, line: u64) -> SqlError {
+        let place = format!("COPY {}, line {line}", self.table);
+        let detail = match &error.detail {
+            Some(detail) => format!("{detail} {place}"),
+            None => place,
+        };
+        error.detail(detail)
+    }
+}
+
+/// The values of a line in the text format; none is NULL.
+fn split_text(line: &str, dialect: &Dialect) -> SqlResult<Vec<Option<String>>> {
+    let mut values = Vec::new();
+    let mut value = String::new();
+    let mut raw = String::new();
+    let mut chars = line.chars().peekable();
+    loop {
+        match chars.next() {
+            Some(c) if c == dialect.delimiter => {
+                values.push((raw != dialect.null).then(|| std::mem::take(&mut value)));
+                value.clear();
+                raw.clear();
+            }
+            Some('\\') => {
+                raw.push('\\');
+                let Some(escaped) = chars.next() else { continue };
+                raw.push(escaped);
+                value.push(match escaped {
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'v' => '\u{b}',
+                    other => other,
+                });
+            }
+            Some(c) => {
+                raw.push(c);
+                value.push(c);
+            }
+            None => {
+                values.push((raw != dialect.null).then_some(value));
+                return Ok(values);
+            }
+        }
+    }
+}
+
+/// The values of a line of CSV; none is NULL, which is never quoted.
+fn split_csv(line: &str, dialect: &Dialect) -> SqlResult<Vec<Option<String>>> {
+    let mut values = Vec::new();
+    let mut value = String::new();
+    let mut was_quoted = false;
+    let mut chars = line.chars().peekable();
+    loop {
+        match chars.next() {
+            Some(c) if c == dialect.quote => {
+                was_quoted = true;
+                loop {
+                    match chars.next() {
+                        Some(c)
+                            if c == dialect.escape
+                                && chars.peek().is_some_and(|next| {
+                                    *next == dialect.quote || *next == dialect.escape
+                                }) =>
+                        {
+                            value.extend(chars.next());
+                        }
+                        Some(c) if c == dialect.quote => break,
+                        Some(c) => value.push(c),
+                        None => {
+                            let text = "unterminated CSV quoted field";
+                            return Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+                        }
+                    }
+                }
+            }
+            Some(c) if c == dialect.delimiter => {
+                let null = !was_quoted && value == dialect.null;
+                values.push((!null).then(|| std::mem::take(&mut value)));
+                value.clear();
+                was_quoted = false;
+            }
+            Some(c) => value.push(c),
+            None => {
+                let null = !was_quoted && value == dialect.null;
+                values.push((!null).then_some(value));
+                return Ok(values);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect(format: &str) -> Dialect {
+        let options = CopyOptions { format: Some(format.into()), ..CopyOptions::default() };
+        Dialect::new(&options).unwrap()
+    }
+
+    #[test]
+    fn text_has_escapes_and_nulls() {
+        let values = split_text("a\\tb\t\\N\t\t\\\\N", &dialect("text")).unwrap();
+        let wanted = [Some("a\tb"), None, Some(""), Some("\\N")];
+        assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));
+    }
+
+    #[test]
+    fn csv_has_quotes_and_nulls() {
+        let values = split_csv("1,,\"\",\"a \"\"b\"\", c\"", &dialect("csv")).unwrap();
+        let wanted = [Some("1"), None, Some(""), Some("a \"b\", c")];
+        assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));
+        assert_eq!(split_csv("\"a", &dialect("csv")).unwrap_err().state.0, "22P04");
+    }
+}

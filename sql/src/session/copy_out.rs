@@ -1,0 +1,153 @@
+//! COPY TO STDOUT: a query's rows as lines.
+
+use super::Session;
+use super::copy_in::Dialect;
+use super::sink::{Notice, ResultSink};
+use crate::error::{SqlError, SqlResult};
+use crate::parse::{self, Copy, CopySource, Query, Statement};
+use crate::plan::OutputColumn;
+use crate::types::{Datum, SqlType, TextFormat};
+use futures::future::BoxFuture;
+
+impl Session {
+    /// Runs COPY TO STDOUT.
+    pub(super) async fn copy_out(
+        &mut self,
+        copy: &Copy,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<String> {
+        let dialect = Dialect::new(&copy.options)?;
+        let format = self.text_format();
+        let mut work = self.work()?;
+        let plan = match &copy.source {
+            CopySource::Query(query) => work.plan(query, &copy_text(query), &[]).await?,
+            CopySource::Table { name, columns } => {
+                let (target, names, _) = work.copy_target(name, columns).await?;
+                let text = format!("select {names} from {target}");
+                let parsed = parse::parse(&text)?;
+                let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice()
+                else {
+                    return Err(SqlError::internal("COPY makes no query"));
+                };
+                work.plan(query, &text, &[]).await?
+            }
+        };
+        sink.copy_out(plan.columns.len())?;
+        let types: Vec<_> = plan.columns.iter().map(|column| column.ty).collect();
+        let mut lines = Lines { sink, dialect, format, types, rows: 0 };
+        if lines.dialect.header {
+            let names = plan.columns.iter().map(|column| Some(column.name.clone()));
+            lines.line(names.collect())?;
+        }
+        work.run(&plan, &[], &mut lines).await?;
+        let rows = lines.rows;
+        sink.copy_out_done()?;
+        Ok(format!("COPY {rows}"))
+    }
+}
+
+/// A key for the plan cache: the tree's text.
+fn copy_text(query: &Query) -> String {
+    format!("copy {}", query.ast)
+}
+
+/// Writes rows as lines to the sink behind it.
+struct Lines<'a> {
+    sink: &'a mut dyn ResultSink,
+    dialect: Dialect,
+    format: TextFormat,
+    types: Vec<SqlType>,
+    rows: u64,
+}
+
+impl Lines<'_> {
+    fn line(&mut self, values: Vec<Option<String>>) -> SqlResult<()> {
+        let mut line = String::new();
+        for (at, value) in values.iter().enumerate() {
+            if at > 0 {
+                line.push(self.dialect.delimiter);
+            }
+            match value {
+                None => line.push_str(&self.dialect.null),
+                Some(text) if self.dialect.csv => write_csv(&mut line, text, &self.dialect),
+                Some(text) => write_text(&mut line, text, &self.dialect),
+            }
+        }
+        line.push('\n');
+        self.sink.copy_data(line.as_bytes())
+    }
+}
+
+fn write_text(line: &mut String, text: &str, dialect: &Dialect) {
+    for c in text.chars() {
+        let escaped = match c {
+            '\u{8}' => 'b',
+            '\u{c}' => 'f',
+            '\n' => 'n',
+            '\r' => 'r',
+            '\t' => 't',
+            '\u{b}' => 'v',
+            c if c == '\\' || c == dialect.delimiter => c,
+            c => {
+                line.push(c);
+                continue;
+            }
+        };
+        line.push('\\');
+        line.push(escaped);
+    }
+}
+
+fn write_csv(line: &mut String, text: &str, dialect: &Dialect) {
+    let special = |c: char| c == dialect.delimiter || c == dialect.quote || c == '\n' || c == '\r';
+    if text != dialect.null && text != "\\." && !text.contains(special) {
+        line.push_str(text);
+        return;
+    }
+    line.push(dialect.quote);
+    for c in text.chars() {
+        if c == dialect.quote || c == dialect.escape {
+            line.push(dialect.escape);
+        }
+        line.push(c);
+    }
+    line.push(dialect.quote);
+}
+
+impl ResultSink for Lines<'_> {
+    fn columns(&mut self, _: &[OutputColumn]) -> SqlResult<()> {
+        Ok(())
+    }
+    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
+        self.rows += 1;
+        let values = row.iter().zip(&self.types).map(|(datum, ty)| match datum {
+            Datum::Null => None,
+            datum => Some(datum.to_text(*ty, &self.format)),
+        });
+        self.line(values.collect())
+    }
+    fn complete(&mut self, tag: &str) -> SqlResult<()> {
+        self.sink.complete(tag)
+    }
+    fn suspended(&mut self) -> SqlResult<()> {
+        self.sink.suspended()
+    }
+    fn empty(&mut self) -> SqlResult<()> {
+        self.sink.empty()
+    }
+    fn notice(&mut self, notice: Notice) -> SqlResult<()> {
+        self.sink.notice(notice)
+    }
+    fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()> {
+        self.sink.parameter(name, value)
+    }
+    fn can_discard(&self) -> bool {
+        self.sink.can_discard()
+    }
+    fn discard(&mut self) {
+        self.sink.discard();
+    }
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        self.sink.ready()
+    }
+}

@@ -1,0 +1,247 @@
+//! The extended protocol: parse, bind, describe, execute, close, sync.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::portal::{Description, Portal};
+use super::statement::{Mode, unknown_cursor, unknown_statement};
+use super::transaction::State;
+use super::work::Collected;
+use super::{ResultSink, Session, Step, TxnStatus};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::{self, Parsed, Statement};
+use crate::plan::OutputColumn;
+use crate::types::{Datum, SqlType};
+
+/// Attempts of a portal's first rows that cannot be serialized.
+const MAX_ATTEMPTS: u32 = 10;
+
+/// A parameter's value as the client sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// Text.
+    Text(Bytes),
+    /// The type's binary form.
+    Binary(Bytes),
+}
+
+impl Session {
+    /// Prepares a statement. Types of zero are for the binder to find out.
+    pub async fn parse(&mut self, name: &str, text: &str, oids: &[u32]) -> SqlResult<()> {
+        let result = self.try_parse(name, text, oids).await;
+        result.map_err(|error| self.failed(error))
+    }
+
+    async fn try_parse(&mut self, name: &str, text: &str, oids: &[u32]) -> SqlResult<()> {
+        if !name.is_empty() && self.statements.contains_key(name) {
+            let text = format!("prepared statement \"{name}\" already exists");
+            return Err(SqlError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
+        }
+        let mut statements = parse::parse(text)?;
+        let statement = statements.pop();
+        if !statements.is_empty() {
+            let text = "cannot insert multiple commands into a prepared statement";
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, text));
+        }
+        let types = oids.iter().map(|oid| match oid {
+            0 => Ok(SqlType::Unknown),
+            oid => SqlType::from_oid(*oid).ok_or_else(|| {
+                let text = format!("type with oid {oid} does not exist");
+                SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+            }),
+        });
+        let types = types.collect::<SqlResult<Vec<_>>>()?;
+        let prepared = self.prepare(statement, types).await?;
+        self.keep_statement(name, prepared)
+    }
+
+    /// Makes a portal of a statement and the values of its parameters.
+    pub async fn bind(&mut self, portal: &str, statement: &str, values: &[Value]) -> SqlResult<()> {
+        let result = self.try_bind(portal, statement, values);
+        result.map_err(|error| self.failed(error))
+    }
+
+    fn try_bind(&mut self, portal: &str, name: &str, values: &[Value]) -> SqlResult<()> {
+        let prepared = self.statements.get(name).ok_or_else(|| unknown_statement(name))?.clone();
+        if let Some(statement) = prepared.statement() {
+            self.check_not_failed(statement)?;
+        }
+        if values.len() != prepared.types.len() {
+            let text = format!(
+                "bind message supplies {} parameters, but prepared statement \"{name}\" requires {}",
+                values.len(),
+                prepared.types.len()
+            );
+            return Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, text));
+        }
+        if !portal.is_empty() && self.portals.contains_key(portal) {
+            let text = format!("cursor \"{portal}\" already exists");
+            return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, text));
+        }
+        let format = self.text_format();
+        let params = values.iter().zip(&prepared.types).map(|(value, ty)| {
+            let ty = *ty;
+            match value {
+                Value::Null => Ok(Datum::Null),
+                Value::Binary(bytes) => Datum::from_binary(ty, bytes),
+                Value::Text(bytes) => {
+                    let text = std::str::from_utf8(bytes).map_err(|_| {
+                        let text = "invalid byte sequence for encoding \"UTF8\"";
+                        SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
+                    })?;
+                    Datum::parse_text(ty, text, &format)
+                }
+            }
+        });
+        let params = params.collect::<SqlResult<Vec<_>>>()?;
+        self.ensure_open_unless_failed();
+        self.keep_portal(portal, Portal::new(Arc::clone(&prepared), params))
+    }
+
+    /// A portal lives in a transaction.
+    fn ensure_open_unless_failed(&mut self) {
+        if !matches!(self.state, State::Failed(_)) {
+            self.ensure_open();
+        }
+    }
+
+    /// Tells about a statement.
+    pub fn describe_statement(&mut self, name: &str) -> SqlResult<Description> {
+        match self.statements.get(name) {
+            Some(prepared) => Ok(prepared.description()),
+            None => Err(self.failed(unknown_statement(name))),
+        }
+    }
+
+    /// Tells about a portal's columns; none if it gives no rows.
+    pub fn describe_portal(&mut self, name: &str) -> SqlResult<Option<Vec<OutputColumn>>> {
+        match self.portals.get(name) {
+            Some(portal) => Ok(portal.prepared.columns.clone()),
+            None => Err(self.failed(unknown_cursor(name))),
+        }
+    }
+
+    /// Runs a portal, to its end or for so many rows (zero is all).
+    pub async fn execute(
+        &mut self,
+        name: &str,
+        max_rows: u32,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<Step> {
+        let result = Box::pin(self.try_execute(name, max_rows, sink)).await;
+        result.map_err(|error| self.failed(error))
+    }
+
+    async fn try_execute(
+        &mut self,
+        name: &str,
+        max_rows: u32,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<Step> {
+        let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
+        let prepared = portal.prepared.clone();
+        let Some(Parsed { statement, .. }) = &prepared.parsed else {
+            sink.empty()?;
+            return Ok(Step::Done);
+        };
+        if !matches!(statement, Statement::Query(_)) {
+            let params = portal.params.clone();
+            let Some(parsed) = &prepared.parsed else { return Ok(Step::Done) };
+            let mode = Mode { types: &prepared.types, params: &params, last: false };
+            return self.timed(parsed, mode, sink).await;
+        }
+        self.check_not_failed(statement)?;
+        self.statement_time = self.engine.now();
+        if let Some(columns) = &prepared.columns {
+            sink.columns(columns)?;
+        }
+        let mut attempt = 0;
+        let (given, more) = loop {
+            let max = (max_rows > 0).then_some(max_rows as usize);
+            let error = match self.take_rows_timed(name, max, sink).await {
+                Ok(taken) => break taken,
+                Err(error) => error,
+            };
+            attempt += 1;
+            let fresh = matches!(&self.state, State::Open(open) if open.statements == 0);
+            let again = error.state == SqlState::SERIALIZATION_FAILURE
+                && fresh
+                && attempt < MAX_ATTEMPTS
+                && sink.can_discard();
+            let Some(params) = self.lost_params.take().filter(|_| again) else {
+                return Err(error);
+            };
+            // The portal went with its attempt.
+            self.restart(attempt);
+            sink.discard();
+            if let Some(columns) = &prepared.columns {
+                sink.columns(columns)?;
+            }
+            self.keep_portal(name, Portal::new(prepared.clone(), params))?;
+            self.pause(attempt).await;
+        };
+        if let State::Open(open) = &mut self.state {
+            open.statements += 1;
+        }
+        if more {
+            sink.suspended()?;
+            return Ok(Step::Done);
+        }
+        let tag = match self.portals.get(name).and_then(|portal| portal.run.as_ref()) {
+            Some((plan, execution)) if plan.writes => crate::exec::tag(plan, execution.affected()),
+            Some((plan, _)) => crate::exec::tag(plan, given),
+            None => format!("SELECT {given}"),
+        };
+        sink.complete(&tag)?;
+        Ok(Step::Done)
+    }
+
+    async fn take_rows_timed(
+        &mut self,
+        name: &str,
+        max: Option<usize>,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<(u64, bool)> {
+        self.lost_params = self.portals.get(name).map(|portal| portal.params.clone());
+        let Some(millis) = self.settings.millis("statement_timeout") else {
+            return Box::pin(self.take_rows(name, max, sink)).await;
+        };
+        let clock = self.engine.env.clock.clone();
+        let limit = std::time::Duration::from_millis(millis);
+        let run = Box::pin(self.take_rows(name, max, sink));
+        clock.timeout(limit, run).await.unwrap_or_else(|| {
+            let text = "canceling statement due to statement timeout";
+            Err(SqlError::new(SqlState::QUERY_CANCELED, text))
+        })
+    }
+
+    /// Forgets a statement, if there is one of this name.
+    pub fn close_statement(&mut self, name: &str) {
+        self.statements.remove(name);
+    }
+
+    /// Forgets a portal, if there is one of this name.
+    pub fn close_portal(&mut self, name: &str) {
+        self.portals.remove(name);
+    }
+
+    /// The end of a batch: commits the implicit transaction.
+    pub async fn sync(&mut self) -> SqlResult<()> {
+        self.copy = None;
+        if self.status() != TxnStatus::Idle {
+            // The unnamed portal ends with its batch; named ones live on in the block.
+            return Ok(());
+        }
+        let mut nowhere = Collected::default();
+        self.finish_implicit(&mut nowhere).await
+    }
+
+    /// Something went wrong outside of the session: everything up to Sync is skipped.
+    pub fn batch_failed(&mut self) {
+        let error = SqlError::new(SqlState::PROTOCOL_VIOLATION, "the batch has failed");
+        self.failed(error);
+    }
+}

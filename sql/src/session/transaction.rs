@@ -1,0 +1,129 @@
+//! A session's transaction.
+//!
+//! - T1. A session has at most one transaction; every statement runs in it, or in an implicit one of its own batch.
+//! - T2. In a failed block nothing runs but what ends it or goes back to a savepoint.
+//! - T3. A transaction is begun anew only while it has done nothing that the client knows of: in its first
+//!   statement, with a sink that can take back what it was given.
+//! - T4. An outcome that is unknown is reported as unknown, and ends the transaction.
+
+use std::sync::Arc;
+
+use txn::db::{Savepoint, Txn, TxnError, TxnOptions};
+
+use super::engine::SqlEngine;
+use crate::catalog::store::TxnCatalog;
+use crate::error::{SqlError, SqlResult, SqlState};
+
+/// Savepoints that a transaction may have at a time.
+const MAX_SAVEPOINTS: usize = 1_000;
+
+/// Where a session stands.
+#[derive(Default)]
+pub(super) enum State {
+    /// No transaction.
+    #[default]
+    Idle,
+    /// A transaction that may go on.
+    Open(Box<Open>),
+    /// A block that has failed; the transaction is kept for its savepoints, unless it is dead.
+    Failed(Option<Box<Open>>),
+}
+
+/// An open transaction.
+pub(crate) struct Open {
+    pub(crate) txn: Txn,
+    pub(crate) catalog: TxnCatalog,
+    /// Opened by BEGIN.
+    pub(crate) explicit: bool,
+    pub(crate) read_only: bool,
+    /// When it began, in microseconds since 2000.
+    pub(crate) started: i64,
+    /// Statements that have run in it.
+    pub(crate) statements: usize,
+    savepoints: Vec<(String, Savepoint)>,
+    committing: bool,
+}
+
+impl Open {
+    /// Begins, now.
+    pub(super) fn begin(engine: &Arc<SqlEngine>, explicit: bool, read_only: bool) -> Box<Open> {
+        Self::begin_again(engine, explicit, read_only, 0)
+    }
+
+    fn begin_again(
+        engine: &Arc<SqlEngine>,
+        explicit: bool,
+        read_only: bool,
+        priority: u32,
+    ) -> Box<Open> {
+        let txn = engine.db.begin(TxnOptions { priority, deadline: None });
+        Box::new(Open {
+            txn,
+            catalog: TxnCatalog::new(engine.leases.clone()),
+            explicit,
+            read_only,
+            started: engine.now(),
+            statements: 0,
+            savepoints: Vec::new(),
+            committing: false,
+        })
+    }
+
+    /// The same transaction from its beginning, with precedence over younger ones (T3).
+    pub(super) fn restarted(&self, engine: &Arc<SqlEngine>, attempt: u32) -> Box<Open> {
+        let mut open = Self::begin_again(engine, self.explicit, self.read_only, attempt);
+        open.started = self.started;
+        open
+    }
+
+    /// Commits. The transaction has ended whatever comes back.
+    pub(super) async fn commit(&mut self) -> SqlResult<()> {
+        self.catalog.bind_commit(&mut self.txn);
+        self.committing = true;
+        let result = self.txn.commit().await;
+        self.committing = false;
+        if result != Err(TxnError::Ambiguous) {
+            self.catalog.commit_settled();
+        }
+        result.map(|_| ()).map_err(SqlError::from)
+    }
+
+    /// A commit is on its way, and nobody has heard of its outcome.
+    pub(super) fn is_committing(&self) -> bool {
+        self.committing
+    }
+
+    /// SAVEPOINT. An older one of the same name is hidden, not gone.
+    pub(super) fn savepoint(&mut self, name: &str) -> SqlResult<()> {
+        if self.savepoints.len() >= MAX_SAVEPOINTS {
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many savepoints"));
+        }
+        let mark = self.txn.savepoint()?;
+        self.savepoints.push((name.to_owned(), mark));
+        Ok(())
+    }
+
+    fn position(&self, name: &str) -> SqlResult<usize> {
+        self.savepoints.iter().rposition(|(known, _)| known == name).ok_or_else(|| {
+            let text = format!("savepoint \"{name}\" does not exist");
+            SqlError::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, text)
+        })
+    }
+
+    /// RELEASE SAVEPOINT.
+    pub(super) fn release(&mut self, name: &str) -> SqlResult<()> {
+        let at = self.position(name)?;
+        self.txn.release(self.savepoints[at].1)?;
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    /// ROLLBACK TO SAVEPOINT. The savepoint stays.
+    pub(super) fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
+        let at = self.position(name)?;
+        self.txn.rollback_to(self.savepoints[at].1)?;
+        self.savepoints.truncate(at + 1);
+        self.catalog.rolled_back();
+        Ok(())
+    }
+}

@@ -1,0 +1,376 @@
+//! One statement's work: from a query's tree to rows, in the session's transaction.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::engine::{PlanKey, SqlEngine};
+use super::settings::Settings;
+use super::sink::{Notice, ResultSink};
+use super::transaction::Open;
+use crate::bind::{self, Environment};
+use crate::catalog::descriptor::{TableDescriptor, TableId};
+use crate::catalog::store::Gates;
+use crate::catalog::view::{Identity, Missing, StatementCatalog};
+use crate::catalog::virtuals::SystemTables;
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::exec::{self, Cancel, ExecContext, Execution, Row};
+use crate::func::{self, EvalContext};
+use crate::parse::{self, Name, Query, Statement};
+use crate::plan::{Node, OutputColumn, Plan};
+use crate::types::{Datum, SqlType};
+
+/// How often a statement is bound for want of a table's descriptor: more tables than any statement names.
+const MAX_BINDINGS: usize = 64;
+/// Objects below are the system's.
+const FIRST_USER_ID: u32 = 16_384;
+/// Bytes that a statement may hold.
+const MEMORY: usize = exec::DEFAULT_MEMORY;
+
+/// What is to be done with a plan.
+enum Job<'j> {
+    /// All of it, the rows to a sink.
+    Run(&'j mut dyn ResultSink),
+    /// So many rows of an execution.
+    Fetch(&'j mut Execution, usize),
+}
+
+/// What came of it.
+enum Done {
+    Count(u64),
+    Rows(Vec<Row>),
+}
+
+/// What a statement works with.
+pub(crate) struct Work<'a> {
+    pub(crate) engine: &'a Arc<SqlEngine>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) open: &'a mut Open,
+    pub(crate) gates: &'a mut Gates,
+    pub(crate) user: &'a str,
+    pub(crate) database: &'a str,
+    /// When the statement began, in microseconds since 2000.
+    pub(crate) time: i64,
+}
+
+impl Work<'_> {
+    fn identity(&self) -> Identity {
+        Identity {
+            user: self.user.to_owned(),
+            database: self.database.to_owned(),
+            search_path: self.settings.search_path(self.user),
+        }
+    }
+
+    fn view(&self, absent: BTreeSet<Missing>) -> StatementCatalog {
+        StatementCatalog::new(&self.open.catalog, self.identity(), absent)
+    }
+
+    /// The plan of a query, from the cache if its tables are still the same.
+    pub(crate) async fn plan(
+        &mut self,
+        query: &Query,
+        text: &str,
+        parameters: &[SqlType],
+    ) -> SqlResult<Arc<Plan>> {
+        let search_path = self.settings.search_path(self.user);
+        let key = PlanKey { text: text.to_owned(), search_path, parameters: parameters.to_vec() };
+        if reads_catalog(text) {
+            self.open.catalog.load_whole(&mut self.open.txn).await?;
+        }
+        if let Some(plan) = self.engine.cached(&key)
+            && self.is_current(&plan).await?
+        {
+            return Ok(plan);
+        }
+        let plan = Arc::new(self.bind(query, parameters).await?);
+        // What a transaction changes may be rolled back, and its version be given again to something else.
+        if !self.open.catalog.is_changing() {
+            self.engine.keep(key, plan.clone());
+        }
+        Ok(plan)
+    }
+
+    async fn is_current(&mut self, plan: &Plan) -> SqlResult<bool> {
+        for (id, version) in &plan.tables {
+            if id.0 < FIRST_USER_ID {
+                continue;
+            }
+            let table = self.open.catalog.table_by_id(&mut self.open.txn, *id).await?;
+            if table.is_none_or(|table| table.version != *version) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Binds, fetching what turns out to be needed.
+    async fn bind(&mut self, query: &Query, parameters: &[SqlType]) -> SqlResult<Plan> {
+        let mut absent = BTreeSet::new();
+        for _ in 0..MAX_BINDINGS {
+            let view = self.view(absent.clone());
+            let environment =
+                Environment { catalog: &view, functions: func::registry(), parameters };
+            let bound = bind::bind(query, &environment);
+            let missing = view.take_missing();
+            if missing.is_empty() {
+                return bound;
+            }
+            for what in missing {
+                if !self.fetch(&what).await? {
+                    absent.insert(what);
+                }
+            }
+        }
+        let text = "the statement names too many tables";
+        Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, text))
+    }
+
+    /// True iff it exists.
+    async fn fetch(&mut self, what: &Missing) -> SqlResult<bool> {
+        let Open { txn, catalog, .. } = &mut *self.open;
+        match what {
+            Missing::Name((schema, name)) => Ok(catalog.table(txn, schema, name).await?.is_some()),
+            Missing::Id(id) => Ok(catalog.table_by_id(txn, *id).await?.is_some()),
+            Missing::Whole => catalog.load_whole(txn).await.map(|()| true),
+        }
+    }
+
+    /// Does a job with what a statement is run with.
+    async fn execute(&mut self, params: &[Datum], plan: &Plan, job: Job<'_>) -> SqlResult<Done> {
+        self.check_writable(plan, verb(plan))?;
+        let view = self.view(BTreeSet::new());
+        let engine = self.engine;
+        let settings = self.settings;
+        let clock = || engine.now();
+        let random = || engine.env.rng.next_u64();
+        let setting = |name: &str| settings.get(name);
+        let zone = settings.get("timezone").unwrap_or_default();
+        let tables = SystemTables { settings };
+        let cancel = Cancel::default();
+        let context = ExecContext {
+            eval: EvalContext {
+                statement_time: self.time,
+                transaction_time: self.open.started,
+                clock: &clock,
+                random: &random,
+                time_zone: &zone,
+                catalog: &view,
+                setting: &setting,
+            },
+            params,
+            virtual_tables: &tables,
+            cancel: &cancel,
+            memory: MEMORY,
+        };
+        let txn = &mut self.open.txn;
+        match job {
+            Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, &context, sink).await?)),
+            Job::Fetch(execution, max) => {
+                Ok(Done::Rows(execution.next_rows(plan, txn, &context, max).await?))
+            }
+        }
+    }
+
+    fn check_writable(&self, plan: &Plan, what: &str) -> SqlResult<()> {
+        if plan.writes { self.check_not_read_only(what) } else { Ok(()) }
+    }
+
+    /// 25006 in a read-only transaction.
+    pub(crate) fn check_not_read_only(&self, what: &str) -> SqlResult<()> {
+        if !self.open.read_only {
+            return Ok(());
+        }
+        let text = format!("cannot execute {what} in a read-only transaction");
+        Err(SqlError::new(SqlState::READ_ONLY_SQL_TRANSACTION, text))
+    }
+
+    /// Runs a plan to its end. Returns how many rows were written or given.
+    pub(crate) async fn run(
+        &mut self,
+        plan: &Plan,
+        params: &[Datum],
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<u64> {
+        match self.execute(params, plan, Job::Run(sink)).await? {
+            Done::Count(count) => Ok(count),
+            Done::Rows(_) => Err(SqlError::internal("rows instead of their number")),
+        }
+    }
+
+    /// The next rows of a portal, `max` at most.
+    pub(crate) async fn fetch_rows(
+        &mut self,
+        plan: &Plan,
+        execution: &mut Execution,
+        params: &[Datum],
+        max: usize,
+    ) -> SqlResult<Vec<Row>> {
+        match self.execute(params, plan, Job::Fetch(execution, max)).await? {
+            Done::Rows(rows) => Ok(rows),
+            Done::Count(_) => Err(SqlError::internal("a number instead of rows")),
+        }
+    }
+
+    /// Runs a query of our own in the transaction and returns its rows.
+    pub(crate) async fn query(&mut self, text: &str) -> SqlResult<Vec<Row>> {
+        let parsed = parse::parse(text)?;
+        let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice() else {
+            return Err(SqlError::internal("one query was expected"));
+        };
+        // Not cached: nobody asks it twice.
+        let plan = Arc::new(self.bind(query, &[]).await?);
+        let mut rows = Collected::default();
+        self.run(&plan, &[], &mut rows).await?;
+        Ok(rows.0)
+    }
+
+    /// Binds a query of our own, for its errors.
+    pub(crate) async fn bind_only(&mut self, text: &str) -> SqlResult<()> {
+        let parsed = parse::parse(text)?;
+        let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice() else {
+            return Err(SqlError::internal("one query was expected"));
+        };
+        // Places in a text that the user has not written help nobody.
+        let bound = self.bind(query, &[]).await;
+        bound.map(|_| ()).map_err(|error| SqlError { position: None, ..error })
+    }
+
+    /// The values of EXECUTE's arguments.
+    pub(crate) async fn values_of(
+        &mut self,
+        arguments: &[parse::Expression],
+        types: &[SqlType],
+    ) -> SqlResult<Vec<Datum>> {
+        if arguments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let view = self.view(BTreeSet::new());
+        let environment =
+            Environment { catalog: &view, functions: func::registry(), parameters: &[] };
+        let exprs = bind::bind_arguments(arguments, types, &environment)?;
+        let plan = Plan {
+            root: Node::Values { rows: vec![exprs], types: types.to_vec() },
+            columns: Vec::new(),
+            parameters: Vec::new(),
+            tables: Vec::new(),
+            ctes: Vec::new(),
+            writes: false,
+        };
+        let mut rows = Collected::default();
+        self.run(&Arc::new(plan), &[], &mut rows).await?;
+        rows.0.pop().ok_or_else(|| SqlError::internal("arguments without values"))
+    }
+
+    /// The table of a name as a user writes it, stored or not.
+    pub(crate) async fn find_table(
+        &mut self,
+        name: &Name,
+    ) -> SqlResult<Option<Arc<TableDescriptor>>> {
+        use crate::catalog::virtuals;
+        let schemas = match &name.schema {
+            Some(schema) => vec![schema.clone()],
+            None => self.settings.search_path(self.user),
+        };
+        for schema in schemas {
+            if virtuals::is_virtual_schema(&schema) {
+                if let Some(table) = virtuals::table(&schema, &name.name) {
+                    return Ok(Some(table));
+                }
+            } else if crate::catalog::view::exists(&schema) {
+                let Open { txn, catalog, .. } = &mut *self.open;
+                if let Some(table) = catalog.table(txn, &schema, &name.name).await? {
+                    return Ok(Some(table));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The stored table of a name, or 42P01, or 42501 for a system table.
+    pub(crate) async fn stored_table(&mut self, name: &Name) -> SqlResult<Arc<TableDescriptor>> {
+        let table = self.find_table(name).await?.ok_or_else(|| undefined(name))?;
+        if table.id.0 < FIRST_USER_ID {
+            let text = format!("permission denied: \"{}\" is a system catalog", table.name);
+            return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
+        }
+        Ok(table)
+    }
+
+    /// Makes ready to change a table.
+    pub(crate) async fn begin_change(&mut self, id: TableId) -> SqlResult<Arc<TableDescriptor>> {
+        let Open { txn, catalog, .. } = &mut *self.open;
+        catalog.begin_change(txn, self.gates, id).await
+    }
+}
+
+/// 42P01.
+pub(crate) fn undefined(name: &Name) -> SqlError {
+    let qualified = match &name.schema {
+        Some(schema) => format!("{schema}.{}", name.name),
+        None => name.name.clone(),
+    };
+    let text = format!("relation \"{qualified}\" does not exist");
+    let error = SqlError::new(SqlState::UNDEFINED_TABLE, text);
+    match name.position {
+        Some(position) => error.at(position),
+        None => error,
+    }
+}
+
+/// What a plan does, as PostgreSQL's errors call it.
+fn verb(plan: &Plan) -> &'static str {
+    match &plan.root {
+        Node::Insert { .. } => "INSERT",
+        Node::Update { .. } => "UPDATE",
+        Node::Delete { .. } => "DELETE",
+        _ => "SELECT",
+    }
+}
+
+/// True if functions of the statement may ask for any table of the catalog, which nothing shows before it runs.
+/// Errs on the side of reading more.
+fn reads_catalog(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["pg_", "information_schema", "reg", "_schema"].iter().any(|word| text.contains(word))
+}
+
+/// Keeps rows for whoever asked from within.
+#[derive(Default)]
+pub(crate) struct Collected(pub(crate) Vec<Row>);
+
+impl ResultSink for Collected {
+    fn columns(&mut self, _: &[OutputColumn]) -> SqlResult<()> {
+        Ok(())
+    }
+    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
+        self.0.push(row.to_vec());
+        Ok(())
+    }
+    fn complete(&mut self, _: &str) -> SqlResult<()> {
+        Ok(())
+    }
+    fn suspended(&mut self) -> SqlResult<()> {
+        Ok(())
+    }
+    fn empty(&mut self) -> SqlResult<()> {
+        Ok(())
+    }
+    fn notice(&mut self, _: Notice) -> SqlResult<()> {
+        Ok(())
+    }
+    fn parameter(&mut self, _: &str, _: &str) -> SqlResult<()> {
+        Ok(())
+    }
+    fn can_discard(&self) -> bool {
+        true
+    }
+    fn discard(&mut self) {
+        self.0.clear();
+    }
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+}

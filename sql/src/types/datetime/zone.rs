@@ -1,0 +1,179 @@
+//! Time zones by name.
+
+use std::sync::LazyLock;
+
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+
+use super::calendar::Civil;
+use super::{DAY, SECOND, UNIX_EPOCH_DAYS};
+
+/// The tz database that is part of the binary: the same on every node.
+static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// Offsets beyond a day and a half do not exist.
+const OFFSET_MAX: i32 = 15 * 3600 + 59 * 60 + 59;
+
+/// A time zone.
+#[derive(Clone, Debug)]
+pub enum Zone {
+    /// So many seconds east of UTC, always.
+    Fixed(i32),
+    /// With rules.
+    Named(TimeZone),
+}
+
+/// Abbreviations that PostgreSQL knows by default and that are no names of the database: seconds east of UTC.
+static ABBREVIATIONS: [(&str, i32); 30] = [
+    ("utc", 0),
+    ("gmt", 0),
+    ("z", 0),
+    ("zulu", 0),
+    ("ut", 0),
+    ("uct", 0),
+    ("wet", 0),
+    ("bst", 3600),
+    ("west", 3600),
+    ("cet", 3600),
+    ("met", 3600),
+    ("cest", 7200),
+    ("mest", 7200),
+    ("eet", 7200),
+    ("sast", 7200),
+    ("eest", 3 * 3600),
+    ("msk", 3 * 3600),
+    ("ist", 7200),
+    ("jst", 9 * 3600),
+    ("kst", 9 * 3600),
+    ("est", -5 * 3600),
+    ("edt", -4 * 3600),
+    ("cst", -6 * 3600),
+    ("cdt", -5 * 3600),
+    ("mst", -7 * 3600),
+    ("mdt", -6 * 3600),
+    ("pst", -8 * 3600),
+    ("pdt", -7 * 3600),
+    ("akst", -9 * 3600),
+    ("hst", -10 * 3600),
+];
+
+impl Zone {
+    /// Greenwich.
+    pub const UTC: Zone = Zone::Fixed(0);
+
+    /// The zone that a session's setting, or text, names: of the database, an abbreviation, an offset (`+02`, hours
+    /// east), or a POSIX rule (hours west).
+    pub fn find(name: &str) -> Option<Zone> {
+        let lower = name.to_ascii_lowercase();
+        if let Some((_, offset)) = ABBREVIATIONS.iter().find(|(known, _)| *known == lower) {
+            return Some(Zone::Fixed(*offset));
+        }
+        if let Some(offset) = parse_offset(name) {
+            return Some(Zone::Fixed(offset));
+        }
+        if let Ok(zone) = DATABASE.get(name) {
+            return Some(Zone::Named(zone));
+        }
+        TimeZone::posix(name).ok().map(Zone::Named)
+    }
+
+    /// Seconds east of UTC at an instant.
+    pub fn offset_at(&self, utc_micros: i64) -> i32 {
+        match self {
+            Zone::Fixed(offset) => *offset,
+            Zone::Named(zone) => {
+                let unix = within_rules(utc_micros).div_euclid(SECOND) + UNIX_EPOCH_DAYS * 86_400;
+                jiff::Timestamp::from_second(unix).map_or(0, |at| zone.to_offset(at).seconds())
+            }
+        }
+    }
+
+    /// Seconds east of UTC for a local time. One that the clock skips counts as before the change, one that it
+    /// shows twice as after it, as PostgreSQL has it.
+    pub fn offset_for_local(&self, local_micros: i64) -> i32 {
+        match self {
+            Zone::Fixed(offset) => *offset,
+            Zone::Named(zone) => {
+                let Some(local) = datetime(within_rules(local_micros)) else { return 0 };
+                let offset = match zone.to_ambiguous_timestamp(local).offset() {
+                    AmbiguousOffset::Unambiguous { offset } => offset,
+                    AmbiguousOffset::Gap { before, .. } => before,
+                    AmbiguousOffset::Fold { after, .. } => after,
+                };
+                offset.seconds()
+            }
+        }
+    }
+
+    /// The abbreviation in use at an instant (`CET`), or the offset in figures.
+    pub fn abbreviation_at(&self, utc_micros: i64) -> String {
+        match self {
+            Zone::Fixed(0) => "UTC".to_owned(),
+            Zone::Fixed(offset) => {
+                Offset::from_seconds(*offset).map_or(String::new(), |o| o.to_string())
+            }
+            Zone::Named(zone) => {
+                let unix = within_rules(utc_micros).div_euclid(SECOND) + UNIX_EPOCH_DAYS * 86_400;
+                jiff::Timestamp::from_second(unix)
+                    .map_or(String::new(), |at| zone.to_offset_info(at).abbreviation().to_owned())
+            }
+        }
+    }
+}
+
+/// The same moment of a year that jiff can represent: the calendar repeats every 400 years, and rules do not change
+/// any more that far out.
+fn within_rules(micros: i64) -> i64 {
+    const CYCLE: i64 = 146_097 * DAY;
+    // The year 9000: rules repeat long before.
+    const END: i64 = 7000 * 365 * DAY;
+    if micros < END { micros } else { END - CYCLE + (micros - END).rem_euclid(CYCLE) }
+}
+
+fn datetime(local_micros: i64) -> Option<DateTime> {
+    let civil = Civil::from_micros(local_micros);
+    let seconds = civil.micros / SECOND;
+    DateTime::new(
+        i16::try_from(civil.year).ok()?,
+        i8::try_from(civil.month).ok()?,
+        i8::try_from(civil.day).ok()?,
+        i8::try_from(seconds / 3600).ok()?,
+        i8::try_from(seconds / 60 % 60).ok()?,
+        i8::try_from(seconds % 60).ok()?,
+        0,
+    )
+    .ok()
+}
+
+/// Reads `+HH`, `-HH:MM`, `+HH:MM:SS`, `-HHMM`: seconds east.
+pub(super) fn parse_offset(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.as_bytes().first()? {
+        b'+' => (1, &text[1..]),
+        b'-' => (-1, &text[1..]),
+        _ => return None,
+    };
+    if rest.is_empty() || !rest.bytes().all(|b| b.is_ascii_digit() || b == b':') {
+        return None;
+    }
+    let number = |part: &str| (1..=2).contains(&part.len()).then(|| part.parse::<i32>().ok())?;
+    let (hours, minutes, seconds) = if rest.contains(':') {
+        let mut parts = rest.split(':');
+        let hours = number(parts.next()?)?;
+        let minutes = parts.next().map_or(Some(0), number)?;
+        let seconds = parts.next().map_or(Some(0), number)?;
+        if parts.next().is_some() {
+            return None;
+        }
+        (hours, minutes, seconds)
+    } else {
+        match rest.len() {
+            1 | 2 => (number(rest)?, 0, 0),
+            3 => (number(&rest[..1])?, number(&rest[1..])?, 0),
+            4 => (number(&rest[..2])?, number(&rest[2..])?, 0),
+            6 => (number(&rest[..2])?, number(&rest[2..4])?, number(&rest[4..])?),
+            _ => return None,
+        }
+    };
+    let total = hours * 3600 + minutes * 60 + seconds;
+    (minutes < 60 && seconds < 60 && total <= OFFSET_MAX).then_some(sign * total)
+}

@@ -1,0 +1,333 @@
+//! Which type is which: oids, names, lengths, categories and modifiers, as `pg_type` has them.
+
+use super::{ElementType, SqlType};
+
+/// What `pg_type` says about a type that has no modifier.
+struct Identity {
+    ty: SqlType,
+    oid: u32,
+    /// Oid of the array type; zero if there is none.
+    array: u32,
+    /// `typname`.
+    typname: &'static str,
+    /// The name in SQL, as `format_type` gives it.
+    name: &'static str,
+    /// `typlen`: -1 is of varying length, -2 a C string.
+    len: i16,
+    category: char,
+    preferred: bool,
+}
+
+/// Bytes that PostgreSQL's modifiers of strings and numerics count for the length word.
+const TYPMOD_BIAS: i32 = 4;
+
+const fn identity(
+    ty: SqlType,
+    oid: u32,
+    array: u32,
+    names: (&'static str, &'static str),
+    len: i16,
+    category: char,
+    preferred: bool,
+) -> Identity {
+    Identity { ty, oid, array, typname: names.0, name: names.1, len, category, preferred }
+}
+
+/// Every type that is no array, in order of oid.
+#[rustfmt::skip]
+static SCALARS: [Identity; 29] = [
+    identity(SqlType::Bool, 16, 1000, ("bool", "boolean"), 1, 'B', true),
+    identity(SqlType::Bytea, 17, 1001, ("bytea", "bytea"), -1, 'U', false),
+    identity(SqlType::InternalChar, 18, 1002, ("char", "\"char\""), 1, 'Z', false),
+    identity(SqlType::Name, 19, 1003, ("name", "name"), 64, 'S', false),
+    identity(SqlType::Int8, 20, 1016, ("int8", "bigint"), 8, 'N', false),
+    identity(SqlType::Int2, 21, 1005, ("int2", "smallint"), 2, 'N', false),
+    identity(SqlType::Int2Vector, 22, 1006, ("int2vector", "int2vector"), -1, 'A', false),
+    identity(SqlType::Int4, 23, 1007, ("int4", "integer"), 4, 'N', false),
+    identity(SqlType::RegProc, 24, 1008, ("regproc", "regproc"), 4, 'N', false),
+    identity(SqlType::Text, 25, 1009, ("text", "text"), -1, 'S', true),
+    identity(SqlType::Oid, 26, 1028, ("oid", "oid"), 4, 'N', true),
+    identity(SqlType::OidVector, 30, 1013, ("oidvector", "oidvector"), -1, 'A', false),
+    identity(SqlType::Float4, 700, 1021, ("float4", "real"), 4, 'N', false),
+    identity(SqlType::Float8, 701, 1022, ("float8", "double precision"), 8, 'N', true),
+    identity(SqlType::Unknown, 705, 0, ("unknown", "unknown"), -2, 'X', false),
+    identity(SqlType::Char(None), 1042, 1014, ("bpchar", "character"), -1, 'S', false),
+    identity(SqlType::Varchar(None), 1043, 1015, ("varchar", "character varying"), -1, 'S', false),
+    identity(SqlType::Date, 1082, 1182, ("date", "date"), 4, 'D', false),
+    identity(SqlType::Time, 1083, 1183, ("time", "time without time zone"), 8, 'D', false),
+    identity(SqlType::Timestamp, 1114, 1115, ("timestamp", "timestamp without time zone"), 8, 'D', false),
+    identity(SqlType::TimestampTz, 1184, 1185, ("timestamptz", "timestamp with time zone"), 8, 'D', true),
+    identity(SqlType::Interval, 1186, 1187, ("interval", "interval"), 16, 'T', true),
+    identity(SqlType::Numeric(None), 1700, 1231, ("numeric", "numeric"), -1, 'N', false),
+    identity(SqlType::RegClass, 2205, 2210, ("regclass", "regclass"), 4, 'N', false),
+    identity(SqlType::RegType, 2206, 2211, ("regtype", "regtype"), 4, 'N', false),
+    identity(SqlType::Record, 2249, 2287, ("record", "record"), -1, 'P', false),
+    identity(SqlType::Void, 2278, 0, ("void", "void"), 4, 'P', false),
+    identity(SqlType::Uuid, 2950, 2951, ("uuid", "uuid"), 16, 'U', false),
+    identity(SqlType::RegNamespace, 4089, 4090, ("regnamespace", "regnamespace"), 4, 'N', false),
+];
+
+/// Every element type with its scalar.
+static ELEMENTS: [(ElementType, SqlType); 21] = [
+    (ElementType::Bool, SqlType::Bool),
+    (ElementType::Int2, SqlType::Int2),
+    (ElementType::Int4, SqlType::Int4),
+    (ElementType::Int8, SqlType::Int8),
+    (ElementType::Float4, SqlType::Float4),
+    (ElementType::Float8, SqlType::Float8),
+    (ElementType::Numeric, SqlType::Numeric(None)),
+    (ElementType::Text, SqlType::Text),
+    (ElementType::Varchar, SqlType::Varchar(None)),
+    (ElementType::Char, SqlType::Char(None)),
+    (ElementType::Name, SqlType::Name),
+    (ElementType::InternalChar, SqlType::InternalChar),
+    (ElementType::Bytea, SqlType::Bytea),
+    (ElementType::Date, SqlType::Date),
+    (ElementType::Time, SqlType::Time),
+    (ElementType::Timestamp, SqlType::Timestamp),
+    (ElementType::TimestampTz, SqlType::TimestampTz),
+    (ElementType::Interval, SqlType::Interval),
+    (ElementType::Uuid, SqlType::Uuid),
+    (ElementType::Oid, SqlType::Oid),
+    (ElementType::RegType, SqlType::RegType),
+];
+
+/// Names that SQL has besides `typname` and `format_type`'s.
+static ALIASES: [(&str, SqlType); 9] = [
+    ("int", SqlType::Int4),
+    ("decimal", SqlType::Numeric(None)),
+    ("dec", SqlType::Numeric(None)),
+    ("float", SqlType::Float8),
+    ("char", SqlType::Char(None)),
+    ("time", SqlType::Time),
+    ("timestamp", SqlType::Timestamp),
+    ("timestamptz", SqlType::TimestampTz),
+    ("string", SqlType::Text),
+];
+
+impl ElementType {
+    /// The type of the elements.
+    pub fn scalar(self) -> SqlType {
+        // Every element type is in the table: a test walks them.
+        ELEMENTS.iter().find(|(e, _)| *e == self).map_or(SqlType::Unknown, |(_, scalar)| *scalar)
+    }
+}
+
+impl SqlType {
+    fn identity(self) -> Option<&'static Identity> {
+        let base = self.base();
+        SCALARS.iter().find(|identity| identity.ty == base)
+    }
+
+    /// Every type without modifiers, arrays included: the rows of `pg_type`.
+    pub fn all() -> impl Iterator<Item = SqlType> {
+        let arrays = ELEMENTS.iter().map(|(element, _)| SqlType::Array(*element));
+        SCALARS.iter().map(|identity| identity.ty).chain(arrays)
+    }
+
+    /// Its oid in `pg_type`.
+    pub fn oid(self) -> u32 {
+        match self {
+            SqlType::Array(element) => element.scalar().identity().map_or(0, |i| i.array),
+            other => other.identity().map_or(0, |i| i.oid),
+        }
+    }
+
+    /// The type with this oid, without modifier.
+    pub fn from_oid(oid: u32) -> Option<SqlType> {
+        if let Some(identity) = SCALARS.iter().find(|identity| identity.oid == oid) {
+            return Some(identity.ty);
+        }
+        let array =
+            |scalar: &SqlType| scalar.identity().is_some_and(|i| i.array == oid && oid != 0);
+        ELEMENTS.iter().find(|(_, scalar)| array(scalar)).map(|(e, _)| SqlType::Array(*e))
+    }
+
+    /// The type of this name: `pg_type`'s, or SQL's, with `[]` for an array. Without modifiers.
+    pub fn from_name(name: &str) -> Option<SqlType> {
+        if let Some(element) = name.strip_suffix("[]") {
+            return SqlType::from_name(element)?.array();
+        }
+        // SQL's `char` is not the type that pg_type calls char.
+        if let Some((_, ty)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+            return Some(*ty);
+        }
+        if let Some(identity) = SCALARS.iter().find(|i| i.name == name || i.typname == name) {
+            return Some(identity.ty);
+        }
+        SqlType::from_name_of_array(name)
+    }
+
+    fn from_name_of_array(name: &str) -> Option<SqlType> {
+        let element = name.strip_prefix('_')?;
+        SCALARS.iter().find(|i| i.typname == element)?.ty.array()
+    }
+
+    /// `typname` in `pg_type`.
+    pub fn typname(self) -> String {
+        match self {
+            SqlType::Array(element) => format!("_{}", element.scalar().typname()),
+            other => other.identity().map_or("unknown", |i| i.typname).to_owned(),
+        }
+    }
+
+    /// The name that users read, as `format_type` gives it, with the modifier if there is one.
+    pub fn name(self) -> String {
+        match self {
+            SqlType::Array(element) => format!("{}[]", element.scalar().name()),
+            SqlType::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
+            SqlType::Varchar(Some(n)) => format!("character varying({n})"),
+            SqlType::Char(Some(n)) => format!("character({n})"),
+            other => other.identity().map_or("unknown", |i| i.name).to_owned(),
+        }
+    }
+
+    /// `typlen`: bytes, or -1 for a varying length.
+    pub fn typlen(self) -> i16 {
+        self.identity().map_or(-1, |i| i.len)
+    }
+
+    /// `typcategory`: what the resolution of operators goes by.
+    pub fn category(self) -> char {
+        match self {
+            SqlType::Array(_) => 'A',
+            other => other.identity().map_or('U', |i| i.category),
+        }
+    }
+
+    /// `typispreferred`: wins within its category.
+    pub fn preferred(self) -> bool {
+        self.identity().is_some_and(|i| i.preferred)
+    }
+
+    /// The type without its modifier.
+    pub fn base(self) -> SqlType {
+        match self {
+            SqlType::Numeric(_) => SqlType::Numeric(None),
+            SqlType::Varchar(_) => SqlType::Varchar(None),
+            SqlType::Char(_) => SqlType::Char(None),
+            other => other,
+        }
+    }
+
+    /// The modifier as `atttypmod` has it; -1 if there is none.
+    pub fn typmod(self) -> i32 {
+        match self {
+            SqlType::Numeric(Some((precision, scale))) => {
+                ((i32::from(precision) << 16) | (i32::from(scale) & 0x7ff)) + TYPMOD_BIAS
+            }
+            SqlType::Varchar(Some(n)) | SqlType::Char(Some(n)) => {
+                i32::try_from(n).unwrap_or(i32::MAX - TYPMOD_BIAS) + TYPMOD_BIAS
+            }
+            _ => -1,
+        }
+    }
+
+    /// This type with a modifier from `atttypmod`. One that means nothing leaves the type without.
+    pub fn with_typmod(self, typmod: i32) -> SqlType {
+        let base = self.base();
+        let Some(value) = typmod.checked_sub(TYPMOD_BIAS).filter(|v| *v >= 0) else { return base };
+        match base {
+            SqlType::Numeric(_) => {
+                // The scale is a signed number of 11 bits.
+                let scale = ((value & 0x7ff) ^ 1024) - 1024;
+                let precision = u16::try_from(value >> 16).unwrap_or(0);
+                SqlType::Numeric(Some((precision, scale as i16)))
+            }
+            SqlType::Varchar(_) => SqlType::Varchar(Some(value as u32)),
+            SqlType::Char(_) => SqlType::Char(Some(value as u32)),
+            other => other,
+        }
+    }
+
+    /// The type of the elements of an array type.
+    pub fn element(self) -> Option<SqlType> {
+        match self {
+            SqlType::Array(element) => Some(element.scalar()),
+            SqlType::Int2Vector => Some(SqlType::Int2),
+            SqlType::OidVector => Some(SqlType::Oid),
+            _ => None,
+        }
+    }
+
+    /// The type of arrays of this type; its modifier is lost.
+    pub fn array(self) -> Option<SqlType> {
+        let base = self.base();
+        ELEMENTS.iter().find(|(_, scalar)| *scalar == base).map(|(e, _)| SqlType::Array(*e))
+    }
+
+    /// Oid of the array type, for `typarray`; zero if there is none.
+    pub fn array_oid(self) -> u32 {
+        self.array().map_or(0, SqlType::oid)
+    }
+
+    /// The least subscript of its values: vectors count from 0.
+    pub fn lower_bound(self) -> i32 {
+        i32::from(!matches!(self, SqlType::Int2Vector | SqlType::OidVector))
+    }
+
+    /// True iff values are kept as text.
+    pub fn is_text(self) -> bool {
+        matches!(
+            self,
+            SqlType::Unknown
+                | SqlType::Text
+                | SqlType::Varchar(_)
+                | SqlType::Char(_)
+                | SqlType::Name
+                | SqlType::InternalChar
+        )
+    }
+
+    /// True iff values are kept as [`super::Datum::Oid`].
+    pub fn is_oid(self) -> bool {
+        matches!(
+            self,
+            SqlType::Oid
+                | SqlType::RegClass
+                | SqlType::RegType
+                | SqlType::RegProc
+                | SqlType::RegNamespace
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_found_again_by_its_oid_and_names() {
+        for ty in SqlType::all() {
+            assert_ne!(ty.oid(), 0, "{ty:?}");
+            assert_eq!(SqlType::from_oid(ty.oid()), Some(ty));
+            assert_eq!(SqlType::from_name(&ty.name()), Some(ty), "{}", ty.name());
+            if ty != SqlType::InternalChar && !matches!(ty, SqlType::Array(_)) {
+                assert_eq!(SqlType::from_name(&ty.typname()), Some(ty), "{}", ty.typname());
+            }
+            if let Some(array) = ty.array() {
+                assert_eq!(array.element(), Some(ty));
+            }
+        }
+        assert_eq!(SqlType::from_oid(0), None);
+        assert_eq!(SqlType::from_name("int[]").map(SqlType::oid), Some(1007));
+        assert_eq!(SqlType::Array(ElementType::Text).typname(), "_text");
+    }
+
+    #[test]
+    fn modifiers_are_postgresqls() {
+        let cases = [
+            (SqlType::Numeric(Some((10, 2))), 655_366, "numeric(10,2)"),
+            (SqlType::Numeric(Some((3, -2))), 198_658, "numeric(3,-2)"),
+            (SqlType::Varchar(Some(20)), 24, "character varying(20)"),
+            (SqlType::Char(Some(1)), 5, "character(1)"),
+        ];
+        for (ty, typmod, name) in cases {
+            assert_eq!(ty.typmod(), typmod);
+            assert_eq!(ty.base().with_typmod(typmod), ty);
+            assert_eq!(ty.name(), name);
+        }
+        assert_eq!(SqlType::Int4.typmod(), -1);
+        assert_eq!(SqlType::Varchar(Some(5)).with_typmod(-1), SqlType::Varchar(None));
+    }
+}

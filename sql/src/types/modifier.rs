@@ -1,0 +1,58 @@
+//! Modifiers: lengths of strings, precision and scale of numerics.
+
+use super::text::cut_bytes;
+use super::{Datum, SqlType};
+use crate::error::{SqlError, SqlResult, SqlState};
+
+impl Datum {
+    /// Makes a value of the base type fit the type's modifier. An explicit cast cuts strings; otherwise only blanks
+    /// are cut, and more is an error.
+    pub fn apply_modifier(self, ty: SqlType, explicit: bool) -> SqlResult<Datum> {
+        match (ty, self) {
+            (SqlType::Varchar(Some(max)), Datum::Text(text)) => match end_of(&text, max as usize) {
+                None => Ok(Datum::Text(text)),
+                Some(end) => cut(&text, end, explicit, ty).map(Datum::text),
+            },
+            (SqlType::Char(Some(len)), Datum::Text(text)) => {
+                let len = len as usize;
+                if let Some(end) = end_of(&text, len) {
+                    return cut(&text, end, explicit, ty).map(Datum::text);
+                }
+                let missing = len - text.chars().count();
+                if missing == 0 {
+                    return Ok(Datum::Text(text));
+                }
+                let mut padded = String::with_capacity(text.len() + missing);
+                padded.push_str(&text);
+                padded.extend(std::iter::repeat_n(' ', missing));
+                Ok(Datum::text(padded))
+            }
+            (SqlType::Numeric(Some((precision, scale))), Datum::Numeric(value)) => {
+                value.apply_modifier(precision, scale).map(Datum::Numeric)
+            }
+            (SqlType::Name, Datum::Text(text)) if text.len() > super::text::NAME_MAX => {
+                Ok(Datum::text(cut_bytes(&text, super::text::NAME_MAX)))
+            }
+            (_, value) => Ok(value),
+        }
+    }
+}
+
+/// Where so many characters end, if the text is longer.
+fn end_of(text: &str, chars: usize) -> Option<usize> {
+    if text.len() <= chars {
+        return None;
+    }
+    text.char_indices().nth(chars).map(|(at, _)| at)
+}
+
+fn cut(text: &str, end: usize, explicit: bool, ty: SqlType) -> SqlResult<&str> {
+    let (kept, rest) = text.split_at(end);
+    if explicit || rest.bytes().all(|b| b == b' ') {
+        return Ok(kept);
+    }
+    Err(SqlError::new(
+        SqlState::STRING_DATA_RIGHT_TRUNCATION,
+        format!("value too long for type {}", ty.name()),
+    ))
+}

@@ -1,0 +1,406 @@
+//! Exact decimal arithmetic on magnitudes of any size: the finite part of [`super::Numeric`].
+
+use std::cmp::Ordering;
+
+/// The base of a digit: four decimal places, as in PostgreSQL's wire format.
+const BASE: u32 = 10_000;
+
+/// Decimal places in a digit.
+pub(super) const DIGIT_PLACES: i32 = 4;
+
+const POWERS: [u16; 4] = [1, 10, 100, 1000];
+
+/// A finite decimal. Digits have no zeros at either end once [`Decimal::strip`]ped, which every operation does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Decimal {
+    pub(super) negative: bool,
+    pub(super) digits: Vec<u16>,
+    /// Weight of the first digit, as a power of the base.
+    pub(super) weight: i32,
+    /// Decimal places that are shown.
+    pub(super) scale: i32,
+}
+
+impl Decimal {
+    pub(super) fn from_u128(mut value: u128, negative: bool) -> Self {
+        let mut digits = Vec::new();
+        while value > 0 {
+            digits.push((value % u128::from(BASE)) as u16);
+            value /= u128::from(BASE);
+        }
+        let weight = digits.len() as i32 - 1;
+        digits.reverse();
+        let mut out = Decimal { negative, digits, weight, scale: 0 };
+        out.strip();
+        out
+    }
+
+    pub(super) fn one() -> Self {
+        Decimal::from_u128(1, false)
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.digits.is_empty()
+    }
+
+    /// Removes zeros at both ends; zero is positive and has weight 0.
+    pub(super) fn strip(&mut self) {
+        let leading = self.digits.iter().take_while(|d| **d == 0).count();
+        if leading > 0 {
+            self.digits.drain(..leading);
+            self.weight -= leading as i32;
+        }
+        while self.digits.last() == Some(&0) {
+            self.digits.pop();
+        }
+        if self.digits.is_empty() {
+            self.weight = 0;
+            self.negative = false;
+        }
+    }
+
+    /// The digit that counts `BASE.pow(weight)`.
+    fn digit(&self, weight: i32) -> u16 {
+        usize::try_from(self.weight - weight)
+            .ok()
+            .and_then(|at| self.digits.get(at))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Weight of the last digit.
+    fn last_weight(&self) -> i32 {
+        self.weight - self.digits.len() as i32 + 1
+    }
+
+    pub(super) fn compare_magnitude(&self, other: &Decimal) -> Ordering {
+        match (self.is_zero(), other.is_zero()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (false, false) => {
+                self.weight.cmp(&other.weight).then_with(|| self.digits.cmp(&other.digits))
+            }
+        }
+    }
+
+    pub(super) fn compare(&self, other: &Decimal) -> Ordering {
+        match (self.negative, other.negative) {
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            (false, false) => self.compare_magnitude(other),
+            (true, true) => other.compare_magnitude(self),
+        }
+    }
+
+    pub(super) fn negate(mut self) -> Decimal {
+        self.negative = !self.negative && !self.is_zero();
+        self
+    }
+
+    fn add_magnitude(&self, other: &Decimal) -> (Vec<u16>, i32) {
+        let top = self.weight.max(other.weight);
+        let bottom = self.last_weight().min(other.last_weight());
+        let mut digits = vec![0u16; (top - bottom + 2) as usize];
+        let mut carry = 0u32;
+        for weight in bottom..=top {
+            let sum = u32::from(self.digit(weight)) + u32::from(other.digit(weight)) + carry;
+            digits[(top + 1 - weight) as usize] = (sum % BASE) as u16;
+            carry = sum / BASE;
+        }
+        digits[0] = carry as u16;
+        (digits, top + 1)
+    }
+
+    /// The difference of the magnitudes; `self`'s is at least as great.
+    fn sub_magnitude(&self, other: &Decimal) -> (Vec<u16>, i32) {
+        let top = self.weight.max(other.weight);
+        let bottom = self.last_weight().min(other.last_weight());
+        let mut digits = vec![0u16; (top - bottom + 1) as usize];
+        let mut borrow = 0i32;
+        for weight in bottom..=top {
+            let mut rest = i32::from(self.digit(weight)) - i32::from(other.digit(weight)) - borrow;
+            borrow = i32::from(rest < 0);
+            rest += borrow * BASE as i32;
+            digits[(top - weight) as usize] = rest as u16;
+        }
+        (digits, top)
+    }
+
+    pub(super) fn add(&self, other: &Decimal) -> Decimal {
+        let scale = self.scale.max(other.scale);
+        if self.is_zero() || other.is_zero() {
+            let mut out = if self.is_zero() { other.clone() } else { self.clone() };
+            out.scale = scale;
+            return out;
+        }
+        let (negative, (digits, weight)) = if self.negative == other.negative {
+            (self.negative, self.add_magnitude(other))
+        } else if self.compare_magnitude(other).is_ge() {
+            (self.negative, self.sub_magnitude(other))
+        } else {
+            (other.negative, other.sub_magnitude(self))
+        };
+        let mut out = Decimal { negative, digits, weight, scale };
+        out.strip();
+        out
+    }
+
+    pub(super) fn sub(&self, other: &Decimal) -> Decimal {
+        self.add(&other.clone().negate())
+    }
+
+    pub(super) fn mul(&self, other: &Decimal) -> Decimal {
+        let scale = self.scale + other.scale;
+        if self.is_zero() || other.is_zero() {
+            return Decimal { scale, ..Decimal::default() };
+        }
+        // A column sums at most 32,768 + 4,096 products of less than 10^8: far from 2^64.
+        let mut columns = vec![0u64; self.digits.len() + other.digits.len()];
+        for (i, a) in self.digits.iter().enumerate() {
+            if *a == 0 {
+                continue;
+            }
+            let row = &mut columns[i + 1..];
+            for (column, b) in row.iter_mut().zip(&other.digits) {
+                *column += u64::from(*a) * u64::from(*b);
+            }
+        }
+        let mut carry = 0u64;
+        let mut digits = vec![0u16; columns.len()];
+        for (digit, column) in digits.iter_mut().zip(&columns).rev() {
+            let sum = column + carry;
+            *digit = (sum % u64::from(BASE)) as u16;
+            carry = sum / u64::from(BASE);
+        }
+        let negative = self.negative != other.negative;
+        let mut out = Decimal { negative, digits, weight: self.weight + other.weight + 1, scale };
+        out.strip();
+        out
+    }
+
+    /// The quotient to `scale` decimal places (which may be negative), rounded half away from zero or cut. The
+    /// divisor is not zero.
+    pub(super) fn div(&self, other: &Decimal, scale: i32, rounded: bool) -> Decimal {
+        let mut out = Decimal { scale: scale.max(0), ..Decimal::default() };
+        if self.is_zero() || other.is_zero() {
+            return out;
+        }
+        // One digit beyond those wanted decides the rounding: what follows a cut quotient cannot change it.
+        let places = scale.div_euclid(DIGIT_PLACES) + 2;
+        let shift = self.last_weight() - other.last_weight() + places;
+        let mut dividend = self.digits.clone();
+        if shift >= 0 {
+            dividend.resize(dividend.len() + shift as usize, 0);
+        } else {
+            dividend.truncate(dividend.len().saturating_sub(shift.unsigned_abs() as usize));
+        }
+        out.digits = divide(&dividend, &other.digits);
+        out.weight = out.digits.len() as i32 - 1 - places;
+        out.negative = self.negative != other.negative;
+        out.strip();
+        if rounded {
+            out.round(scale);
+        } else {
+            out.truncate(scale);
+        }
+        out
+    }
+
+    /// Rounds to so many decimal places, half away from zero.
+    pub(super) fn round(&mut self, scale: i32) {
+        self.cut(scale, true);
+    }
+
+    /// Cuts to so many decimal places.
+    pub(super) fn truncate(&mut self, scale: i32) {
+        self.cut(scale, false);
+    }
+
+    fn cut(&mut self, scale: i32, rounded: bool) {
+        self.scale = scale.max(0);
+        // Decimal places to keep, counted from the front of the first digit.
+        let keep = (self.weight + 1) * DIGIT_PLACES + scale;
+        if keep < 0 || self.is_zero() {
+            self.digits.clear();
+            self.strip();
+            return;
+        }
+        let whole = (keep / DIGIT_PLACES) as usize;
+        let partial = keep % DIGIT_PLACES;
+        let mut carry = false;
+        if partial == 0 {
+            carry = self.digits.get(whole).is_some_and(|d| *d >= 5000);
+            self.digits.truncate(whole);
+        } else if let Some(last) = self.digits.get_mut(whole) {
+            let unit = POWERS[(DIGIT_PLACES - partial) as usize];
+            let rest = *last % unit;
+            *last -= rest;
+            if rounded && rest >= unit / 2 {
+                *last += unit;
+                carry = *last >= BASE as u16;
+                *last %= BASE as u16;
+            }
+            self.digits.truncate(whole + 1);
+            if carry {
+                self.carry_into(whole);
+            }
+            self.strip();
+            return;
+        }
+        if carry && rounded {
+            let len = self.digits.len();
+            self.carry_into(len);
+        }
+        self.strip();
+    }
+
+    /// Adds one to the digit before `at`.
+    fn carry_into(&mut self, mut at: usize) {
+        while at > 0 {
+            at -= 1;
+            if self.digits[at] < BASE as u16 - 1 {
+                self.digits[at] += 1;
+                return;
+            }
+            self.digits[at] = 0;
+        }
+        self.digits.insert(0, 1);
+        self.weight += 1;
+    }
+
+    /// The remainder of the division cut to an integer; it has the dividend's sign.
+    pub(super) fn rem(&self, other: &Decimal) -> Decimal {
+        let quotient = self.div(other, 0, false);
+        let mut out = self.sub(&quotient.mul(other));
+        out.scale = self.scale.max(other.scale);
+        out
+    }
+
+    /// Decimal places before the point, at least 0; and 0 for zero.
+    pub(super) fn integer_places(&self) -> i32 {
+        let Some(first) = self.digits.first() else { return 0 };
+        let places = POWERS.iter().filter(|power| first >= power).count() as i32;
+        (self.weight * DIGIT_PLACES + places).max(0)
+    }
+
+    /// The decimal exponent: `n` such that the magnitude lies in `[10^n, 10^(n+1))`. Zero for zero.
+    pub(super) fn exponent(&self) -> i32 {
+        let Some(first) = self.digits.first() else { return 0 };
+        let places = POWERS.iter().filter(|power| first >= power).count() as i32;
+        self.weight * DIGIT_PLACES + places - 1
+    }
+
+    /// The least scale that shows every digit.
+    pub(super) fn min_scale(&self) -> i32 {
+        let Some(last) = self.digits.last() else { return 0 };
+        let zeros = POWERS.iter().skip(1).take_while(|power| last.is_multiple_of(**power)).count();
+        (-self.last_weight() * DIGIT_PLACES - zeros as i32).max(0)
+    }
+
+    pub(super) fn to_f64(&self) -> f64 {
+        // Correct rounding is the parser's.
+        self.to_string().parse().unwrap_or(f64::NAN)
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = String::new();
+        if self.negative {
+            out.push('-');
+        }
+        for weight in (0..=self.weight.max(0)).rev() {
+            let digit = self.digit(weight);
+            if weight == self.weight.max(0) {
+                out.push_str(&digit.to_string());
+            } else {
+                push_digit(&mut out, digit);
+            }
+        }
+        if self.scale > 0 {
+            out.push('.');
+            let end = out.len() + self.scale as usize;
+            let mut weight = -1;
+            while out.len() < end {
+                push_digit(&mut out, self.digit(weight));
+                weight -= 1;
+            }
+            out.truncate(end);
+        }
+        f.write_str(&out)
+    }
+}
+
+fn push_digit(out: &mut String, digit: u16) {
+    for power in POWERS.iter().rev() {
+        out.push(char::from(b'0' + (digit / power % 10) as u8));
+    }
+}
+
+/// Quotient of whole numbers, cut. Long division with a normalised divisor (Knuth's algorithm D).
+fn divide(dividend: &[u16], divisor: &[u16]) -> Vec<u16> {
+    let base = u64::from(BASE);
+    if let [single] = divisor {
+        let by = u64::from(*single);
+        let mut rest = 0u64;
+        let digit = |d: &u16| {
+            let value = rest * base + u64::from(*d);
+            rest = value % by;
+            (value / by) as u16
+        };
+        return dividend.iter().map(digit).collect();
+    }
+    if dividend.len() < divisor.len() {
+        return Vec::new();
+    }
+    // Scaled so that the divisor's first digit is at least half the base: an estimate from two digits then errs by
+    // at most two.
+    let scale = base / (u64::from(divisor[0]) + 1);
+    let scaled = |digits: &[u16]| -> Vec<i64> {
+        let mut out = vec![0i64; digits.len() + 1];
+        let mut carry = 0;
+        for (at, digit) in digits.iter().enumerate().rev() {
+            let value = u64::from(*digit) * scale + carry;
+            out[at + 1] = (value % base) as i64;
+            carry = value / base;
+        }
+        out[0] = carry as i64;
+        out
+    };
+    let mut rest = scaled(dividend);
+    let by = &scaled(divisor)[1..];
+    let base = i64::from(BASE);
+    let mut quotient = vec![0u16; dividend.len() - divisor.len() + 1];
+    for at in 0..quotient.len() {
+        let top = rest[at] * base + rest[at + 1];
+        let mut guess = top / by[0];
+        let mut left = top % by[0];
+        while guess >= base || guess * by[1] > left * base + rest[at + 2] {
+            guess -= 1;
+            left += by[0];
+            if left >= base {
+                break;
+            }
+        }
+        let mut borrow = 0;
+        for (i, digit) in by.iter().enumerate().rev() {
+            let value = rest[at + i + 1] - guess * digit - borrow;
+            rest[at + i + 1] = value.rem_euclid(base);
+            borrow = -value.div_euclid(base);
+        }
+        rest[at] -= borrow;
+        if rest[at] < 0 {
+            guess -= 1;
+            let mut carry = 0;
+            for (i, digit) in by.iter().enumerate().rev() {
+                let value = rest[at + i + 1] + digit + carry;
+                rest[at + i + 1] = value % base;
+                carry = value / base;
+            }
+            rest[at] += carry;
+        }
+        quotient[at] = guess as u16;
+    }
+    quotient
+}

@@ -1,0 +1,368 @@
+//! Roots, powers, exponentials and logarithms, with PostgreSQL's scales of results.
+
+use super::arithmetic::{DISPLAY_SCALE_MAX, SIGNIFICANT_MIN};
+use super::decimal::{DIGIT_PLACES, Decimal};
+use super::{Numeric, NumericSign, overflow};
+use crate::error::{SqlError, SqlResult, SqlState};
+
+/// Places that are computed beyond those shown.
+const GUARD: i32 = 12;
+
+fn power_error(what: &str) -> SqlError {
+    SqlError::new(SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION, what)
+}
+
+fn log_error(what: &str) -> SqlError {
+    SqlError::new(SqlState::INVALID_ARGUMENT_FOR_LOGARITHM, what)
+}
+
+fn finish(mut value: Decimal, scale: i32) -> SqlResult<Numeric> {
+    value.round(scale);
+    value.scale = scale.max(0);
+    Numeric::from_decimal(value)
+}
+
+fn small(value: i64) -> Decimal {
+    let mut out = Decimal::from_u128(u128::from(value.unsigned_abs()), false);
+    out.negative = value < 0;
+    out
+}
+
+/// The product, to so many places.
+fn mul(a: &Decimal, b: &Decimal, places: i32) -> Decimal {
+    let mut out = a.mul(b);
+    out.round(places);
+    out
+}
+
+/// The square root to so many places, by Newton's method; the argument is greater than zero.
+fn sqrt(value: &Decimal, places: i32) -> Decimal {
+    let places = places + GUARD;
+    // From the float of the mantissa: its 15 places double with every step.
+    let exponent = value.exponent();
+    let half = exponent.div_euclid(2);
+    let mut mantissa = value.clone();
+    mantissa.scale = mantissa.min_scale();
+    let text = format!("{mantissa}");
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    let (head, tail) = digits.split_at(digits.len().min(1));
+    let shown = format!("{head}.{}0", &tail[..tail.len().min(20)]);
+    let mut start: f64 = shown.parse().unwrap_or(1.0);
+    if exponent.rem_euclid(2) == 1 {
+        start *= 10.0;
+    }
+    let guess = format!("{:.15}e{half}", start.sqrt());
+    let mut root =
+        Numeric::parse(&guess).ok().and_then(|n| n.decimal()).unwrap_or_else(Decimal::one);
+    let two = small(2);
+    let mut right = 14;
+    let wanted = places + half.max(0) + 2;
+    // The bound is on how often 14 places can double before they pass any scale.
+    for _ in 0..24 {
+        let quotient = value.div(&root, places, true);
+        root = root.add(&quotient).div(&two, places, true);
+        right *= 2;
+        if right > wanted {
+            break;
+        }
+    }
+    root
+}
+
+/// The natural logarithm to so many places; the argument is greater than zero.
+fn ln(value: &Decimal, places: i32) -> Decimal {
+    let places = places + GUARD;
+    // Roots bring it near one; each halves the logarithm.
+    let mut reduced = value.clone();
+    let mut doublings = 0;
+    let (low, high) = (Numeric::parse("0.9"), Numeric::parse("1.1"));
+    let bound =
+        |n: SqlResult<Numeric>| n.ok().and_then(|n| n.decimal()).unwrap_or_else(Decimal::one);
+    let (low, high) = (bound(low), bound(high));
+    let places_root = places + 24;
+    while reduced.compare(&low).is_lt() || reduced.compare(&high).is_gt() {
+        reduced = sqrt(&reduced, places_root + (-reduced.exponent()).max(0));
+        doublings += 1;
+    }
+    // ln(x) = 2 artanh((x-1)/(x+1))
+    let one = Decimal::one();
+    let z = reduced.sub(&one).div(&reduced.add(&one), places_root, true);
+    let square = mul(&z, &z, places_root);
+    let mut power = z.clone();
+    let mut sum = z;
+    let mut n = 3;
+    while !power.is_zero() {
+        power = mul(&power, &square, places_root);
+        sum = sum.add(&power.div(&small(n), places_root, true));
+        n += 2;
+    }
+    let mut factor = small(2);
+    for _ in 0..doublings {
+        factor = factor.add(&factor);
+    }
+    sum.mul(&factor)
+}
+
+/// e to a power, to so many significant-enough places: `places` after the point.
+fn exp(value: &Decimal, places: i32) -> Decimal {
+    // Halved until it is small; the result is squared as often.
+    let magnitude = value.to_f64().abs();
+    let halvings = if magnitude > 0.01 { (magnitude / 0.01).log2().ceil() as i32 } else { 0 };
+    let whole_places = (value.to_f64() * std::f64::consts::LOG10_E).max(0.0) as i32;
+    let places = places + GUARD + whole_places + halvings;
+    let mut divisor = Decimal::one();
+    for _ in 0..halvings {
+        divisor = divisor.add(&divisor);
+    }
+    let x = value.div(&divisor, places, true);
+    let mut sum = Decimal::one();
+    let mut term = Decimal::one();
+    let mut n = 1;
+    loop {
+        term = mul(&term, &x, places).div(&small(n), places, true);
+        if term.is_zero() {
+            break;
+        }
+        sum = sum.add(&term);
+        n += 1;
+    }
+    for _ in 0..halvings {
+        sum = mul(&sum, &sum, places);
+    }
+    sum
+}
+
+/// Decimal weight of the natural logarithm: about `log10(|ln(x)|)`.
+fn ln_weight(value: &Decimal) -> i32 {
+    let one = Decimal::one();
+    let distance = value.sub(&one);
+    if distance.exponent() < -1 && value.exponent() >= -1 {
+        // ln(x) is about x - 1 near one.
+        return distance.exponent();
+    }
+    // The mantissa's float and the exponent of ten.
+    let exponent = value.exponent();
+    let approximate = value.to_f64();
+    let logarithm = if approximate.is_finite() && approximate > 0.0 {
+        approximate.ln()
+    } else {
+        f64::from(exponent) * std::f64::consts::LN_10
+    };
+    logarithm.abs().log10() as i32
+}
+
+impl Numeric {
+    /// The square root.
+    pub fn sqrt(&self) -> SqlResult<Numeric> {
+        if self.is_negative() {
+            return Err(power_error("cannot take square root of a negative number"));
+        }
+        let Some(value) = self.decimal() else { return Ok(self.clone()) };
+        // About half as many places before the point as the argument has.
+        let weight = (value.weight + 1) * DIGIT_PLACES / 2 - 1;
+        let scale = (SIGNIFICANT_MIN - weight).max(value.scale).clamp(0, DISPLAY_SCALE_MAX);
+        if value.is_zero() {
+            return finish(value, scale);
+        }
+        finish(sqrt(&value, scale), scale)
+    }
+
+    /// e to this power.
+    pub fn exp(&self) -> SqlResult<Numeric> {
+        let Some(value) = self.decimal() else {
+            let negative = self.sign == NumericSign::NegativeInfinity;
+            return Ok(if negative { Numeric::ZERO } else { self.clone() });
+        };
+        let places = value.to_f64() * std::f64::consts::LOG10_E;
+        // Beyond these exponents the result leaves the format, or rounds to zero.
+        if places > 131_072.0 {
+            return Err(overflow());
+        }
+        let clamped = places.clamp(-2000.0, 131_072.0) as i32;
+        let scale = (SIGNIFICANT_MIN - clamped).max(value.scale).clamp(0, DISPLAY_SCALE_MAX);
+        if places < -f64::from(scale) - 2.0 {
+            return finish(Decimal::default(), scale);
+        }
+        finish(exp(&value, scale), scale)
+    }
+
+    /// The natural logarithm.
+    pub fn ln(&self) -> SqlResult<Numeric> {
+        let value = self.logarithm_argument()?;
+        let Some(value) = value else { return Ok(self.clone()) };
+        let scale =
+            (SIGNIFICANT_MIN - ln_weight(&value)).max(value.scale).clamp(0, DISPLAY_SCALE_MAX);
+        finish(ln(&value, scale), scale)
+    }
+
+    /// The finite argument of a logarithm; None is infinite or NaN.
+    fn logarithm_argument(&self) -> SqlResult<Option<Decimal>> {
+        match self.signum() {
+            Some(-1) => Err(log_error("cannot take logarithm of a negative number")),
+            Some(0) => Err(log_error("cannot take logarithm of zero")),
+            _ => Ok(self.decimal()),
+        }
+    }
+
+    /// The logarithm of an argument, to this base.
+    pub fn log(&self, argument: &Numeric) -> SqlResult<Numeric> {
+        let (base, value) = (self.logarithm_argument()?, argument.logarithm_argument()?);
+        let (Some(base), Some(value)) = (base, value) else {
+            return Ok(match (self.sign, argument.sign) {
+                (NumericSign::NaN, _) | (_, NumericSign::NaN) => Numeric::NAN,
+                (NumericSign::Infinity, NumericSign::Infinity) => Numeric::NAN,
+                (NumericSign::Infinity, _) => Numeric::ZERO,
+                _ => Numeric::INFINITY,
+            });
+        };
+        if base.compare(&Decimal::one()).is_eq() {
+            return Err(SqlError::new(SqlState::DIVISION_BY_ZERO, "division by zero"));
+        }
+        let (weight_base, weight) = (ln_weight(&base), ln_weight(&value));
+        let scale = (SIGNIFICANT_MIN - (weight - weight_base))
+            .max(base.scale)
+            .max(value.scale)
+            .clamp(0, DISPLAY_SCALE_MAX);
+        let places = scale + weight_base.abs() + weight.abs() + 8;
+        finish(ln(&value, places).div(&ln(&base, places), scale, true), scale)
+    }
+
+    /// This number to a power.
+    pub fn power(&self, exponent: &Numeric) -> SqlResult<Numeric> {
+        let one = Numeric::from(1);
+        let (Some(base), Some(power)) = (self.decimal(), exponent.decimal()) else {
+            return self.power_of_special(exponent, &one);
+        };
+        if base.is_zero() && power.negative {
+            return Err(power_error("zero raised to a negative power is undefined"));
+        }
+        let whole = power.min_scale() == 0;
+        if base.negative && !whole {
+            return Err(power_error(
+                "a negative number raised to a non-integer power yields a complex result",
+            ));
+        }
+        if whole && let Some(times) = exponent.to_i128().and_then(|p| i32::try_from(p).ok()) {
+            return whole_power(&base, times, base.scale);
+        }
+        if base.is_zero() {
+            return finish(Decimal::default(), SIGNIFICANT_MIN);
+        }
+        let magnitude = Decimal { negative: false, ..base.clone() };
+        let odd = whole
+            && power.digits.len() as i32 == power.weight + 1
+            && power.digits.last().is_some_and(|d| d % 2 == 1);
+        let rough =
+            ln(&magnitude, SIGNIFICANT_MIN).mul(&power).to_f64() * std::f64::consts::LOG10_E;
+        if rough > 131_072.0 {
+            return Err(overflow());
+        }
+        let places = rough.clamp(-2000.0, 131_072.0) as i32;
+        let scale =
+            (SIGNIFICANT_MIN - places).max(base.scale).max(power.scale).clamp(0, DISPLAY_SCALE_MAX);
+        if rough < -f64::from(scale) - 2.0 {
+            return finish(Decimal::default(), scale);
+        }
+        let precise = scale + places.max(0) + power.exponent().max(0) + 8;
+        let mut argument = ln(&magnitude, precise).mul(&power);
+        argument.round(precise);
+        let mut result = exp(&argument, scale);
+        result.negative = base.negative && odd && !result.is_zero();
+        finish(result, scale)
+    }
+
+    fn power_of_special(&self, exponent: &Numeric, one: &Numeric) -> SqlResult<Numeric> {
+        // One to any power is one, and anything to the power of zero.
+        if self.compare(one).is_eq() || exponent.is_zero() {
+            return Ok(one.clone());
+        }
+        if self.is_nan() || exponent.is_nan() {
+            return Ok(Numeric::NAN);
+        }
+        if self.is_zero() {
+            return if exponent.is_negative() {
+                Err(power_error("zero raised to a negative power is undefined"))
+            } else {
+                Ok(Numeric::ZERO)
+            };
+        }
+        if let Some(power) = exponent.decimal() {
+            // An infinite base.
+            if power.negative {
+                return Ok(Numeric::ZERO);
+            }
+            if self.sign == NumericSign::Infinity {
+                return Ok(Numeric::INFINITY);
+            }
+            if power.min_scale() != 0 {
+                return Err(power_error(
+                    "a negative number raised to a non-integer power yields a complex result",
+                ));
+            }
+            let odd = power.digits.len() as i32 == power.weight + 1
+                && power.digits.last().is_some_and(|d| d % 2 == 1);
+            return Ok(if odd { Numeric::NEGATIVE_INFINITY } else { Numeric::INFINITY });
+        }
+        let magnitude = self.abs().compare(one);
+        Ok(match (magnitude.is_eq(), magnitude.is_gt(), exponent.is_negative()) {
+            (true, ..) => one.clone(),
+            (_, true, false) | (_, false, true) => Numeric::INFINITY,
+            _ => Numeric::ZERO,
+        })
+    }
+}
+
+/// A whole power, by squaring.
+fn whole_power(base: &Decimal, times: i32, scale_min: i32) -> SqlResult<Numeric> {
+    // The places of the result, from the base's logarithm.
+    let exponent = if base.is_zero() {
+        0.0
+    } else {
+        let mut mantissa = base.clone();
+        mantissa.negative = false;
+        let logarithm = mantissa.to_f64().log10();
+        let logarithm = if logarithm.is_finite() { logarithm } else { f64::from(base.exponent()) };
+        logarithm * f64::from(times)
+    };
+    if exponent > 131_072.0 {
+        return Err(overflow());
+    }
+    let places = exponent.clamp(-20_000.0, 131_072.0) as i32;
+    let scale = (SIGNIFICANT_MIN - places).max(scale_min).clamp(0, DISPLAY_SCALE_MAX);
+    if exponent < -f64::from(scale) - 2.0 {
+        return finish(Decimal::default(), scale);
+    }
+    let negative = times < 0;
+    let mut left = times.unsigned_abs();
+    // Relative errors add up with every product; a power below one is inverted at the end.
+    let guard = GUARD + 2 * (32 - left.leading_zeros() as i32);
+    let keep = |mut value: Decimal| {
+        let kept = scale + guard + places.abs() - value.exponent().min(0);
+        if value.scale > kept {
+            value.round(kept);
+        }
+        value
+    };
+    let mut result = Decimal::one();
+    let mut square = base.clone();
+    while left > 0 {
+        if left & 1 == 1 {
+            result = keep(result.mul(&square));
+        }
+        left >>= 1;
+        if left > 0 {
+            square = keep(square.mul(&square));
+            if square.weight > 40_000 {
+                break;
+            }
+        }
+    }
+    if negative {
+        if result.is_zero() {
+            return Err(overflow());
+        }
+        result = Decimal::one().div(&result, scale, true);
+    }
+    finish(result, scale)
+}
