@@ -15,6 +15,7 @@
 
 pub mod catalog;
 pub mod error;
+pub mod exec;
 pub mod func;
 pub mod plan;
 pub mod session;
