@@ -90,7 +90,7 @@ impl Op {
         run: &'f mut Run<'_>,
     ) -> BoxFuture<'f, SqlResult<Option<Batch>>> {
         async move {
-            run.ctx.cancel.check()?;
+            run.step().await?;
             match (self, node) {
                 (Op::Values(op), Node::Values { rows, types }) => op.next(rows, types, run).await,
                 (Op::Scan(op), Node::Scan { .. }) => op.next(node, run).await,
