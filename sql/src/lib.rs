@@ -17,5 +17,6 @@ pub mod catalog;
 pub mod error;
 pub mod func;
 pub mod plan;
+pub mod row;
 pub mod session;
 pub mod types;
