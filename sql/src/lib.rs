@@ -18,5 +18,6 @@ pub mod error;
 pub mod exec;
 pub mod func;
 pub mod plan;
+pub mod row;
 pub mod session;
 pub mod types;
