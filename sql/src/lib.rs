@@ -16,9 +16,13 @@
 pub mod bind;
 pub mod catalog;
 pub mod error;
+pub mod explain;
 pub mod func;
 pub mod optimize;
 pub mod parse;
 pub mod plan;
 pub mod session;
 pub mod types;
+
+#[cfg(test)]
+mod testing;
