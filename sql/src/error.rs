@@ -131,6 +131,8 @@ states! {
     DUPLICATE_OBJECT = "42710";
     /// A column name that fits several.
     AMBIGUOUS_COLUMN = "42702";
+    /// A parameter with two types.
+    AMBIGUOUS_PARAMETER = "42P08";
     /// A call that fits several functions.
     AMBIGUOUS_FUNCTION = "42725";
     /// A column reference that cannot be one.
@@ -218,6 +220,14 @@ impl SqlError {
     pub fn at(mut self, position: u32) -> Self {
         self.position.get_or_insert(position);
         self
+    }
+
+    /// With a place in the text if one is known; an earlier one is kept.
+    pub fn at_if(self, position: Option<u32>) -> Self {
+        match position {
+            Some(position) => self.at(position),
+            None => self,
+        }
     }
 
     /// With the objects concerned.

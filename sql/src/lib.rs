@@ -13,11 +13,18 @@
 //! Invariants, stated as absences: nothing here knows Raft, ranges, sockets, files, clocks or threads. Whatever needs
 //! the time or a random number gets it from the transaction or the session's environment.
 
+pub mod bind;
 pub mod catalog;
 pub mod error;
 pub mod exec;
+pub mod explain;
 pub mod func;
+pub mod optimize;
+pub mod parse;
 pub mod plan;
 pub mod row;
 pub mod session;
 pub mod types;
+
+#[cfg(test)]
+mod testing;

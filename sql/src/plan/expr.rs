@@ -4,7 +4,7 @@ use crate::plan::Node;
 use crate::types::{Datum, SqlType};
 
 /// A typed expression without anything left to look up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// A value.
     Const(Datum, SqlType),
@@ -103,7 +103,7 @@ pub enum Expr {
 }
 
 /// What a subquery is worth.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SubqueryKind {
     /// The only column of the only row, or NULL; more than one row is an error.
     Scalar,
@@ -121,7 +121,7 @@ pub enum SubqueryKind {
 }
 
 /// An aggregate over a group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AggregateCall {
     /// The aggregate's oid in `pg_proc`.
     pub function: u32,
@@ -138,7 +138,7 @@ pub struct AggregateCall {
 }
 
 /// A part of an order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SortKey {
     /// What to sort by.
     pub expr: Expr,

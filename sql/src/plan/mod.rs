@@ -7,6 +7,7 @@
 //! A plan is immutable and shared by all executions (parameters are slots of their own), so it can be cached.
 
 mod expr;
+pub(crate) mod walk;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::catalog::descriptor::{ColumnId, IndexId, TableDescriptor, TableId};
 use crate::types::SqlType;
 
 /// A bound statement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// What to run.
     pub root: Node,
@@ -60,7 +61,7 @@ pub enum JoinKind {
 
 /// Which part of an index to read: a prefix of its key columns fixed, the next one bounded. Expressions have no slots
 /// of the scanned table (they are constants, parameters, or an outer row's slots).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct IndexSpan {
     /// Values of the first key columns. A NULL makes the span empty.
     pub equal: Vec<Expr>,
@@ -71,7 +72,7 @@ pub struct IndexSpan {
 }
 
 /// An operator of a plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// Rows of expressions (without input slots). One row without slots is FROM nothing.
     Values {
@@ -253,7 +254,7 @@ pub enum Node {
 }
 
 /// ON CONFLICT.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OnConflict {
     /// The arbiter; none means any unique index (DO NOTHING only).
     pub index: Option<IndexId>,

@@ -1,0 +1,358 @@
+//! Calls: functions, aggregates, and what looks like a function but is none.
+
+use sqlparser::ast::{
+    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments,
+};
+
+use super::Binder;
+use super::compare::Placed;
+use super::scope::{AGGREGATES, Clause, SETS};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::func::{Body, ParamType};
+use crate::parse::name;
+use crate::plan::{AggregateCall, Expr};
+use crate::types::{Datum, SqlType};
+
+impl Binder<'_> {
+    /// Binds what is written like a call.
+    pub(crate) fn call(&mut self, call: &ast::Function) -> SqlResult<Expr> {
+        let position = self.places.of_name(&call.name);
+        let name = function_name(&call.name).map_err(|error| error.at_if(position))?;
+        if call.over.is_some() {
+            return Err(SqlError::unsupported("a window function").at_if(position));
+        }
+        if !call.within_group.is_empty() {
+            return Err(SqlError::unsupported("WITHIN GROUP").at_if(position));
+        }
+        let list = match &call.args {
+            FunctionArguments::None => return self.special(&name, position),
+            FunctionArguments::Subquery(query) if name == "array" => {
+                return self.array_subquery(query);
+            }
+            FunctionArguments::Subquery(query) => {
+                // f((SELECT …)) with one pair of parentheses lost.
+                let arg = (self.scalar_subquery(query)?, position);
+                return self.invoke(&name, vec![arg], position);
+            }
+            FunctionArguments::List(list) => list,
+        };
+        let mut args = Vec::new();
+        let mut star = false;
+        let aggregate = self.is_aggregate(&name);
+        if aggregate {
+            self.enter_aggregate(position)?;
+        }
+        for arg in &list.args {
+            match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => args.push(self.placed(expr)?),
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if name == "count" => star = true,
+                FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)) => {
+                    let table = name::object(table, &self.places)?;
+                    args.push((self.column(&table.name, table.position)?, table.position));
+                }
+                FunctionArg::Unnamed(_) => {
+                    return Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "syntax error at or near \"*\"",
+                    )
+                    .at_if(position));
+                }
+                FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
+                    return Err(SqlError::unsupported("a named argument").at_if(position));
+                }
+            }
+        }
+        if aggregate {
+            return self.aggregate(&name, call, list, args, position);
+        }
+        let special = matches!(name.as_str(), "coalesce" | "nullif" | "greatest" | "least" | "row");
+        if !special && self.functions.functions(&name).is_empty() && star {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {name}() does not exist"),
+            )
+            .at_if(position));
+        }
+        if list.duplicate_treatment.is_some() || call.filter.is_some() || !list.clauses.is_empty() {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name} is not an aggregate function"),
+            )
+            .at_if(position));
+        }
+        match name.as_str() {
+            "coalesce" => {
+                let (args, places): (Vec<_>, Vec<_>) = args.into_iter().unzip();
+                let (args, ty) = self.unify(args, &places, "COALESCE")?;
+                Ok(Expr::Coalesce(args, ty))
+            }
+            "nullif" => self.nullif(args, position),
+            "greatest" | "least" => self.extreme(&name, args, position),
+            "row" => self.row(args.into_iter().map(|(expr, _)| expr).collect()),
+            _ => self.ordinary(&name, args, position),
+        }
+    }
+
+    fn ordinary(
+        &mut self,
+        name: &str,
+        args: Vec<Placed>,
+        position: Option<u32>,
+    ) -> SqlResult<Expr> {
+        // A type's name as a function of one argument is a cast: text(x), int4('1').
+        if let [(_, place)] = args.as_slice() {
+            if self.functions.functions(name).is_empty() {
+                if let Some(ty) = SqlType::from_name(name) {
+                    let place = *place;
+                    let mut args = args;
+                    if let Some((expr, _)) = args.pop() {
+                        return self.explicit_cast(expr, ty, place, position);
+                    }
+                    return Err(SqlError::internal("a call without its argument"));
+                }
+            }
+        }
+        let (function, args, ty) = self.function(name, args, position)?;
+        match function.body {
+            Body::Scalar(_) => self.fold(Expr::Call { function: function.oid, args, ty }, position),
+            Body::Aggregate(_) => Err(SqlError::internal("an aggregate that was not seen")),
+            Body::Set(..) => {
+                let Some(level) = self.levels.last_mut() else {
+                    return Err(SqlError::internal("an expression outside of a query"));
+                };
+                if level.clause != Clause::Select || level.in_aggregate {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        format!(
+                            "set-returning functions are not allowed in {}",
+                            level.clause.name()
+                        ),
+                    )
+                    .at_if(position));
+                }
+                level.sets.push((function.oid, args, ty));
+                Ok(Expr::Slot(SETS + level.sets.len() - 1, ty))
+            }
+        }
+    }
+
+    /// Names without parentheses that PostgreSQL's grammar knows.
+    fn special(&mut self, name: &str, position: Option<u32>) -> SqlResult<Expr> {
+        let (function, ty) = match name {
+            "current_timestamp" => ("now", None),
+            "current_date" => ("now", Some(SqlType::Date)),
+            "localtimestamp" => ("now", Some(SqlType::Timestamp)),
+            "localtime" => ("now", Some(SqlType::Time)),
+            "current_catalog" => ("current_database", None),
+            "current_role" | "user" => ("current_user", None),
+            "current_user" | "session_user" | "current_schema" => (name, None),
+            "current_time" => {
+                return Err(SqlError::unsupported("type time with time zone").at_if(position));
+            }
+            _ => return self.column(name, position),
+        };
+        let now = self.invoke(function, Vec::new(), position)?;
+        match ty {
+            Some(ty) => self.explicit_cast(now, ty, position, position),
+            None => Ok(now),
+        }
+    }
+
+    fn nullif(&mut self, args: Vec<Placed>, position: Option<u32>) -> SqlResult<Expr> {
+        let mut args = args.into_iter();
+        let (Some(left), Some(right), None) = (args.next(), args.next(), args.next()) else {
+            return Err(
+                SqlError::new(SqlState::SYNTAX_ERROR, "NULLIF takes two arguments").at_if(position)
+            );
+        };
+        let (_, place) = left;
+        let value = self.settle_like(left.0.clone(), &right.0, place)?;
+        let same = self.operator("=", vec![(value.clone(), place), right], position)?;
+        let ty = value.ty();
+        let null = Expr::Const(Datum::Null, ty);
+        Ok(Expr::Case { branches: vec![(same, null)], otherwise: Some(Box::new(value)), ty })
+    }
+
+    /// Of unknown type: like the other.
+    fn settle_like(&mut self, expr: Expr, other: &Expr, place: Option<u32>) -> SqlResult<Expr> {
+        match (expr.ty(), other.ty()) {
+            (SqlType::Unknown, SqlType::Unknown) => self.settle(expr, place),
+            (SqlType::Unknown, ty) => self.to_common(expr, ty, "NULLIF", place),
+            _ => Ok(expr),
+        }
+    }
+
+    /// GREATEST and LEAST, which ignore NULLs: the first argument that no other beats.
+    fn extreme(&mut self, name: &str, args: Vec<Placed>, position: Option<u32>) -> SqlResult<Expr> {
+        let (args, places): (Vec<_>, Vec<_>) = args.into_iter().unzip();
+        let what = name.to_ascii_uppercase();
+        let (args, ty) = self.unify(args, &places, &what)?;
+        let beats = if name == "greatest" { ">=" } else { "<=" };
+        let mut branches = Vec::with_capacity(args.len());
+        for (index, arg) in args.iter().enumerate() {
+            let mut tests = vec![Expr::Not(Box::new(Expr::IsNull(Box::new(arg.clone()))))];
+            for (other, value) in args.iter().enumerate().filter(|(other, _)| *other != index) {
+                let null = Expr::IsNull(Box::new(value.clone()));
+                let operands = vec![
+                    (arg.clone(), places.get(index).copied().flatten()),
+                    (value.clone(), places.get(other).copied().flatten()),
+                ];
+                let wins = self.operator(beats, operands, position)?;
+                tests.push(Expr::Or(vec![null, wins]));
+            }
+            branches.push((Expr::And(tests), arg.clone()));
+        }
+        Ok(Expr::Case { branches, otherwise: None, ty })
+    }
+
+    fn is_aggregate(&self, name: &str) -> bool {
+        let functions = self.functions.functions(name);
+        functions.iter().any(|function| matches!(function.body, Body::Aggregate(_)))
+    }
+
+    fn enter_aggregate(&mut self, position: Option<u32>) -> SqlResult<()> {
+        let Some(level) = self.levels.last_mut() else {
+            return Err(SqlError::internal("an expression outside of a query"));
+        };
+        if level.in_aggregate {
+            return Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate function calls cannot be nested",
+            )
+            .at_if(position));
+        }
+        if !level.clause.aggregates() {
+            return Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                format!("aggregate functions are not allowed in {}", level.clause.name()),
+            )
+            .at_if(position));
+        }
+        level.in_aggregate = true;
+        Ok(())
+    }
+
+    /// An aggregate: noted with its query, and read as a slot.
+    fn aggregate(
+        &mut self,
+        name: &str,
+        call: &ast::Function,
+        list: &ast::FunctionArgumentList,
+        args: Vec<Placed>,
+        position: Option<u32>,
+    ) -> SqlResult<Expr> {
+        let mut order = Vec::new();
+        for clause in &list.clauses {
+            match clause {
+                FunctionArgumentClause::OrderBy(keys) => {
+                    for key in keys {
+                        let (expr, place) = self.placed(&key.expr)?;
+                        let expr = self.settle(expr, place)?;
+                        order.push(super::output::sort_key(expr, &key.options));
+                    }
+                }
+                other => return Err(SqlError::unsupported(other).at_if(position)),
+            }
+        }
+        let filter = match &call.filter {
+            None => None,
+            Some(filter) => {
+                let (filter, place) = self.placed(filter)?;
+                Some(self.boolean(filter, "FILTER", place)?)
+            }
+        };
+        if let Some(level) = self.levels.last_mut() {
+            level.in_aggregate = false;
+        }
+        let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+        let (function, args, ty) = self.function(name, args, position)?;
+        let outer = |expr: &Expr| matches!(expr, Expr::Outer { .. });
+        let inner = |expr: &Expr| matches!(expr, Expr::Slot(..));
+        if !args.is_empty()
+            && args.iter().any(|arg| arg.any(&mut |e| outer(e)))
+            && !args.iter().any(|arg| arg.any(&mut |e| inner(e)))
+        {
+            // It would be the outer query's aggregate.
+            return Err(SqlError::unsupported("an aggregate over an outer query's columns alone")
+                .at_if(position));
+        }
+        if distinct && order.iter().any(|key| !args.contains(&key.expr)) {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            )
+            .at_if(position));
+        }
+        let call = AggregateCall { function: function.oid, args, distinct, filter, order, ty };
+        let Some(level) = self.levels.last_mut() else {
+            return Err(SqlError::internal("an expression outside of a query"));
+        };
+        let index = match level.aggregates.iter().position(|known| *known == call) {
+            Some(index) => index,
+            None => {
+                level.aggregates.push(call);
+                level.aggregates.len() - 1
+            }
+        };
+        Ok(Expr::Slot(AGGREGATES + index, ty))
+    }
+
+    /// A set-returning function in FROM, or a scalar one as a set of one row: its oid, its arguments, and the
+    /// names and types of its columns.
+    pub(crate) fn table_function(
+        &mut self,
+        name: &str,
+        args: Vec<Placed>,
+        position: Option<u32>,
+    ) -> SqlResult<(Option<u32>, Vec<Expr>, Vec<(String, SqlType)>)> {
+        let (function, args, ty) = self.function(name, args, position)?;
+        match function.body {
+            Body::Set(_, names) => {
+                let columns = match names {
+                    [] | [_] => vec![(name.to_owned(), ty)],
+                    names => {
+                        let types = set_types(&function.result, names.len(), &args);
+                        names.iter().map(|n| (*n).to_owned()).zip(types).collect()
+                    }
+                };
+                Ok((Some(function.oid), args, columns))
+            }
+            Body::Scalar(_) => {
+                let call = Expr::Call { function: function.oid, args, ty };
+                Ok((None, vec![call], vec![(name.to_owned(), ty)]))
+            }
+            Body::Aggregate(_) => Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate functions are not allowed in functions in FROM",
+            )
+            .at_if(position)),
+        }
+    }
+}
+
+/// The last part of a function's name; a schema may only be one that holds functions.
+pub(crate) fn function_name(name: &ast::ObjectName) -> SqlResult<String> {
+    let mut parts = name::parts(name)?;
+    let last = parts.pop().unwrap_or_default();
+    match parts.last().map(String::as_str) {
+        None | Some("pg_catalog" | "information_schema" | "public") => Ok(last),
+        Some(schema) => Err(SqlError::new(
+            SqlState::INVALID_SCHEMA_NAME,
+            format!("schema \"{schema}\" does not exist"),
+        )),
+    }
+}
+
+/// Types of the columns of a set of several. The tables do not hold them: text, but for the last, a number, in
+/// `_pg_expandarray`'s manner.
+fn set_types(_result: &ParamType, count: usize, args: &[Expr]) -> Vec<SqlType> {
+    let element = args.first().and_then(|arg| arg.ty().element());
+    let mut types = vec![element.unwrap_or(SqlType::Text); count];
+    if element.is_some() {
+        if let Some(last) = types.last_mut() {
+            *last = SqlType::Int4;
+        }
+    }
+    types
+}

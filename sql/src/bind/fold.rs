@@ -1,0 +1,92 @@
+//! Constants are computed while binding, where nothing but their arguments counts.
+
+use super::Binder;
+use crate::error::SqlResult;
+use crate::func::{Body, EvalContext, Volatility};
+use crate::plan::Expr;
+use crate::types::{Datum, SqlType};
+
+/// Values longer than this are not kept in a plan.
+const MAX_CONSTANT: usize = 1024;
+
+impl Binder<'_> {
+    /// The value of a call of an immutable function with constants. A call that fails is left for the executor: it may
+    /// never be reached.
+    pub(crate) fn fold(&self, expr: Expr, _position: Option<u32>) -> SqlResult<Expr> {
+        Ok(fold_call(expr, self.functions, self.catalog))
+    }
+}
+
+/// The same for the optimiser.
+pub(crate) fn fold_call(
+    expr: Expr,
+    functions: &super::Functions,
+    catalog: &dyn crate::catalog::CatalogView,
+) -> Expr {
+    match &expr {
+        Expr::Call { function, args, ty } => {
+            let mut values = Vec::with_capacity(args.len());
+            for arg in args {
+                let Expr::Const(value, _) = arg else { return expr };
+                values.push(value.clone());
+            }
+            let Some(function) = functions.function(*function) else { return expr };
+            if function.volatility != Volatility::Immutable {
+                return expr;
+            }
+            let Body::Scalar(body) = function.body else { return expr };
+            if function.strict && values.iter().any(Datum::is_null) {
+                return Expr::Const(Datum::Null, *ty);
+            }
+            let context = EvalContext {
+                statement_time: 0,
+                transaction_time: 0,
+                clock: &|| 0,
+                random: &|| 0,
+                time_zone: "UTC",
+                catalog,
+                setting: &|_| None,
+            };
+            match body(&context, &values) {
+                Ok(value) if is_small(&value) => Expr::Const(value, *ty),
+                _ => expr,
+            }
+        }
+        Expr::Cast { input, ty, explicit } => match &**input {
+            // Only the modifier is applied: what input and output functions give may depend on settings.
+            Expr::Const(Datum::Null, _) => Expr::Const(Datum::Null, *ty),
+            Expr::Const(value, from) if from.base() == ty.base() => {
+                match value.clone().apply_modifier(*ty, *explicit) {
+                    Ok(value) => Expr::Const(value, *ty),
+                    Err(_) => expr,
+                }
+            }
+            Expr::Const(value @ Datum::Text(_), from)
+                if is_string(*from) && is_string(*ty) && !matches!(from, SqlType::Char(_)) =>
+            {
+                match value.clone().apply_modifier(*ty, *explicit) {
+                    Ok(value) => Expr::Const(value, *ty),
+                    Err(_) => expr,
+                }
+            }
+            _ => expr,
+        },
+        _ => expr,
+    }
+}
+
+fn is_string(ty: SqlType) -> bool {
+    matches!(ty, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Unknown)
+}
+
+fn is_small(value: &Datum) -> bool {
+    match value {
+        Datum::Text(text) => text.len() <= MAX_CONSTANT,
+        Datum::Bytea(bytes) => bytes.len() <= MAX_CONSTANT,
+        Datum::Numeric(number) => number.digits.len() <= MAX_CONSTANT,
+        Datum::Array(values) | Datum::Record(values) => {
+            values.len() <= MAX_CONSTANT && values.iter().all(is_small)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,59 @@
+//! Identifiers and names.
+
+use sqlparser::ast;
+
+use super::place::Places;
+use super::statement::Name;
+use crate::error::{SqlError, SqlResult, SqlState};
+
+/// The longest identifier, in bytes.
+const MAX_IDENTIFIER: usize = 63;
+
+/// An identifier as PostgreSQL means it: in lower case unless quoted, cut at 63 bytes.
+pub(crate) fn fold(ident: &ast::Ident) -> String {
+    fold_text(&ident.value, ident.quote_style.is_some())
+}
+
+/// The same of a token's text.
+pub(crate) fn fold_text(value: &str, quoted: bool) -> String {
+    let mut name = if quoted { value.to_owned() } else { value.to_ascii_lowercase() };
+    if name.len() > MAX_IDENTIFIER {
+        let mut end = MAX_IDENTIFIER;
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name.truncate(end);
+    }
+    name
+}
+
+/// The parts of a name, folded.
+pub(crate) fn parts(name: &ast::ObjectName) -> SqlResult<Vec<String>> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ast::ObjectNamePart::Identifier(ident) => Ok(fold(ident)),
+            ast::ObjectNamePart::Function(_) => Err(SqlError::unsupported("a computed name")),
+        })
+        .collect()
+}
+
+/// A table's or index's name. A database before it must be left to the reader: it is dropped.
+pub(crate) fn object(name: &ast::ObjectName, places: &Places) -> SqlResult<Name> {
+    let mut parts = parts(name)?;
+    let position = places.of_name(name);
+    let last = parts.pop();
+    match (last, parts.len()) {
+        (Some(name), 0..=2) => Ok(Name { schema: parts.pop(), name, position }),
+        _ => {
+            let error = SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("improper qualified name (too many dotted names): {name}"),
+            );
+            Err(match position {
+                Some(position) => error.at(position),
+                None => error,
+            })
+        }
+    }
+}

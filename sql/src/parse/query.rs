@@ -1,0 +1,41 @@
+//! Queries: sqlparser's.
+
+use sqlparser::ast::{self, SetExpr};
+use sqlparser::tokenizer::TokenWithSpan;
+
+use super::source::Source;
+use super::statement::{Query, QueryKind};
+use crate::error::{SqlError, SqlResult, SqlState};
+
+/// Parses a query.
+pub(crate) fn parse(
+    source: &Source<'_>,
+    tokens: &[TokenWithSpan],
+    end: Option<&TokenWithSpan>,
+) -> SqlResult<Query> {
+    let ast = source.parse(tokens, end, |parser| parser.parse_statement())?;
+    let kind = match &ast {
+        ast::Statement::Query(query) => kind_of(&query.body),
+        ast::Statement::Insert(_) => QueryKind::Insert,
+        ast::Statement::Update(_) => QueryKind::Update,
+        ast::Statement::Delete(_) => QueryKind::Delete,
+        ast::Statement::Merge(_) => return Err(SqlError::unsupported("MERGE")),
+        _ => {
+            return Err(match tokens.first() {
+                Some(token) => source.near(token, end),
+                None => SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input"),
+            });
+        }
+    };
+    Ok(Query { kind, ast, places: source.places.clone() })
+}
+
+fn kind_of(body: &SetExpr) -> QueryKind {
+    match body {
+        SetExpr::Insert(_) => QueryKind::Insert,
+        SetExpr::Update(_) => QueryKind::Update,
+        SetExpr::Delete(_) => QueryKind::Delete,
+        SetExpr::Query(query) => kind_of(&query.body),
+        _ => QueryKind::Select,
+    }
+}

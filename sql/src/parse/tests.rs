@@ -1,0 +1,87 @@
+use super::*;
+
+fn error(text: &str) -> (String, Option<u32>, &'static str) {
+    let error = parse(text).expect_err(text);
+    (error.message, error.position, error.state.0)
+}
+
+#[test]
+fn batches_are_cut_into_their_statements() {
+    let parsed = parse(" select 1 ;; begin; select ';' -- not; here\n ;").unwrap();
+    let texts: Vec<&str> = parsed.iter().map(|p| p.text.as_str()).collect();
+    assert_eq!(texts, ["select 1", "begin", "select ';'"]);
+}
+
+#[test]
+fn syntax_errors_are_postgresqls() {
+    let near = |what: &str| format!("syntax error at or near \"{what}\"");
+    assert_eq!(error("selec 1"), (near("selec"), Some(1), "42601"));
+    assert_eq!(error("select 1;\n selec 2"), (near("selec"), Some(12), "42601"));
+    assert_eq!(error("select * from"), ("syntax error at end of input".into(), Some(14), "42601"));
+    assert_eq!(error("select * from; select 1"), (near(";"), Some(14), "42601"));
+    assert_eq!(
+        error("select é from t where"),
+        ("syntax error at end of input".into(), Some(22), "42601")
+    );
+    assert_eq!(
+        error("select 'a"),
+        ("unterminated quoted string at or near \"'a\"".into(), Some(8), "42601")
+    );
+    assert_eq!(error("select 1 from t )"), (near(")"), Some(17), "42601"));
+}
+
+#[test]
+fn nesting_is_bounded_before_parsing() {
+    let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
+    assert_eq!(error(&deep).2, "54001");
+    let chain = format!("select 1{}", " + 1".repeat(50_000));
+    assert_eq!(error(&chain).2, "54001");
+    let list = format!("select 1 in (1{})", ", 1".repeat(50_000));
+    assert!(parse(&list).is_ok());
+}
+
+#[test]
+fn what_pgbench_and_drivers_send_parses() {
+    for text in [
+        "begin isolation level serializable, read only, deferrable",
+        "copy pgbench_accounts from stdin with (freeze on)",
+        "copy t (a, b) to stdout csv header",
+        "vacuum analyze pgbench_branches",
+        "truncate pgbench_accounts, pgbench_branches",
+        "alter table pgbench_branches add primary key (bid)",
+        "create table pgbench_history(tid int,bid int,aid int,delta int,mtime timestamp,filler char(22))",
+        "create table pgbench_branches(bid int not null,bbalance int,filler char(88)) with (fillfactor=100)",
+        "drop table if exists a, b cascade",
+        "set client_min_messages to warning",
+        "SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "set datestyle = iso, mdy",
+        "show transaction isolation level",
+        "deallocate all",
+        "discard all",
+        "prepare p (int, numeric(3,1)) as select $1 + $2",
+        "execute p (1, 2.0)",
+        "fetch forward 10 from c",
+        "declare c no scroll cursor for select 1",
+        "table t",
+        "select * from (table t) x where a between symmetric 2 and 1",
+        "explain (verbose, analyze off) select 1",
+        "lock table t in access share mode",
+        "create unique index i on t (a, b desc)",
+        "create table t (a int primary key, b numeric(10,2) default 0 check (b >= 0), unique (a, b))",
+        "with x as (select 1) insert into t select * from x",
+        "rollback to savepoint a",
+        "select from t",
+    ] {
+        assert!(parse(text).is_ok(), "{text}: {:?}", parse(text).err());
+    }
+}
+
+#[test]
+fn names_fold_and_are_cut() {
+    let long = "X".repeat(70);
+    let parsed = parse(&format!("create table A.\"B\" ({long} int)")).unwrap();
+    let Statement::CreateTable(create) = &parsed[0].statement else { panic!() };
+    assert_eq!((create.name.schema.as_deref(), create.name.name.as_str()), (Some("a"), "B"));
+    assert_eq!(create.columns[0].name, "x".repeat(63));
+}

@@ -1,0 +1,459 @@
+//! Statements about the session: settings, transactions, prepared statements, cursors, maintenance.
+
+use sqlparser::tokenizer::Token;
+
+use super::cursor::Cursor;
+use super::statement::*;
+use super::{query, types};
+use crate::error::{SqlError, SqlResult};
+
+/// Parses the statement if it is one of these, by its first word.
+pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Statement>> {
+    cursor.index += 1;
+    let statement = match word {
+        "begin" => begin(cursor)?,
+        "start" => {
+            cursor.expect("transaction")?;
+            Statement::Begin(modes(cursor)?)
+        }
+        "commit" | "end" => {
+            let _ = cursor.eat("work") || cursor.eat("transaction");
+            Statement::Commit { chain: chain(cursor)? }
+        }
+        "rollback" | "abort" => rollback(cursor)?,
+        "savepoint" => Statement::Savepoint(cursor.ident()?),
+        "release" => {
+            cursor.eat("savepoint");
+            Statement::Release(cursor.ident()?)
+        }
+        "set" => set(cursor)?,
+        "show" => Statement::Show(setting_name(cursor)?),
+        "reset" => match setting_name(cursor)?.as_str() {
+            "all" => Statement::Reset(None),
+            name => Statement::Reset(Some(name.to_owned())),
+        },
+        "prepare" => prepare(cursor)?,
+        "execute" => execute(cursor)?,
+        "deallocate" => {
+            cursor.eat("prepare");
+            Statement::Deallocate(if cursor.eat("all") { None } else { Some(cursor.ident()?) })
+        }
+        "discard" => Statement::Discard(if cursor.eat("all") {
+            DiscardKind::All
+        } else if cursor.eat("plans") {
+            DiscardKind::Plans
+        } else if cursor.eat("sequences") {
+            DiscardKind::Sequences
+        } else if cursor.eat("temp") || cursor.eat("temporary") {
+            DiscardKind::Temp
+        } else {
+            return Err(cursor.error());
+        }),
+        "declare" => declare(cursor)?,
+        "fetch" => fetch(cursor, false)?,
+        "move" => fetch(cursor, true)?,
+        "close" => Statement::Close(if cursor.eat("all") { None } else { Some(cursor.ident()?) }),
+        "listen" => Statement::Listen(cursor.ident()?),
+        "unlisten" => Statement::Unlisten(if cursor.eat_token(&Token::Mul) {
+            None
+        } else {
+            Some(cursor.ident()?)
+        }),
+        "notify" => {
+            let channel = cursor.ident()?;
+            let payload = if cursor.eat_token(&Token::Comma) {
+                cursor.string().ok_or_else(|| cursor.error())?
+            } else {
+                String::new()
+            };
+            Statement::Notify { channel, payload }
+        }
+        "lock" => lock(cursor)?,
+        "truncate" => truncate(cursor)?,
+        "vacuum" => vacuum(cursor)?,
+        "analyze" | "analyse" => {
+            options(cursor)?;
+            cursor.eat("verbose");
+            Statement::Analyze { tables: maintained(cursor)? }
+        }
+        _ => {
+            cursor.index -= 1;
+            return Ok(None);
+        }
+    };
+    cursor.finish()?;
+    Ok(Some(statement))
+}
+
+fn begin(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    let _ = cursor.eat("work") || cursor.eat("transaction");
+    Ok(Statement::Begin(modes(cursor)?))
+}
+
+fn modes(cursor: &mut Cursor<'_>) -> SqlResult<TransactionModes> {
+    let mut modes = TransactionModes::default();
+    loop {
+        if cursor.eat("isolation level") {
+            modes.isolation = Some(isolation(cursor)?);
+        } else if cursor.eat("read only") {
+            modes.read_only = Some(true);
+        } else if cursor.eat("read write") {
+            modes.read_only = Some(false);
+        } else if cursor.eat("deferrable") {
+            modes.deferrable = Some(true);
+        } else if cursor.eat("not deferrable") {
+            modes.deferrable = Some(false);
+        } else if cursor.at_end() {
+            return Ok(modes);
+        } else {
+            return Err(cursor.error());
+        }
+        cursor.eat_token(&Token::Comma);
+    }
+}
+
+fn isolation(cursor: &mut Cursor<'_>) -> SqlResult<IsolationLevel> {
+    if cursor.eat("serializable") {
+        Ok(IsolationLevel::Serializable)
+    } else if cursor.eat("repeatable read") {
+        Ok(IsolationLevel::RepeatableRead)
+    } else if cursor.eat("read committed") {
+        Ok(IsolationLevel::ReadCommitted)
+    } else if cursor.eat("read uncommitted") {
+        Ok(IsolationLevel::ReadUncommitted)
+    } else {
+        Err(cursor.error())
+    }
+}
+
+fn chain(cursor: &mut Cursor<'_>) -> SqlResult<bool> {
+    if cursor.eat("and no chain") {
+        return Ok(false);
+    }
+    Ok(cursor.eat("and chain"))
+}
+
+fn rollback(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    let _ = cursor.eat("work") || cursor.eat("transaction");
+    if cursor.eat("to") {
+        cursor.eat("savepoint");
+        return Ok(Statement::RollbackTo(cursor.ident()?));
+    }
+    Ok(Statement::Rollback { chain: chain(cursor)? })
+}
+
+/// A setting's name: `timezone`, `app.user`, or one of the names of several words.
+fn setting_name(cursor: &mut Cursor<'_>) -> SqlResult<String> {
+    if cursor.eat("time zone") {
+        return Ok("timezone".into());
+    }
+    if cursor.eat("transaction isolation level") {
+        return Ok("transaction_isolation".into());
+    }
+    if cursor.eat("session authorization") {
+        return Ok("session_authorization".into());
+    }
+    let mut name = cursor.ident()?.to_ascii_lowercase();
+    while cursor.eat_token(&Token::Period) {
+        name.push('.');
+        name.push_str(&cursor.ident()?.to_ascii_lowercase());
+    }
+    Ok(name)
+}
+
+fn set(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    if cursor.eat("session characteristics as transaction") {
+        return Ok(Statement::SetTransaction { session: true, modes: modes(cursor)? });
+    }
+    if cursor.is("transaction") {
+        cursor.index += 1;
+        return Ok(Statement::SetTransaction { session: false, modes: modes(cursor)? });
+    }
+    let local = cursor.eat("local");
+    if !local && !cursor.is_at(1, "authorization") {
+        cursor.eat("session");
+    }
+    if cursor.eat("names") {
+        let value = match cursor.string() {
+            Some(text) => SetValue::Values(vec![text]),
+            None if cursor.eat("default") || cursor.at_end() => SetValue::Default,
+            None => return Err(cursor.error()),
+        };
+        return Ok(Statement::Set { name: "client_encoding".into(), value, local });
+    }
+    let of_words = cursor.is("time") || cursor.is_at(1, "authorization") || cursor.is("role");
+    let name = setting_name(cursor)?;
+    if !of_words && !cursor.eat_token(&Token::Eq) {
+        cursor.expect("to")?;
+    } else if name == "role" {
+        let _ = cursor.eat_token(&Token::Eq) || cursor.eat("to");
+    }
+    if cursor.eat("default") {
+        return Ok(Statement::Set { name, value: SetValue::Default, local });
+    }
+    let values = cursor.list(|cursor| set_value(cursor))?;
+    Ok(Statement::Set { name, value: SetValue::Values(values), local })
+}
+
+fn set_value(cursor: &mut Cursor<'_>) -> SqlResult<String> {
+    // SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE
+    let interval = cursor.is("interval")
+        && matches!(
+            cursor.tokens.get(cursor.index + 1).map(|t| &t.token),
+            Some(Token::SingleQuotedString(_))
+        );
+    if interval {
+        cursor.index += 1;
+        let text = cursor.string().ok_or_else(|| cursor.error())?;
+        cursor.eat("hour to minute");
+        return Ok(text);
+    }
+    if let Some(text) = cursor.string() {
+        return Ok(text);
+    }
+    if let Some(number) = cursor.number() {
+        return Ok(number);
+    }
+    cursor.ident()
+}
+
+fn prepare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    if cursor.is("transaction") {
+        return Ok(Statement::Unsupported("PREPARE TRANSACTION".into()));
+    }
+    let name = cursor.ident()?;
+    let mut types = Vec::new();
+    if cursor.eat_token(&Token::LParen) {
+        loop {
+            types.push(data_type(cursor)?);
+            if cursor.eat_token(&Token::RParen) {
+                break;
+            }
+            cursor.expect_token(&Token::Comma)?;
+        }
+    }
+    cursor.expect("as")?;
+    let statement = inner_query(cursor)?;
+    Ok(Statement::Prepare { name, types, statement })
+}
+
+/// A type name: up to the next comma or parenthesis that is not its own.
+fn data_type(cursor: &mut Cursor<'_>) -> SqlResult<crate::types::SqlType> {
+    let from = cursor.index;
+    let mut depth = 0usize;
+    while let Some(token) = cursor.peek() {
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => break,
+            Token::RParen => depth -= 1,
+            Token::Comma if depth == 0 => break,
+            _ => {}
+        }
+        cursor.index += 1;
+    }
+    let tokens = cursor.tokens.get(from..cursor.index).unwrap_or(&[]);
+    let next = cursor.tokens.get(cursor.index);
+    let ty = cursor.source.parse(tokens, next, |parser| parser.parse_data_type())?;
+    types::resolve(&ty)
+}
+
+/// The rest is a query with its own text.
+fn inner_query(cursor: &mut Cursor<'_>) -> SqlResult<Box<Parsed>> {
+    let rest = cursor.rest();
+    let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Err(cursor.error()) };
+    let text = cursor.source.slice(first, last).to_owned();
+    let query = query::parse(cursor.source, rest, cursor.end)?;
+    cursor.index = cursor.tokens.len();
+    Ok(Box::new(Parsed { text, statement: Statement::Query(Box::new(query)) }))
+}
+
+fn execute(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    let name = cursor.ident()?;
+    let rest = cursor.rest();
+    let mut arguments = Vec::new();
+    if !rest.is_empty() {
+        let list = cursor.source.parse(rest, cursor.end, |parser| {
+            parser.expect_token(&Token::LParen)?;
+            let list = parser.parse_comma_separated(|parser| parser.parse_expr())?;
+            parser.expect_token(&Token::RParen)?;
+            Ok(list)
+        })?;
+        let places = &cursor.source.places;
+        arguments =
+            list.into_iter().map(|ast| Expression { ast, places: places.clone() }).collect();
+        cursor.index = cursor.tokens.len();
+    }
+    Ok(Statement::Execute { name, arguments })
+}
+
+fn declare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    let name = cursor.ident()?;
+    let (mut binary, mut scroll) = (false, None);
+    loop {
+        if cursor.eat("binary") {
+            binary = true;
+        } else if cursor.eat("no scroll") {
+            scroll = Some(false);
+        } else if cursor.eat("scroll") {
+            scroll = Some(true);
+        } else if !cursor.eat("insensitive") && !cursor.eat("asensitive") {
+            break;
+        }
+    }
+    cursor.expect("cursor")?;
+    let hold = cursor.eat("with hold");
+    cursor.eat("without hold");
+    cursor.expect("for")?;
+    let query = inner_query(cursor)?;
+    Ok(Statement::DeclareCursor { name, hold, scroll, binary, query })
+}
+
+fn fetch(cursor: &mut Cursor<'_>, only_move: bool) -> SqlResult<Statement> {
+    use FetchDirection as D;
+    let direction = if cursor.eat("next") {
+        D::Relative(1)
+    } else if cursor.eat("prior") {
+        D::Relative(-1)
+    } else if cursor.eat("first") {
+        D::Absolute(1)
+    } else if cursor.eat("last") {
+        D::Absolute(-1)
+    } else if cursor.eat("absolute") {
+        D::Absolute(count(cursor)?)
+    } else if cursor.eat("relative") {
+        D::RelativeRow(count(cursor)?)
+    } else if cursor.eat("all") || cursor.eat("forward all") {
+        D::All
+    } else if cursor.eat("backward all") {
+        D::BackwardAll
+    } else if cursor.eat("forward") {
+        D::Relative(counted(cursor)?)
+    } else if cursor.eat("backward") {
+        D::Relative(counted(cursor)?.saturating_neg())
+    } else {
+        D::Relative(counted(cursor)?)
+    };
+    let _ = cursor.eat("from") || cursor.eat("in");
+    Ok(Statement::Fetch { name: cursor.ident()?, direction, only_move })
+}
+
+fn count(cursor: &mut Cursor<'_>) -> SqlResult<i64> {
+    let error = cursor.error();
+    cursor.number().and_then(|text| text.parse().ok()).ok_or(error)
+}
+
+/// A count, or 1 if none is written.
+fn counted(cursor: &mut Cursor<'_>) -> SqlResult<i64> {
+    match cursor.peek() {
+        Some(Token::Number(..) | Token::Minus | Token::Plus) => count(cursor),
+        _ => Ok(1),
+    }
+}
+
+fn lock(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    cursor.eat("table");
+    cursor.eat("only");
+    let tables = cursor.list(|cursor| cursor.name())?;
+    let mut mode = String::new();
+    if cursor.eat("in") {
+        while !cursor.is("mode") {
+            if !mode.is_empty() {
+                mode.push(' ');
+            }
+            mode.push_str(&cursor.ident()?.to_ascii_uppercase());
+        }
+        cursor.expect("mode")?;
+    } else {
+        mode.push_str("ACCESS EXCLUSIVE");
+    }
+    let nowait = cursor.eat("nowait");
+    Ok(Statement::LockTable { tables, mode, nowait })
+}
+
+fn truncate(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    cursor.eat("table");
+    let tables = cursor.list(|cursor| {
+        cursor.eat("only");
+        let name = cursor.name()?;
+        cursor.eat_token(&Token::Mul);
+        Ok(name)
+    })?;
+    let _ = cursor.eat("restart identity") || cursor.eat("continue identity");
+    let cascade = cursor.eat("cascade");
+    cursor.eat("restrict");
+    Ok(Statement::Truncate { tables, cascade })
+}
+
+/// `( option [value], … )`, if next: the names of those that are on.
+fn options(cursor: &mut Cursor<'_>) -> SqlResult<Vec<String>> {
+    if !cursor.eat_token(&Token::LParen) {
+        return Ok(Vec::new());
+    }
+    let options = cursor.list(|cursor| {
+        let name = cursor.ident()?;
+        let on = match cursor.peek() {
+            Some(Token::Comma | Token::RParen) => true,
+            _ => !matches!(set_value(cursor)?.as_str(), "off" | "false" | "0"),
+        };
+        Ok((name, on))
+    })?;
+    cursor.expect_token(&Token::RParen)?;
+    Ok(options.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect())
+}
+
+fn vacuum(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
+    let options = options(cursor)?;
+    let mut analyze = options.iter().any(|name| name == "analyze" || name == "analyse");
+    for word in ["full", "freeze", "verbose"] {
+        cursor.eat(word);
+    }
+    analyze |= cursor.eat("analyze") || cursor.eat("analyse");
+    Ok(Statement::Vacuum { analyze, tables: maintained(cursor)? })
+}
+
+/// Tables, possibly with columns, which mean nothing here.
+fn maintained(cursor: &mut Cursor<'_>) -> SqlResult<Vec<Name>> {
+    if cursor.at_end() {
+        return Ok(Vec::new());
+    }
+    cursor.list(|cursor| {
+        let name = cursor.name()?;
+        if cursor.eat_token(&Token::LParen) {
+            cursor.list(|cursor| cursor.ident())?;
+            cursor.expect_token(&Token::RParen)?;
+        }
+        Ok(name)
+    })
+}
+
+/// EXPLAIN's options: analyze, verbose. A format other than text is refused.
+pub(crate) fn explain(cursor: &mut Cursor<'_>) -> SqlResult<(bool, bool)> {
+    let (mut analyze, mut verbose) = (false, false);
+    if matches!(cursor.peek(), Some(Token::LParen)) && !cursor.is_at(1, "select") {
+        cursor.index += 1;
+        loop {
+            let name = cursor.ident()?;
+            let value = match cursor.peek() {
+                Some(Token::Comma | Token::RParen) => "on".to_owned(),
+                _ => set_value(cursor)?,
+            };
+            let on = !matches!(value.as_str(), "off" | "false" | "0");
+            match name.as_str() {
+                "analyze" | "analyse" => analyze = on,
+                "verbose" => verbose = on,
+                "format" if value != "text" => {
+                    return Err(SqlError::unsupported(format!("EXPLAIN (FORMAT {value})")));
+                }
+                _ => {}
+            }
+            if cursor.eat_token(&Token::RParen) {
+                break;
+            }
+            cursor.expect_token(&Token::Comma)?;
+        }
+    } else {
+        analyze = cursor.eat("analyze") || cursor.eat("analyse");
+        verbose = cursor.eat("verbose");
+    }
+    Ok((analyze, verbose))
+}
