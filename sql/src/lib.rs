@@ -18,9 +18,14 @@ pub mod catalog;
 mod ddl;
 pub mod error;
 pub mod exec;
+pub mod explain;
 pub mod func;
 pub mod optimize;
 pub mod parse;
 pub mod plan;
+pub mod row;
 pub mod session;
 pub mod types;
+
+#[cfg(test)]
+mod testing;

@@ -59,7 +59,7 @@ impl Binder<'_> {
                     CastMethod::Function(function)
                         if self.functions.function(function).is_some_and(|f| f.args.len() == 1) =>
                     {
-                        Expr::Call { function, args: vec![expr], ty: to_base }
+                        self.fold(Expr::Call { function, args: vec![expr], ty: to_base }, position)?
                     }
                     _ => Expr::Cast { input: Box::new(expr), ty: to_base, explicit },
                 },

@@ -50,7 +50,10 @@ impl Binder<'_> {
                 ("EXCEPT", false)
             }
             _ => {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"BY\""));
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"BY\"",
+                ));
             }
         };
         // Literals stay of unknown type until both sides are known.

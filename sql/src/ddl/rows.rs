@@ -1,14 +1,16 @@
 //! What changes of the schema do to rows.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::about;
-use crate::catalog::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::Row;
 use crate::exec::store;
+use crate::row;
 use crate::session::work::Work;
 use crate::types::{SqlType, TextFormat};
 
@@ -16,18 +18,13 @@ use crate::types::{SqlType, TextFormat};
 const BATCH: usize = 1_000;
 
 impl Work<'_> {
-    /// Deletes every entry of an index.
-    pub(super) async fn clear_index(
-        &mut self,
-        table: &TableDescriptor,
-        index: &IndexDescriptor,
-    ) -> SqlResult<()> {
-        let (mut start, end) = store::span(table, index, &[], None, None)?;
+    async fn clear(&mut self, span: Range<Bytes>) -> SqlResult<()> {
+        let mut start = span.start;
         let txn = &mut self.open.txn;
         loop {
-            let rows = txn.scan(start, end.clone(), BATCH).await?;
+            let rows = txn.scan(start, span.end.clone(), BATCH).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            start = store::after(&last.key.clone());
+            start = store::after(&last.key);
             let is_end = rows.len() < BATCH;
             for row in rows {
                 txn.delete(row.key)?;
@@ -38,12 +35,18 @@ impl Work<'_> {
         }
     }
 
+    /// Deletes every entry of an index.
+    pub(super) async fn clear_index(
+        &mut self,
+        table: &TableDescriptor,
+        index: &IndexDescriptor,
+    ) -> SqlResult<()> {
+        self.clear(row::index_span(table.id, index.id)).await
+    }
+
     /// Deletes every entry of every index.
     pub(super) async fn clear_table(&mut self, table: &TableDescriptor) -> SqlResult<()> {
-        for index in &table.indexes {
-            self.clear_index(table, index).await?;
-        }
-        Ok(())
+        self.clear(row::table_span(table.id)).await
     }
 
     /// Some rows of a table, and where the next ones begin.
@@ -52,14 +55,13 @@ impl Work<'_> {
         table: &TableDescriptor,
         from: Option<Bytes>,
     ) -> SqlResult<(Vec<Row>, Option<Bytes>)> {
-        let primary = table.primary().ok_or_else(|| SqlError::internal("a table without a key"))?;
-        let (start, end) = store::span(table, primary, &[], None, None)?;
-        let entries = self.open.txn.scan(from.unwrap_or(start), end, BATCH).await?;
+        let span = row::index_span(table.id, PRIMARY_INDEX);
+        let entries = self.open.txn.scan(from.unwrap_or(span.start), span.end, BATCH).await?;
         let next = match entries.last() {
-            Some(last) if entries.len() == BATCH => Some(store::after(&last.key.clone())),
+            Some(last) if entries.len() == BATCH => Some(store::after(&last.key)),
             _ => None,
         };
-        let rows = entries.iter().map(|entry| store::decode_row(table, &entry.key, &entry.value));
+        let rows = entries.iter().map(|entry| row::decode_row(table, &entry.value));
         Ok((rows.collect::<SqlResult<_>>()?, next))
     }
 

@@ -1,8 +1,10 @@
 //! What an execution is given, and what it shares among its operators.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::task::Poll;
 
 use txn::db::Txn;
 
@@ -169,6 +171,8 @@ pub(crate) struct Shared {
     pub(crate) correlated: BTreeMap<usize, bool>,
     /// What the statement has written.
     pub(crate) pending: Pending,
+    /// Counts towards the next pause.
+    pub(crate) steps: u32,
     /// For what the fields above hold.
     pub(crate) held: Reservation,
 }
@@ -183,6 +187,7 @@ impl Shared {
             answers: BTreeMap::new(),
             correlated: BTreeMap::new(),
             pending: Pending::new(pool.reserve()),
+            steps: 0,
             held,
             pool,
         }
@@ -199,4 +204,30 @@ pub(crate) struct Run<'a> {
     pub(crate) shared: &'a mut Shared,
     /// The rows that [`crate::plan::Expr::Outer`] refers to, the nearest last.
     pub(crate) outer: Vec<Row>,
+}
+
+/// Steps between two pauses.
+const STEPS: u32 = 32;
+
+impl Run<'_> {
+    /// Between two portions of work: stops a statement that was asked to stop, and now and then lets others of the
+    /// same thread go first.
+    pub(crate) async fn step(&mut self) -> SqlResult<()> {
+        self.ctx.cancel.check()?;
+        self.shared.steps += 1;
+        if self.shared.steps < STEPS {
+            return Ok(());
+        }
+        self.shared.steps = 0;
+        let mut paused = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut paused, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        Ok(())
+    }
 }

@@ -20,7 +20,8 @@
 //! - X5. The same plan over the same data gives the same rows in the same order.
 //!
 //! Not done: spilling; merge joins and aggregation of sorted input; window functions; scans backwards without
-//! reading the span to its end; reads that answer from an index alone; many keys in one request.
+//! reading the span to its end; reads that answer from an index alone; many keys in one request; cursors that do not see
+//! what their transaction writes between two fetches.
 
 mod batch;
 mod context;

@@ -17,7 +17,6 @@
 mod copy_in;
 mod copy_out;
 pub(crate) mod engine;
-mod explain;
 mod extended;
 mod portal;
 pub(crate) mod settings;

@@ -492,7 +492,7 @@ impl Session {
             return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
         }
         let plan = self.work()?.plan(query, text, types).await?;
-        Ok(super::explain::lines(&plan))
+        Ok(crate::explain::explain(&plan, crate::func::registry()))
     }
 
     async fn declare(&mut self, name: &str, hold: bool, query: &Parsed) -> SqlResult<()> {

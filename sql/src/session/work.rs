@@ -167,6 +167,10 @@ impl Work<'_> {
         };
         let txn = &mut self.open.txn;
         match job {
+            Job::Run(sink) if plan.columns.iter().any(|column| is_named(column.ty)) => {
+                let mut named = Named { sink, plan, eval: &context.eval };
+                Ok(Done::Count(exec::run(plan, txn, &context, &mut named).await?))
+            }
             Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, &context, sink).await?)),
             Job::Fetch(execution, max) => {
                 Ok(Done::Rows(execution.next_rows(plan, txn, &context, max).await?))
@@ -335,6 +339,58 @@ fn verb(plan: &Plan) -> &'static str {
 fn reads_catalog(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["pg_", "information_schema", "reg", "_schema"].iter().any(|word| text.contains(word))
+}
+
+/// True iff values of the type are oids that are written as names.
+fn is_named(ty: SqlType) -> bool {
+    use SqlType::{RegClass, RegNamespace, RegProc, RegType};
+    matches!(ty, RegClass | RegNamespace | RegProc | RegType)
+}
+
+/// Gives oids as the names of what they stand for, which only the catalog knows. For results that are text.
+struct Named<'a> {
+    sink: &'a mut dyn ResultSink,
+    plan: &'a Plan,
+    eval: &'a EvalContext<'a>,
+}
+
+impl ResultSink for Named<'_> {
+    fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()> {
+        self.sink.columns(columns)
+    }
+    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
+        let mut row = row.to_vec();
+        for (value, column) in row.iter_mut().zip(&self.plan.columns) {
+            if is_named(column.ty) && !value.is_null() {
+                *value = Datum::text(func::output(self.eval, column.ty, value)?);
+            }
+        }
+        self.sink.row(&row)
+    }
+    fn complete(&mut self, tag: &str) -> SqlResult<()> {
+        self.sink.complete(tag)
+    }
+    fn suspended(&mut self) -> SqlResult<()> {
+        self.sink.suspended()
+    }
+    fn empty(&mut self) -> SqlResult<()> {
+        self.sink.empty()
+    }
+    fn notice(&mut self, notice: Notice) -> SqlResult<()> {
+        self.sink.notice(notice)
+    }
+    fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()> {
+        self.sink.parameter(name, value)
+    }
+    fn can_discard(&self) -> bool {
+        self.sink.can_discard()
+    }
+    fn discard(&mut self) {
+        self.sink.discard();
+    }
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        self.sink.ready()
+    }
 }
 
 /// Keeps rows for whoever asked from within.

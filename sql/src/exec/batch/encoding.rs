@@ -8,14 +8,14 @@ use crate::types::Datum;
 use crate::types::numeric::{Numeric, NumericSign};
 
 /// A value as bytes.
-pub(crate) fn encode(datum: &Datum) -> Vec<u8> {
+pub(super) fn encode(datum: &Datum) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
     put(&mut out, datum);
     out
 }
 
 /// A value from bytes that [`encode`] made.
-pub(crate) fn decode(mut bytes: &[u8]) -> SqlResult<Datum> {
+pub(super) fn decode(mut bytes: &[u8]) -> SqlResult<Datum> {
     take(&mut bytes).ok_or_else(|| SqlError::internal("a value's bytes are cut"))
 }
 

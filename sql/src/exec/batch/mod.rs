@@ -7,7 +7,7 @@
 //!   it cannot be, it is computed row by row.
 
 mod column;
-pub(crate) mod encoding;
+mod encoding;
 #[cfg(test)]
 mod tests;
 mod vector;

@@ -11,7 +11,6 @@ use arrow_arith::{boolean, numeric};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, Datum as ArrowDatum, Scalar, UInt32Array};
 use arrow_ord::cmp;
-use arrow_schema::ArrowError;
 use std::sync::Arc;
 
 use super::column::{self, ColumnBuilder, Form};
@@ -50,32 +49,70 @@ impl Run<'_> {
     }
 }
 
-/// A two-sided kernel.
-type Kernel<T> = fn(&dyn ArrowDatum, &dyn ArrowDatum) -> Result<T, ArrowError>;
-
-/// What computes a function over whole arrays.
-enum Computes {
-    Order(Kernel<BooleanArray>),
-    Number(Kernel<ArrayRef>),
+/// What computes a function of two arguments over whole arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kernel {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Add,
+    Sub,
+    Mul,
+    Div,
 }
 
 /// The kernel of a function by its oid in `pg_proc`: of the families int2, int4, int8, date, timestamp, timestamptz,
 /// time, text, oid, in this order.
-fn kernel(function: u32) -> Option<Computes> {
+pub(super) fn kernel(function: u32) -> Option<Kernel> {
     Some(match function {
-        63 | 65 | 467 | 1086 | 2052 | 1152 | 1145 | 67 | 184 => Computes::Order(cmp::eq),
-        145 | 144 | 468 | 1091 | 2053 | 1153 | 1106 | 157 | 185 => Computes::Order(cmp::neq),
-        64 | 66 | 469 | 1087 | 2054 | 1154 | 1102 | 740 | 716 => Computes::Order(cmp::lt),
-        148 | 149 | 471 | 1088 | 2055 | 1155 | 1103 | 741 | 717 => Computes::Order(cmp::lt_eq),
-        146 | 147 | 470 | 1089 | 2057 | 1157 | 1104 | 742 | 1638 => Computes::Order(cmp::gt),
-        151 | 150 | 472 | 1090 | 2056 | 1156 | 1105 | 743 | 1639 => Computes::Order(cmp::gt_eq),
+        63 | 65 | 467 | 1086 | 2052 | 1152 | 1145 | 67 | 184 => Kernel::Eq,
+        145 | 144 | 468 | 1091 | 2053 | 1153 | 1106 | 157 | 185 => Kernel::Ne,
+        64 | 66 | 469 | 1087 | 2054 | 1154 | 1102 | 740 | 716 => Kernel::Lt,
+        148 | 149 | 471 | 1088 | 2055 | 1155 | 1103 | 741 | 717 => Kernel::Le,
+        146 | 147 | 470 | 1089 | 2057 | 1157 | 1104 | 742 | 1638 => Kernel::Gt,
+        151 | 150 | 472 | 1090 | 2056 | 1156 | 1105 | 743 | 1639 => Kernel::Ge,
         // int2, int4, int8: checked against overflow and division by zero.
-        176 | 177 | 463 => Computes::Number(numeric::add),
-        180 | 181 | 464 => Computes::Number(numeric::sub),
-        152 | 141 | 465 => Computes::Number(numeric::mul),
-        153 | 154 | 466 => Computes::Number(numeric::div),
+        176 | 177 | 463 => Kernel::Add,
+        180 | 181 | 464 => Kernel::Sub,
+        152 | 141 | 465 => Kernel::Mul,
+        153 | 154 | 466 => Kernel::Div,
         _ => return None,
     })
+}
+
+impl Kernel {
+    fn is_order(self) -> bool {
+        !matches!(self, Kernel::Add | Kernel::Sub | Kernel::Mul | Kernel::Div)
+    }
+
+    fn run(
+        self,
+        left: &dyn ArrowDatum,
+        right: &dyn ArrowDatum,
+    ) -> Result<ArrayRef, arrow_schema::ArrowError> {
+        let order: BooleanArray = match self {
+            Kernel::Eq => cmp::eq(left, right)?,
+            Kernel::Ne => cmp::neq(left, right)?,
+            Kernel::Lt => cmp::lt(left, right)?,
+            Kernel::Le => cmp::lt_eq(left, right)?,
+            Kernel::Gt => cmp::gt(left, right)?,
+            Kernel::Ge => cmp::gt_eq(left, right)?,
+            Kernel::Add => return numeric::add(left, right),
+            Kernel::Sub => return numeric::sub(left, right),
+            Kernel::Mul => return numeric::mul(left, right),
+            Kernel::Div => return numeric::div(left, right),
+        };
+        Ok(Arc::new(order))
+    }
+
+    fn compute(self, left: &Vector, right: &Vector) -> SqlResult<Vector> {
+        let both_same = matches!((left, right), (Vector::Same(_), Vector::Same(_)));
+        let result = self.run(left.datum().as_ref(), right.datum().as_ref()).map_err(arrow_bug)?;
+        Ok(if both_same { Vector::Same(result) } else { Vector::Each(result) })
+    }
 }
 
 /// Values for all rows.
@@ -110,9 +147,9 @@ impl Evaluator<'_> {
                 return Ok(Vector::Same(builder.finish()));
             }
             Expr::Call { function, args, .. } => match (kernel(*function), args.as_slice()) {
-                (Some(computes), [left, right]) => {
+                (Some(kernel), [left, right]) => {
                     let (left, right) = (self.vector(left, batch)?, self.vector(right, batch)?);
-                    return computes.compute(&left, &right);
+                    return kernel.compute(&left, &right);
                 }
                 _ => return Err(no_kernel()),
             },
@@ -180,15 +217,15 @@ impl Evaluator<'_> {
 }
 
 /// True iff [`Evaluator::vector`] is worth a try.
-fn has_kernels(expr: &Expr) -> bool {
+pub(super) fn has_kernels(expr: &Expr) -> bool {
     match expr {
         Expr::Slot(..) | Expr::Const(..) | Expr::Param(..) | Expr::Outer { .. } => true,
         Expr::Call { function, args, ty } => {
             let same =
                 matches!(args.as_slice(), [left, right] if comparable(left.ty(), right.ty()));
             let known = match kernel(*function) {
-                Some(Computes::Order(_)) => *ty == SqlType::Bool,
-                Some(Computes::Number(_)) => args.iter().all(|arg| arg.ty() == *ty),
+                Some(kernel) if kernel.is_order() => *ty == SqlType::Bool,
+                Some(_) => args.iter().all(|arg| arg.ty() == *ty),
                 None => false,
             };
             same && known && args.iter().all(has_kernels)
@@ -204,21 +241,6 @@ fn comparable(left: SqlType, right: SqlType) -> bool {
     let form = column::form(left);
     let plain = matches!(form, Form::Int16 | Form::Int32 | Form::Int64 | Form::UInt32 | Form::Utf8);
     plain && form == column::form(right)
-}
-
-impl Computes {
-    fn compute(&self, left: &Vector, right: &Vector) -> SqlResult<Vector> {
-        let both_same = matches!((left, right), (Vector::Same(_), Vector::Same(_)));
-        let (left, right) = (left.datum(), right.datum());
-        let result = match self {
-            Computes::Order(kernel) => {
-                kernel(left.as_ref(), right.as_ref()).map(|result| Arc::new(result) as ArrayRef)
-            }
-            Computes::Number(kernel) => kernel(left.as_ref(), right.as_ref()),
-        };
-        let result = result.map_err(arrow_bug)?;
-        Ok(if both_same { Vector::Same(result) } else { Vector::Each(result) })
-    }
 }
 
 impl Vector {

@@ -115,7 +115,14 @@ impl Evaluator<'_> {
         row: &[Datum],
     ) -> Value<'e> {
         let input = self.eval(input, row)?;
-        Ok(self.any_or_all(&input, answer.rows()?, equals, false)?)
+        let rows = answer.rows()?;
+        match &rows.set {
+            Some(set) if !input.is_null() => {
+                let found = set.find(std::slice::from_ref(&input)).is_some();
+                Ok(if !found && rows.has_null { Datum::Null } else { Datum::Bool(found) })
+            }
+            _ => Ok(self.any_or_all(&input, &rows.values, equals, false)?),
+        }
     }
 
     /// Over no items, ANY is false and ALL is true, also for NULL.

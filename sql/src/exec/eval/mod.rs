@@ -14,8 +14,6 @@
 mod call;
 mod logic;
 mod subquery;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use call::{function, output};
 pub(crate) use subquery::{Answer, Answers};

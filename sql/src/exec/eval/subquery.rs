@@ -5,22 +5,36 @@
 //! - Q2. A subquery is known by the address of its plan, which neither moves nor changes while it is run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Evaluator, Stop};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::context::{Row, Run, row_bytes};
-use crate::exec::op::Op;
+use crate::exec::op::{KeyTable, Op};
 use crate::exec::walk;
 use crate::plan::{Expr, Node, SubqueryKind};
 use crate::types::Datum;
 
+/// From so many rows on, IN looks them up instead of comparing with each.
+const MANY: usize = 16;
+
 /// What a subquery gave.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Answer {
     /// Its value.
     Value(Datum),
     /// The only column of its rows, to be compared with.
-    Rows(Vec<Datum>),
+    Rows(Rows),
+}
+
+/// Values that others are compared with.
+#[derive(Clone)]
+pub(crate) struct Rows {
+    pub(super) values: Vec<Datum>,
+    /// There is a NULL among them.
+    pub(super) has_null: bool,
+    /// The same without NULLs, to be found: if both sides have one type, whose order then says what is equal.
+    pub(super) set: Option<Arc<KeyTable>>,
 }
 
 impl Answer {
@@ -31,7 +45,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn rows(&self) -> SqlResult<&[Datum]> {
+    pub(super) fn rows(&self) -> SqlResult<&Rows> {
         match self {
             Answer::Rows(rows) => Ok(rows),
             Answer::Value(_) => Err(SqlError::internal("a value where rows belong")),
@@ -86,7 +100,7 @@ impl Run<'_> {
             let answer = answer?;
             if lasts {
                 if let Answer::Rows(rows) = &answer {
-                    self.shared.held.grow(row_bytes(rows))?;
+                    self.shared.held.grow(row_bytes(&rows.values))?;
                 }
                 self.shared.answers.insert(id, answer);
             } else {
@@ -139,7 +153,22 @@ impl Run<'_> {
             SubqueryKind::Exists => Answer::Value(Datum::Bool(false)),
             SubqueryKind::Scalar => Answer::Value(values.pop().unwrap_or(Datum::Null)),
             SubqueryKind::Array => Answer::Value(Datum::Array(values.into())),
-            SubqueryKind::In { .. } => Answer::Rows(values),
+            SubqueryKind::In { input, .. } => {
+                let ty = walk::types(plan).first().copied();
+                let alike = ty.filter(|ty| ty.base() == input.ty().base());
+                let set = match alike.filter(|_| values.len() >= MANY) {
+                    Some(ty) => {
+                        let mut set = KeyTable::new(vec![ty]);
+                        for value in values.iter().filter(|value| !value.is_null()) {
+                            set.insert(vec![value.clone()], &mut held)?;
+                        }
+                        Some(Arc::new(set))
+                    }
+                    None => None,
+                };
+                let has_null = values.iter().any(Datum::is_null);
+                Answer::Rows(Rows { values, has_null, set })
+            }
         })
     }
 }

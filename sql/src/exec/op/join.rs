@@ -5,7 +5,7 @@
 use super::input::Input;
 use super::keys::KeyTable;
 use crate::error::{SqlError, SqlResult};
-use crate::exec::batch::{Batch, BatchBuilder};
+use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
 use crate::exec::context::{Reservation, Row, Run};
 use crate::exec::walk;
 use crate::plan::{Expr, JoinKind, Node};
@@ -122,6 +122,9 @@ impl Join {
                 continue;
             };
             probe.at += 1;
+            if probe.at % MAX_ROWS == 0 {
+                run.step().await?;
+            }
             let mut pair = probe.row.clone();
             pair.extend_from_slice(&build.rows[at]);
             if let Some(condition) = condition

@@ -25,6 +25,7 @@ mod sort;
 mod span;
 
 pub(crate) use input::Input;
+pub(crate) use keys::KeyTable;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -51,7 +52,7 @@ pub(crate) enum Op {
     Sort(Box<sort::Sort>),
     Limit(Box<limit::Limit>),
     Append(Box<simple::Append>),
-    SetOp(Box<setop::SetOp>),
+    Set(Box<setop::SetOp>),
     Write(Box<Write>),
 }
 
@@ -75,7 +76,7 @@ impl Op {
             Node::Sort { input, .. } => Op::Sort(Box::new(sort::Sort::new(input))),
             Node::Limit { input, .. } => Op::Limit(Box::new(limit::Limit::new(input))),
             Node::Append { inputs } => Op::Append(Box::new(simple::Append::new(inputs))),
-            Node::SetOp { left, right, .. } => Op::SetOp(Box::new(setop::SetOp::new(left, right))),
+            Node::SetOp { left, right, .. } => Op::Set(Box::new(setop::SetOp::new(left, right))),
             Node::Insert { input, .. }
             | Node::Update { input, .. }
             | Node::Delete { input, .. } => Op::Write(Box::new(Write::new(input))),
@@ -89,7 +90,7 @@ impl Op {
         run: &'f mut Run<'_>,
     ) -> BoxFuture<'f, SqlResult<Option<Batch>>> {
         async move {
-            run.ctx.cancel.check()?;
+            run.step().await?;
             match (self, node) {
                 (Op::Values(op), Node::Values { rows, types }) => op.next(rows, types, run).await,
                 (Op::Scan(op), Node::Scan { .. }) => op.next(node, run).await,
@@ -131,7 +132,7 @@ impl Op {
                     op.next(input, limit.as_ref(), offset.as_ref(), run).await
                 }
                 (Op::Append(op), Node::Append { inputs }) => op.next(inputs, run).await,
-                (Op::SetOp(op), Node::SetOp { left, right, except, all }) => {
+                (Op::Set(op), Node::SetOp { left, right, except, all }) => {
                     op.next(left, right, *except, *all, run).await
                 }
                 (Op::Write(op), node) => op.next(node, run).await,

@@ -192,11 +192,11 @@ async fn fetch(
     run: &mut Run<'_>,
 ) -> SqlResult<Row> {
     if index.id == PRIMARY_INDEX {
-        return store::decode_row(table, &key, &value);
+        return store::decode_row(table, &value);
     }
     let key = store::row_key(table, index, &key, &value)?;
     match point(key, lock, run).await?.pop() {
-        Some((key, value)) => store::decode_row(table, &key, &value),
+        Some((_, value)) => store::decode_row(table, &value),
         None => Err(store::missing_row(table, index)),
     }
 }

@@ -31,33 +31,25 @@ pub(crate) async fn keys(
     }
     for IndexSpan { equal, lower, upper } in spans {
         let equal = run.eval_all(equal, &[]).await?;
-        if equal.iter().any(Datum::is_null) {
-            continue;
-        }
         let mut bounds = [None, None];
-        let mut empty = false;
         for (bound, given) in bounds.iter_mut().zip([lower, upper]) {
             if let Some((expr, inclusive)) = given {
-                let value = run.eval(expr, &[]).await?;
-                // Nothing is less or more than NULL.
-                empty |= value.is_null();
-                *bound = Some((value, *inclusive));
+                *bound = Some((run.eval(expr, &[]).await?, *inclusive));
             }
         }
-        let [lower, upper] = bounds;
-        if empty {
-            continue;
-        }
+        let [lower, upper] = &bounds;
         if is_point(index, &equal) && lower.is_none() && upper.is_none() {
-            found.push(Keys::Point(store::unique_key(table, index, &equal)?));
+            if !equal.iter().any(Datum::is_null) {
+                found.push(Keys::Point(store::point_key(table, index, &equal)?));
+            }
         } else {
-            found.extend(span(table, index, &equal, lower, upper)?);
+            found.extend(span(table, index, &equal, lower.as_ref(), upper.as_ref())?);
         }
     }
     Ok(found)
 }
 
-/// At most one entry has these values, none of which is NULL.
+/// At most one entry has these values, if none is NULL.
 fn is_point(index: &IndexDescriptor, equal: &[Datum]) -> bool {
     index.unique && equal.len() == index.key.len()
 }
@@ -66,9 +58,11 @@ fn span(
     table: &TableDescriptor,
     index: &IndexDescriptor,
     equal: &[Datum],
-    lower: Option<(Datum, bool)>,
-    upper: Option<(Datum, bool)>,
+    lower: Option<&(Datum, bool)>,
+    upper: Option<&(Datum, bool)>,
 ) -> SqlResult<Option<Keys>> {
-    let (start, end) = store::span(table, index, equal, lower, upper)?;
-    Ok((start < end).then_some(Keys::Span(start, end)))
+    let lower = lower.map(|(value, inclusive)| (value, *inclusive));
+    let upper = upper.map(|(value, inclusive)| (value, *inclusive));
+    let found = store::bounded_span(table, index, equal, lower, upper)?;
+    Ok(found.map(|span| Keys::Span(span.start, span.end)))
 }

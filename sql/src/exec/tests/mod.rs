@@ -3,5 +3,5 @@
 mod errors;
 mod queries;
 mod scans;
-mod support;
+pub(crate) mod support;
 mod writes;

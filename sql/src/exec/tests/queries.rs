@@ -124,9 +124,17 @@ async fn subqueries_see_their_row_and_run_only_when_needed() {
         Node::Project { input: Box::new(values(&[&[Some(1)], &[None]])), exprs }
     };
     let (t, f, n) = (vec![Datum::Bool(true)], vec![Datum::Bool(false)], vec![Datum::Null]);
-    assert_eq!(rows(&mut txn, within(&[Some(1), None])).await.unwrap(), [t, n.clone()]);
+    assert_eq!(rows(&mut txn, within(&[Some(1), None])).await.unwrap(), [t.clone(), n.clone()]);
     assert_eq!(rows(&mut txn, within(&[Some(2), None])).await.unwrap(), [n.clone(), n.clone()]);
-    assert_eq!(rows(&mut txn, within(&[Some(2)])).await.unwrap(), [f, n]);
+    assert_eq!(rows(&mut txn, within(&[Some(2)])).await.unwrap(), [f.clone(), n.clone()]);
+    assert_eq!(rows(&mut txn, within(&[])).await.unwrap(), [f.clone(), f.clone()]);
+    // Many rows are looked up.
+    let mut many: Vec<Option<i32>> = (2..40).map(Some).collect();
+    assert_eq!(rows(&mut txn, within(&many)).await.unwrap(), [f, n.clone()]);
+    many.push(None);
+    assert_eq!(rows(&mut txn, within(&many)).await.unwrap(), [n.clone(), n.clone()]);
+    many.push(Some(1));
+    assert_eq!(rows(&mut txn, within(&many)).await.unwrap(), [t, n]);
 }
 
 #[tokio::test(start_paused = true)]

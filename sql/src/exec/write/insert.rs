@@ -85,7 +85,7 @@ impl Run<'_> {
             ));
         }
         let value = value.ok_or_else(|| store::missing_row(table, index))?;
-        let existing = store::decode_row(table, &key, &value)?;
+        let existing = store::decode_row(table, &value)?;
         let mut over = existing.clone();
         over.extend(proposed);
         if let Some(condition) = &conflict.condition

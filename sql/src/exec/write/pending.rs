@@ -34,18 +34,32 @@ impl Pending {
         Ok(())
     }
 
-    /// The statement is done: its writes become the transaction's.
+    /// The statement is done: its writes become the transaction's, all or none.
     pub(crate) fn apply(&mut self, txn: &mut Txn) -> SqlResult<()> {
-        for (key, value) in std::mem::take(&mut self.entries) {
-            match value {
-                Some(value) => txn.put(key, value),
-                None => txn.delete(key),
-            }
-            .map_err(from_txn)?;
-        }
+        let entries = std::mem::take(&mut self.entries);
         self.held.clear();
-        Ok(())
+        // One write needs no way back.
+        if entries.len() < 2 {
+            return put_all(entries, txn);
+        }
+        let savepoint = txn.savepoint().map_err(from_txn)?;
+        if let Err(error) = put_all(entries, txn) {
+            txn.rollback_to(savepoint).map_err(from_txn)?;
+            return Err(error);
+        }
+        txn.release(savepoint).map_err(from_txn)
     }
+}
+
+fn put_all(entries: BTreeMap<Bytes, Option<Bytes>>, txn: &mut Txn) -> SqlResult<()> {
+    for (key, value) in entries {
+        match value {
+            Some(value) => txn.put(key, value),
+            None => txn.delete(key),
+        }
+        .map_err(from_txn)?;
+    }
+    Ok(())
 }
 
 impl Run<'_> {
