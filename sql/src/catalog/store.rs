@@ -5,8 +5,8 @@
 //! - C2. A transaction that changes a table has closed the table's gate first, unless it created the table.
 //! - C3. Descriptor, names and gate change in the same transaction as the rows that they speak of.
 
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use txn::Timestamp;

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Cast, Function, Operator};
 use super::{
-    aggregate, arithmetic, array, cast, comparison, datetime, describe, numeric, operators, system, text,
+    aggregate, arithmetic, array, cast, comparison, datetime, describe, numeric, operators, system,
+    text,
 };
 use crate::types::SqlType;
 

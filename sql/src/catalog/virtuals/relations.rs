@@ -21,8 +21,7 @@ fn check_oid(table: &TableDescriptor, number: usize) -> u32 {
 /// The table and number of a check, by the oid that it was given in `pg_constraint`.
 pub(crate) fn checked_table(oid: u32) -> Option<(u32, usize)> {
     let number = oid & 0x3ff;
-    (oid & MADE != 0 && number < DEFAULTS as u32)
-        .then_some(((oid & !MADE) >> 10, number as usize))
+    (oid & MADE != 0 && number < DEFAULTS as u32).then_some(((oid & !MADE) >> 10, number as usize))
 }
 
 impl SystemTables<'_> {
