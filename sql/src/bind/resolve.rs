@@ -172,8 +172,12 @@ impl Binder<'_> {
             [SqlType::Unknown, other] | [other, SqlType::Unknown] => vec![other.base(); 2],
             _ => types.iter().map(|ty| ty.base()).collect(),
         };
+        // What takes all arrays takes these exactly.
         let exact = |params: &Vec<ParamType>| {
-            params.iter().zip(&assumed).all(|(p, a)| *p == ParamType::Exact(*a))
+            params.iter().zip(&assumed).all(|(p, a)| {
+                *p == ParamType::Exact(*a)
+                    || (*p == ParamType::AnyArray && matches!(a, SqlType::Array(_)))
+            })
         };
         let chosen = match candidates.iter().position(exact) {
             Some(index) => Choice::One(index),

@@ -142,7 +142,7 @@ async fn last_lease(leases: &Leases, table: TableId) -> SqlResult<Timestamp> {
                 let lease: LeaseRecord = codec::decode(&row.value).map_err(invalid)?;
                 let end = Timestamp::from_raw(lease.end);
                 if row.key == own || end < txn.read_ts() {
-                    txn.delete(row.key.into())?;
+                    txn.delete(row.key)?;
                 } else {
                     last = last.max(end);
                 }

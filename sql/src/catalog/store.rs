@@ -5,7 +5,8 @@
 //! - C2. A transaction that changes a table has closed the table's gate first, unless it created the table.
 //! - C3. Descriptor, names and gate change in the same transaction as the rows that they speak of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use txn::Timestamp;
@@ -190,11 +191,11 @@ impl TxnCatalog {
             return self.table_by_id(txn, id).await?.ok_or_else(gone);
         }
         let before = self.used.remove(&id).map(|used| used.table.version);
-        if !gates.0.contains_key(&id) {
-            let gate = ClosedGate::close(&self.leases, id).await?;
-            gates.0.insert(id, gate);
-        }
-        let until = gates.0[&id].enter(txn).await?;
+        let gate = match gates.0.entry(id) {
+            Entry::Occupied(gate) => gate.into_mut(),
+            Entry::Vacant(place) => place.insert(ClosedGate::close(&self.leases, id).await?),
+        };
+        let until = gate.enter(txn).await?;
         self.gate_deadline = Some(self.gate_deadline.map_or(until, |other| other.min(until)));
         self.changing.insert(id);
         let table = self.table_by_id(txn, id).await?.ok_or_else(gone)?;

@@ -7,6 +7,7 @@ mod array;
 mod cast;
 mod comparison;
 mod datetime;
+pub(crate) mod describe;
 mod digest;
 mod numeric;
 mod operators;

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Cast, Function, Operator};
 use super::{
-    aggregate, arithmetic, array, cast, comparison, datetime, numeric, operators, system, text,
+    aggregate, arithmetic, array, cast, comparison, datetime, describe, numeric, operators, system,
+    text,
 };
 use crate::types::SqlType;
 
@@ -26,13 +27,14 @@ pub fn registry() -> &'static Registry {
 
 impl Registry {
     fn build() -> Registry {
-        let families: [&[Function]; 9] = [
+        let families: [&[Function]; 10] = [
             &aggregate::FUNCTIONS,
             &arithmetic::FUNCTIONS,
             &array::FUNCTIONS,
             &cast::FUNCTIONS,
             &comparison::FUNCTIONS,
             &datetime::FUNCTIONS,
+            &describe::FUNCTIONS,
             &numeric::FUNCTIONS,
             &system::FUNCTIONS,
             &text::FUNCTIONS,

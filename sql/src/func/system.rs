@@ -333,6 +333,9 @@ fn get_indexdef(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// The definition of the constraint that an index stands for: its oid is the index's.
 fn get_constraintdef(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    if let Some(check) = super::describe::check_definition(ctx, oid(args, 0)?)? {
+        return Ok(Datum::text(check));
+    }
     let Some((table, Some(at))) = relation(ctx, oid(args, 0)?)? else { return Ok(Datum::Null) };
     let index = &table.indexes[at];
     let columns: Vec<String> = index.key.iter().map(|(id, _)| column_name(&table, *id)).collect();

@@ -183,6 +183,7 @@ impl Session {
             self.keep_portal(name, Portal::new(prepared.clone(), params))?;
             self.pause(attempt).await;
         };
+        self.settle_asked(sink)?;
         if let State::Open(open) = &mut self.state {
             open.statements += 1;
         }

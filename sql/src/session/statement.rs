@@ -199,7 +199,19 @@ impl Session {
             sink.columns(&plan.columns)?;
         }
         let affected = work.run(&plan, params, sink).await?;
+        self.settle_asked(sink)?;
         Ok(crate::exec::tag(&plan, affected))
+    }
+
+    /// Changes the settings that `set_config` asked for.
+    pub(super) fn settle_asked(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        let State::Open(open) = &mut self.state else { return Ok(()) };
+        for (name, value, local) in std::mem::take(&mut open.asked) {
+            if let Some((name, value)) = self.settings.set(&name, Some(&value), local)? {
+                sink.parameter(&name, &value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Statements that only concern the session.

@@ -40,6 +40,8 @@ pub(crate) struct Open {
     pub(crate) started: i64,
     /// Statements that have run in it.
     pub(crate) statements: usize,
+    /// Settings that `set_config` asked for: name, value, and whether for this transaction only.
+    pub(crate) asked: Vec<(String, String, bool)>,
     savepoints: Vec<(String, Savepoint)>,
     committing: bool,
 }
@@ -64,6 +66,7 @@ impl Open {
             read_only,
             started: engine.now(),
             statements: 0,
+            asked: Vec::new(),
             savepoints: Vec::new(),
             committing: false,
         })

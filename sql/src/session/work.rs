@@ -1,7 +1,7 @@
 //! One statement's work: from a query's tree to rows, in the session's transaction.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,6 +17,7 @@ use crate::catalog::view::{Identity, Missing, StatementCatalog};
 use crate::catalog::virtuals::SystemTables;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::{self, Cancel, ExecContext, Execution, Row};
+use crate::func::describe::SET_CONFIG;
 use crate::func::{self, EvalContext};
 use crate::parse::{self, Name, Query, Statement};
 use crate::plan::{Node, OutputColumn, Plan};
@@ -146,7 +147,20 @@ impl Work<'_> {
         let settings = self.settings;
         let clock = || engine.now();
         let random = || engine.env.rng.next_u64();
-        let setting = |name: &str| settings.get(name);
+        let asked = Mutex::new(Vec::new());
+        let setting = |name: &str| match name.strip_prefix(SET_CONFIG) {
+            None => settings.get(name),
+            Some(what) => {
+                let mut parts = what.split('\0').skip(1).map(str::to_owned);
+                if let (Some(name), Some(value), Some(scope)) =
+                    (parts.next(), parts.next(), parts.next())
+                {
+                    let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+                    asked.push((name, value, scope == "local"));
+                }
+                None
+            }
+        };
         let zone = settings.get("timezone").unwrap_or_default();
         let tables = SystemTables { settings };
         let cancel = Cancel::default();
@@ -166,7 +180,7 @@ impl Work<'_> {
             memory: MEMORY,
         };
         let txn = &mut self.open.txn;
-        match job {
+        let done = match job {
             Job::Run(sink) if plan.columns.iter().any(|column| is_named(column.ty)) => {
                 let mut named = Named { sink, plan, eval: &context.eval };
                 Ok(Done::Count(exec::run(plan, txn, &context, &mut named).await?))
@@ -175,7 +189,9 @@ impl Work<'_> {
             Job::Fetch(execution, max) => {
                 Ok(Done::Rows(execution.next_rows(plan, txn, &context, max).await?))
             }
-        }
+        };
+        self.open.asked.extend(asked.into_inner().unwrap_or_else(PoisonError::into_inner));
+        done
     }
 
     fn check_writable(&self, plan: &Plan, what: &str) -> SqlResult<()> {

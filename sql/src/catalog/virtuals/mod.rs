@@ -6,6 +6,8 @@ mod information;
 mod objects;
 mod relations;
 
+pub(crate) use relations::checked_table;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 

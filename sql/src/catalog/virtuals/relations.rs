@@ -11,9 +11,17 @@ use crate::types::{Datum, SqlType};
 /// OIDs of checks and defaults: they have none of their own, so they are made of the table's and a number. Far above
 /// those that are given out.
 const MADE: u32 = 1 << 31;
+/// Where the numbers of defaults begin.
+const DEFAULTS: usize = 512;
 
 fn check_oid(table: &TableDescriptor, number: usize) -> u32 {
     MADE | (table.id.0 << 10) | (number as u32 & 0x3ff)
+}
+
+/// The table and number of a check, by the oid that it was given in `pg_constraint`.
+pub(crate) fn checked_table(oid: u32) -> Option<(u32, usize)> {
+    let number = oid & 0x3ff;
+    (oid & MADE != 0 && number < DEFAULTS as u32).then_some(((oid & !MADE) >> 10, number as usize))
 }
 
 impl SystemTables<'_> {
@@ -45,6 +53,11 @@ fn is_stored(table: &TableDescriptor) -> bool {
     table.kind == TableKind::Stored
 }
 
+/// PostgreSQL has tables below, views above.
+fn is_system_view(table: &TableDescriptor) -> bool {
+    !is_stored(table) && (table.schema != "pg_catalog" || table.id.0 >= 12_000)
+}
+
 fn named_indexes(table: &TableDescriptor) -> impl Iterator<Item = &IndexDescriptor> {
     table.indexes.iter().filter(|index| !index.name.is_empty())
 }
@@ -54,7 +67,7 @@ fn visible(table: &TableDescriptor) -> impl Iterator<Item = &ColumnDescriptor> {
 }
 
 fn class(rows: &mut Builder<'_>, table: &TableDescriptor) {
-    let is_view = !is_stored(table) && !(table.schema == "pg_catalog" && table.id.0 < 12_000);
+    let is_view = is_system_view(table);
     rows.add(&[
         ("oid", Datum::Oid(table.id.0)),
         ("relname", text(table.name.as_str())),
@@ -140,7 +153,7 @@ fn defaults(rows: &mut Builder<'_>, table: &TableDescriptor) {
     for column in visible(table) {
         if let Some(default) = &column.default {
             rows.add(&[
-                ("oid", Datum::Oid(check_oid(table, 512 + usize::from(column.id.0)))),
+                ("oid", Datum::Oid(check_oid(table, DEFAULTS + usize::from(column.id.0)))),
                 ("adrelid", Datum::Oid(table.id.0)),
                 ("adnum", Datum::Int2(column.id.0 as i16)),
                 ("adbin", text(default.as_str())),

@@ -1,0 +1,272 @@
+//! Sessions as the protocol uses them: the extended protocol, COPY, retries, and schema leases between two nodes that
+//! share the data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sql::error::{SqlError, SqlResult};
+use sql::plan::OutputColumn;
+use sql::session::{Notice, ResultSink, Session, SqlEngine, Step, TxnStatus, Value};
+use sql::types::{Datum, SqlType, TextFormat};
+use txn::db::{Config, Db};
+use txn::testing::LocalCluster;
+
+/// What a session gave, as lines.
+#[derive(Default)]
+struct Told {
+    types: Vec<SqlType>,
+    lines: Vec<String>,
+    discards: usize,
+}
+
+impl ResultSink for Told {
+    fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()> {
+        self.types = columns.iter().map(|column| column.ty).collect();
+        Ok(())
+    }
+    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
+        let values = row.iter().zip(&self.types);
+        let values: Vec<_> =
+            values.map(|(datum, ty)| datum.to_text(*ty, &TextFormat::UTC)).collect();
+        self.lines.push(values.join(","));
+        Ok(())
+    }
+    fn complete(&mut self, tag: &str) -> SqlResult<()> {
+        self.lines.push(tag.to_owned());
+        Ok(())
+    }
+    fn suspended(&mut self) -> SqlResult<()> {
+        self.lines.push("suspended".to_owned());
+        Ok(())
+    }
+    fn empty(&mut self) -> SqlResult<()> {
+        self.lines.push("empty".to_owned());
+        Ok(())
+    }
+    fn notice(&mut self, _: Notice) -> SqlResult<()> {
+        Ok(())
+    }
+    fn parameter(&mut self, _: &str, _: &str) -> SqlResult<()> {
+        Ok(())
+    }
+    fn copy_out(&mut self, _: usize) -> SqlResult<()> {
+        Ok(())
+    }
+    fn copy_data(&mut self, data: &[u8]) -> SqlResult<()> {
+        self.lines.push(String::from_utf8_lossy(data).trim_end().to_owned());
+        Ok(())
+    }
+    fn can_discard(&self) -> bool {
+        true
+    }
+    fn discard(&mut self) {
+        self.lines.clear();
+        self.discards += 1;
+    }
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+fn engine(cluster: &Arc<LocalCluster>) -> Arc<SqlEngine> {
+    let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
+    SqlEngine::new(db, cluster.env.clone())
+}
+
+fn session(engine: &Arc<SqlEngine>) -> Session {
+    Session::new(engine.clone(), "postgres", "postgres", &[]).unwrap()
+}
+
+async fn run(session: &mut Session, text: &str) -> Result<Vec<String>, SqlError> {
+    let mut told = Told::default();
+    session.simple_query(text, &mut told).await?;
+    Ok(told.lines)
+}
+
+/// Runs a text that must succeed.
+async fn ok(session: &mut Session, text: &str) -> Vec<String> {
+    run(session, text).await.unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.detail))
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.as_bytes().to_vec().into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_portal_gives_its_rows_in_portions() {
+    let engine = engine(&LocalCluster::new());
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key, b text)").await;
+    ok(&mut session, "insert into t select g, 'x' || g from generate_series(1, 5) g").await;
+    session.parse("s", "select a, b from t where a >= $1 order by a", &[]).await.unwrap();
+    let described = session.describe_statement("s").unwrap();
+    assert_eq!(described.parameters, [SqlType::Int4]);
+    assert_eq!(described.columns.unwrap().len(), 2);
+    session.bind("p", "s", &[text("2")]).await.unwrap();
+    let mut told = Told::default();
+    assert_eq!(session.execute("p", 3, &mut told).await.unwrap(), Step::Done);
+    assert_eq!(told.lines, ["2,x2", "3,x3", "4,x4", "suspended"]);
+    let mut told = Told::default();
+    session.execute("p", 3, &mut told).await.unwrap();
+    assert_eq!(told.lines, ["5,x5", "SELECT 1"]);
+    session.sync().await.unwrap();
+    assert_eq!(session.status(), TxnStatus::Idle);
+    // The portal ended with its transaction, the statement lives on.
+    assert_eq!(session.execute("p", 0, &mut told).await.unwrap_err().state.0, "34000");
+    session.bind("", "s", &[Value::Binary(vec![0, 0, 0, 5].into())]).await.unwrap();
+    let mut told = Told::default();
+    session.execute("", 0, &mut told).await.unwrap();
+    assert_eq!(told.lines, ["5,x5", "SELECT 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_one_transaction() {
+    let engine = engine(&LocalCluster::new());
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key)").await;
+    session.parse("i", "insert into t values ($1)", &[]).await.unwrap();
+    let mut told = Told::default();
+    for value in ["1", "2", "2"] {
+        session.bind("", "i", &[text(value)]).await.unwrap();
+        if let Err(error) = session.execute("", 0, &mut told).await {
+            assert_eq!((value, error.state.0), ("2", "23505"));
+        }
+    }
+    session.sync().await.unwrap();
+    assert_eq!(ok(&mut session, "select count(*) from t").await, ["0", "SELECT 1"]);
+    session.parse("", "", &[]).await.unwrap();
+    session.bind("", "", &[]).await.unwrap();
+    let mut told = Told::default();
+    session.execute("", 0, &mut told).await.unwrap();
+    assert_eq!(told.lines, ["empty"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_takes_and_gives_lines() {
+    let engine = engine(&LocalCluster::new());
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key, b text)").await;
+    let mut told = Told::default();
+    let step = session.simple_query("copy t from stdin; select count(*) from t", &mut told).await;
+    assert!(matches!(step, Ok(Step::CopyIn { columns: 2, .. })));
+    // Pieces need not end with lines.
+    for piece in ["1\to", "ne\n2\t", "\\N\n3\ta\\tb", "\n\\.\n"] {
+        session.copy_data(piece.as_bytes()).await.unwrap();
+    }
+    assert_eq!(session.copy_done(&mut told).await.unwrap(), Step::Done);
+    assert_eq!(told.lines, ["COPY 3", "3", "SELECT 1"]);
+    assert_eq!(
+        ok(&mut session, "copy (select * from t order by a) to stdout").await,
+        ["1\tone", "2\t\\N", "3\ta\\tb", "COPY 3"]
+    );
+    assert_eq!(
+        ok(&mut session, "copy t (b, a) to stdout with (format csv, header)").await,
+        ["b,a", "one,1", ",2", "a\tb,3", "COPY 3"]
+    );
+    session.simple_query("copy t from stdin", &mut told).await.unwrap();
+    let error = session.copy_data(b"4\tx\ty\n").await.unwrap_err();
+    assert_eq!((error.state.0, error.detail.as_deref()), ("22P04", Some("COPY t, line 1")));
+    assert_eq!(ok(&mut session, "select count(*) from t").await, ["3", "SELECT 1"]);
+}
+
+/// Two sessions that read what the other writes: one commits, the other's first statement is not to blame and its
+/// block fails with 40001, while an implicit transaction is simply run again.
+#[tokio::test(start_paused = true)]
+async fn conflicts_are_retried_while_nobody_has_seen_anything() {
+    let engine = engine(&LocalCluster::new());
+    let (mut one, mut two) = (session(&engine), session(&engine));
+    ok(&mut one, "create table t (a int primary key, n int)").await;
+    ok(&mut one, "insert into t values (1, 0), (2, 0)").await;
+    ok(&mut one, "begin").await;
+    ok(&mut two, "begin").await;
+    ok(&mut one, "select sum(n) from t").await;
+    ok(&mut two, "select sum(n) from t").await;
+    ok(&mut one, "insert into t values (3, 1)").await;
+    ok(&mut two, "insert into t values (4, 1)").await;
+    ok(&mut one, "commit").await;
+    assert_eq!(run(&mut two, "commit").await.unwrap_err().state.0, "40001");
+    assert_eq!(two.status(), TxnStatus::Idle);
+    // Increments of one row from many sessions all count.
+    let tasks = (0..10).map(|_| {
+        let mut session = session(&engine);
+        async move { run(&mut session, "update t set n = n + 1 where a = 1").await }
+    });
+    for result in futures::future::join_all(tasks).await {
+        result.unwrap();
+    }
+    assert_eq!(ok(&mut one, "select n from t where a = 1").await, ["10", "SELECT 1"]);
+}
+
+/// A point read in the steady state is one request: its table's descriptor is leased.
+#[tokio::test(start_paused = true)]
+async fn a_leased_descriptor_is_not_read() {
+    let cluster = LocalCluster::new();
+    let engine = engine(&cluster);
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key, n int)").await;
+    ok(&mut session, "insert into t values (1, 10)").await;
+    ok(&mut session, "select n from t where a = 1").await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let before = cluster.sent().len();
+    assert_eq!(ok(&mut session, "select n from t where a = 1").await, ["10", "SELECT 1"]);
+    assert_eq!(cluster.sent().len() - before, 1);
+}
+
+/// Another node writes by a descriptor that it has leased while an index is made: it commits before the index is
+/// filled, or not at all. The index misses no row.
+#[tokio::test(start_paused = true)]
+async fn a_schema_change_outlasts_the_leases_on_the_old_version() {
+    let cluster = LocalCluster::new();
+    // Two engines: each has its own leases, as two nodes would.
+    let (here, there) = (engine(&cluster), engine(&cluster));
+    let (mut one, mut two) = (session(&here), session(&there));
+    ok(&mut one, "create table t (a int primary key, b int)").await;
+    for session in [&mut one, &mut two] {
+        ok(session, "select * from t").await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    ok(&mut two, "begin").await;
+    ok(&mut two, "insert into t values (1, 1)").await;
+    let started = tokio::time::Instant::now();
+    let (_, early) = futures::join!(ok(&mut one, "create index t_b on t (b)"), async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut three = session(&there);
+        run(&mut three, "insert into t values (2, 2)").await
+    });
+    assert!(started.elapsed() >= Duration::from_secs(5), "the other node's lease had to end");
+    early.unwrap();
+    assert_eq!(run(&mut two, "commit").await.unwrap_err().state.0, "40001");
+    ok(&mut two, "insert into t values (3, 3)").await;
+    for value in [2, 3] {
+        let query = format!("select a from t where b = {value}");
+        assert_eq!(ok(&mut one, &query).await, [value.to_string(), "SELECT 1".into()]);
+        assert_eq!(ok(&mut two, &query).await, [value.to_string(), "SELECT 1".into()]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_statement_fails_its_block() {
+    let engine = engine(&LocalCluster::new());
+    let (mut one, mut two) = (session(&engine), session(&engine));
+    ok(&mut one, "create table t (a int primary key, n int)").await;
+    ok(&mut one, "insert into t values (1, 0)").await;
+    ok(&mut one, "begin").await;
+    ok(&mut one, "update t set n = 1 where a = 1").await;
+    ok(&mut two, "begin").await;
+    {
+        let waits = run(&mut two, "update t set n = 2 where a = 1");
+        let timeout = tokio::time::timeout(Duration::from_millis(100), waits).await;
+        assert!(timeout.is_err(), "it waits for the other's lock");
+    }
+    assert_eq!(two.cancelled().state.0, "57014");
+    assert_eq!(two.status(), TxnStatus::Failed);
+    ok(&mut two, "rollback").await;
+    ok(&mut one, "commit").await;
+    ok(&mut two, "set statement_timeout = '50ms'").await;
+    ok(&mut one, "begin; update t set n = 3 where a = 1").await;
+    let error = run(&mut two, "update t set n = 2 where a = 1").await.unwrap_err();
+    assert_eq!(error.state.0, "57014");
+    assert_eq!(two.status(), TxnStatus::Idle);
+}
