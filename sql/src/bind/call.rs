@@ -14,6 +14,9 @@ use crate::parse::name;
 use crate::plan::{AggregateCall, Expr};
 use crate::types::{Datum, SqlType};
 
+/// A set-returning function's oid (none: a plain value), its arguments, and the columns that it yields.
+pub(crate) type BoundTableFunction = (Option<u32>, Vec<Expr>, Vec<(String, SqlType)>);
+
 impl Binder<'_> {
     /// Binds what is written like a call.
     pub(crate) fn call(&mut self, call: &ast::Function) -> SqlResult<Expr> {
@@ -101,17 +104,16 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Expr> {
         // A type's name as a function of one argument is a cast: text(x), int4('1').
-        if let [(_, place)] = args.as_slice() {
-            if self.functions.functions(name).is_empty() {
-                if let Some(ty) = SqlType::from_name(name) {
-                    let place = *place;
-                    let mut args = args;
-                    if let Some((expr, _)) = args.pop() {
-                        return self.explicit_cast(expr, ty, place, position);
-                    }
-                    return Err(SqlError::internal("a call without its argument"));
-                }
+        if let [(_, place)] = args.as_slice()
+            && self.functions.functions(name).is_empty()
+            && let Some(ty) = SqlType::from_name(name)
+        {
+            let place = *place;
+            let mut args = args;
+            if let Some((expr, _)) = args.pop() {
+                return self.explicit_cast(expr, ty, place, position);
             }
+            return Err(SqlError::internal("a call without its argument"));
         }
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
@@ -305,7 +307,7 @@ impl Binder<'_> {
         name: &str,
         args: Vec<Placed>,
         position: Option<u32>,
-    ) -> SqlResult<(Option<u32>, Vec<Expr>, Vec<(String, SqlType)>)> {
+    ) -> SqlResult<BoundTableFunction> {
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
             Body::Set(_, names) => {
@@ -349,10 +351,10 @@ pub(crate) fn function_name(name: &ast::ObjectName) -> SqlResult<String> {
 fn set_types(_result: &ParamType, count: usize, args: &[Expr]) -> Vec<SqlType> {
     let element = args.first().and_then(|arg| arg.ty().element());
     let mut types = vec![element.unwrap_or(SqlType::Text); count];
-    if element.is_some() {
-        if let Some(last) = types.last_mut() {
-            *last = SqlType::Int4;
-        }
+    if element.is_some()
+        && let Some(last) = types.last_mut()
+    {
+        *last = SqlType::Int4;
     }
     types
 }

@@ -233,6 +233,10 @@ impl Binder<'_> {
     }
 
     /// The expression as one of the common type.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "it is the expression that becomes common, not the binder"
+    )]
     pub(crate) fn to_common(
         &mut self,
         expr: Expr,

@@ -12,10 +12,11 @@ use crate::parse::{self, Name};
 use crate::plan::{Expr, Node};
 use crate::types::{Datum, SqlType};
 
+/// A column as a scope takes it: name, type, the table column it is, and whether `*` leaves it out.
+pub(crate) type ScopeColumn = (String, SqlType, Option<(TableId, ColumnId)>, bool);
+
 /// A table's columns as a scope takes them.
-pub(crate) fn columns(
-    table: &TableDescriptor,
-) -> Vec<(String, SqlType, Option<(TableId, ColumnId)>, bool)> {
+pub(crate) fn columns(table: &TableDescriptor) -> Vec<ScopeColumn> {
     let column = |c: &ColumnDescriptor| (c.name.clone(), c.ty, Some((table.id, c.id)), c.hidden);
     table.columns.iter().map(column).collect()
 }

@@ -32,7 +32,7 @@ fn whole(node: Node, facts: &Facts<'_>) -> Node {
     inner_plans(&mut node, facts);
     let node = spans::choose(node, facts);
     let node = lookup::join_by_index(node, facts);
-    let node = limit::bound(node, facts);
+    let node = limit::bound(node);
     let node = tidy::projections(node, facts);
     prune::columns(node)
 }

@@ -101,7 +101,7 @@ fn prune(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
         Node::Apply { kind, input, inner, condition } => {
             apply(kind, *input, *inner, condition, wanted)
         }
-        Node::Aggregate { input, mut keys, mut aggregates } => {
+        Node::Aggregate { input, keys, mut aggregates } => {
             let count = keys.len();
             let old = aggregates.len();
             let wanted_calls: BTreeSet<usize> =
