@@ -28,6 +28,8 @@ mod with;
 
 use std::sync::Arc;
 
+pub(crate) use fold::fold_call;
+
 use sqlparser::ast;
 
 use crate::catalog::CatalogView;

@@ -2,6 +2,7 @@
 //!
 //! - D1. A plan runs here iff its shape says that it handles at most one row: a chain of Filter and Project over a scan
 //!   of one key or over one row of Values, with or without an INSERT, UPDATE or DELETE above.
+//!   Inner plans of an Apply run here too, so that a lookup for each row makes no batches.
 //! - D2. Expressions mean here what they mean in batches: the evaluator is the same, and so is everything that writes.
 
 use super::context::{Row, Run};
@@ -23,7 +24,8 @@ pub(crate) fn is_direct(root: &Node) -> bool {
     }
 }
 
-fn is_chain(node: &Node) -> bool {
+/// True iff a plan can be run by [`chain`].
+pub(crate) fn is_chain(node: &Node) -> bool {
     let mut node = node;
     for _ in 0..MAX_STEPS {
         match node {
@@ -33,11 +35,10 @@ fn is_chain(node: &Node) -> bool {
                 let [IndexSpan { equal, lower: None, upper: None }] = spans.as_slice() else {
                     return false;
                 };
-                let width = |index: &crate::catalog::descriptor::IndexDescriptor| {
-                    if index.unique { Some(index.key.len()) } else { None }
-                };
-                let key = table.index(*index).and_then(width);
-                return key == Some(equal.len()) && *limit != Some(0);
+                let is_point = table
+                    .index(*index)
+                    .is_some_and(|index| index.unique && index.key.len() == equal.len());
+                return is_point && *limit != Some(0);
             }
             _ => return false,
         }
@@ -59,7 +60,7 @@ pub(crate) async fn rows(root: &Node, run: &mut Run<'_>) -> SqlResult<(Vec<Row>,
 }
 
 /// The row of a chain, if there is one.
-async fn chain(node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
+pub(crate) async fn chain(node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
     let mut steps = Vec::new();
     let mut source = node;
     while let Node::Filter { input, .. } | Node::Project { input, .. } = source {

@@ -1,7 +1,7 @@
-//! Walking plans: what an expression needs, and which slots a node yields.
+//! Walking plans by reference, as often as they are run: what an expression needs, and whether a subquery refers to
+//! something outside.
 
-use crate::plan::{Expr, IndexSpan, JoinKind, Node, SortKey, SubqueryKind};
-use crate::types::SqlType;
+use crate::plan::{Expr, IndexSpan, Node, SortKey, SubqueryKind};
 
 /// Calls `visit` with the direct parts of an expression. The plan of a subquery is none of them, its left side is.
 pub(crate) fn parts<'e>(expr: &'e Expr, visit: &mut dyn FnMut(&'e Expr)) {
@@ -165,40 +165,5 @@ fn exprs<'n>(node: &'n Node, visit: &mut dyn FnMut(&'n Expr)) {
             returning.iter().flatten().for_each(visit);
         }
         Node::Delete { returning, .. } => returning.iter().flatten().for_each(visit),
-    }
-}
-
-/// The types of the slots that a node yields.
-pub(crate) fn types(node: &Node) -> Vec<SqlType> {
-    let of = |exprs: &[Expr]| exprs.iter().map(Expr::ty).collect();
-    match node {
-        Node::Values { types, .. } | Node::CteScan { types, .. } => types.clone(),
-        // With the row number of WITH ORDINALITY among them.
-        Node::TableFunction { types, .. } => types.clone(),
-        Node::Scan { table, columns, .. } | Node::VirtualScan { table, columns, .. } => {
-            let column = |id| table.position(id).map(|at| table.columns[at].ty);
-            columns.iter().map(|id| column(*id).unwrap_or(SqlType::Unknown)).collect()
-        }
-        Node::Filter { input, .. }
-        | Node::Distinct { input, .. }
-        | Node::Sort { input, .. }
-        | Node::Limit { input, .. } => types(input),
-        Node::Project { exprs, .. } => of(exprs),
-        Node::Join { kind, left, right, .. }
-        | Node::Apply { kind, input: left, inner: right, .. } => {
-            let mut all = types(left);
-            if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
-                all.extend(types(right));
-            }
-            all
-        }
-        Node::Aggregate { keys, aggregates, .. } => {
-            keys.iter().map(Expr::ty).chain(aggregates.iter().map(|call| call.ty)).collect()
-        }
-        Node::Append { inputs } => inputs.first().map(types).unwrap_or_default(),
-        Node::SetOp { left, .. } => types(left),
-        Node::Insert { returning, .. }
-        | Node::Update { returning, .. }
-        | Node::Delete { returning, .. } => returning.as_deref().map(of).unwrap_or_default(),
     }
 }

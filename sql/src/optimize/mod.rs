@@ -1,10 +1,70 @@
 //! Rules that make plans cheaper without changing what they mean. Each is a file with its reason.
 
+mod facts;
+mod limit;
+mod lookup;
+mod prune;
+mod pushdown;
+mod span;
+mod spans;
+mod subquery;
+mod tidy;
+
 use crate::bind::Environment;
 use crate::error::SqlResult;
-use crate::plan::Plan;
+use crate::plan::{Expr, Node, Plan};
+use facts::Facts;
 
-/// Applies all rules.
-pub(crate) fn optimize(_plan: &mut Plan, _environment: &Environment<'_>) -> SqlResult<()> {
+/// Applies all rules, to the plan and to the plans within it.
+pub(crate) fn optimize(plan: &mut Plan, environment: &Environment<'_>) -> SqlResult<()> {
+    let facts = Facts { functions: environment.functions, catalog: environment.catalog };
+    for cte in &mut plan.ctes {
+        *cte = whole(take(cte), &facts);
+    }
+    plan.root = whole(take(&mut plan.root), &facts);
     Ok(())
+}
+
+/// All rules over one plan.
+fn whole(node: Node, facts: &Facts<'_>) -> Node {
+    let node = subquery::decorrelate(node, facts);
+    let mut node = pushdown::push(node, Vec::new(), facts);
+    inner_plans(&mut node, facts);
+    let node = spans::choose(node, facts);
+    let node = lookup::join_by_index(node, facts);
+    let node = limit::bound(node, facts);
+    let node = tidy::projections(node, facts);
+    prune::columns(node)
+}
+
+/// Plans of subqueries in expressions.
+fn inner_plans(node: &mut Node, facts: &Facts<'_>) {
+    for expr in node.exprs_mut() {
+        in_expr(expr, facts);
+    }
+    for (input, _) in node.inputs_mut() {
+        inner_plans(input, facts);
+    }
+}
+
+fn in_expr(expr: &mut Expr, facts: &Facts<'_>) {
+    if let Expr::Subquery { plan, .. } = expr {
+        **plan = whole(take(plan), facts);
+    }
+    for part in expr.parts_mut() {
+        in_expr(part, facts);
+    }
+}
+
+/// The node, leaving nothing in its place for the moment.
+pub(crate) fn take(node: &mut Node) -> Node {
+    std::mem::replace(node, Node::Values { rows: Vec::new(), types: Vec::new() })
+}
+
+/// Applies a rule to the inputs of a node.
+pub(crate) fn over_inputs(mut node: Node, rule: &mut dyn FnMut(Node) -> Node) -> Node {
+    for (input, _) in node.inputs_mut() {
+        *input = rule(take(input));
+    }
+    node
 }

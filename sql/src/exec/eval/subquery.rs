@@ -154,7 +154,7 @@ impl Run<'_> {
             SubqueryKind::Scalar => Answer::Value(values.pop().unwrap_or(Datum::Null)),
             SubqueryKind::Array => Answer::Value(Datum::Array(values.into())),
             SubqueryKind::In { input, .. } => {
-                let ty = walk::types(plan).first().copied();
+                let ty = plan.types().first().copied();
                 let alike = ty.filter(|ty| ty.base() == input.ty().base());
                 let set = match alike.filter(|_| values.len() >= MANY) {
                     Some(ty) => {

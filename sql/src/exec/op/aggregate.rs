@@ -7,7 +7,6 @@ use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, next_batch};
 use crate::exec::context::{Reservation, Row, Run, row_bytes};
 use crate::exec::eval::function;
-use crate::exec::walk;
 use crate::func::{Accumulator, Body};
 use crate::plan::{AggregateCall, Expr, Node};
 use crate::types::{Datum, SqlType};
@@ -50,7 +49,7 @@ impl Aggregate {
             self.done = Some((rows.into_iter(), held));
         }
         match &mut self.done {
-            Some((rows, _)) => next_batch(&walk::types(node), rows),
+            Some((rows, _)) => next_batch(&node.types(), rows),
             None => Ok(None),
         }
     }

@@ -5,16 +5,45 @@ use super::input::Input;
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder};
 use crate::exec::context::{Row, Run};
-use crate::exec::walk;
+use crate::exec::direct;
 use crate::plan::{JoinKind, Node};
 use crate::types::{Datum, SqlType};
 
 /// An outer row and how far its inner rows were read.
 struct Current {
     row: Row,
-    inner: Op,
+    inner: Inner,
     rows: std::vec::IntoIter<Row>,
     found: bool,
+}
+
+/// The state of an inner plan.
+enum Inner {
+    /// One row at most: a lookup needs no batches.
+    Direct,
+    Operators(Op),
+    Ended,
+}
+
+impl Inner {
+    fn open(node: &Node) -> Self {
+        if direct::is_chain(node) { Inner::Direct } else { Inner::Operators(Op::open(node)) }
+    }
+
+    async fn next(&mut self, node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Vec<Row>>> {
+        match self {
+            Inner::Direct => {
+                *self = Inner::Ended;
+                run.step().await?;
+                Ok(direct::chain(node, run).await?.map(|row| vec![row]))
+            }
+            Inner::Operators(op) => match op.next(node, run).await? {
+                Some(batch) => Ok(Some(batch.rows()?)),
+                None => Ok(None),
+            },
+            Inner::Ended => Ok(None),
+        }
+    }
 }
 
 /// An Apply that is being run.
@@ -41,7 +70,7 @@ impl Apply {
             return Err(SqlError::internal("a full join cannot be applied"));
         }
         if self.types.is_empty() {
-            self.types = walk::types(node);
+            self.types = node.types();
         }
         let mut builder = BatchBuilder::new(&self.types);
         while !builder.is_full() {
@@ -50,16 +79,16 @@ impl Apply {
                     break;
                 };
                 let rows = Vec::new().into_iter();
-                self.current = Some(Current { row, inner: Op::open(inner), rows, found: false });
+                self.current = Some(Current { row, inner: Inner::open(inner), rows, found: false });
                 continue;
             };
             let Some(row) = current.rows.next() else {
                 // The outer row is there only while the inner plan runs: other parts of this plan have other ones.
                 run.outer.push(current.row.clone());
-                let batch = current.inner.next(inner, run).await;
+                let rows = current.inner.next(inner, run).await;
                 run.outer.pop();
-                match batch? {
-                    Some(batch) => current.rows = batch.rows()?.into_iter(),
+                match rows? {
+                    Some(rows) => current.rows = rows.into_iter(),
                     None => {
                         let give = matches!(kind, JoinKind::Left | JoinKind::Anti);
                         if give && !current.found {

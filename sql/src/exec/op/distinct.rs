@@ -5,7 +5,6 @@ use super::keys::KeyTable;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, BatchBuilder};
 use crate::exec::context::{Reservation, Run};
-use crate::exec::walk;
 use crate::plan::{Expr, Node};
 
 /// The keys seen so far.
@@ -25,7 +24,7 @@ impl Distinct {
         on: &[Expr],
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let types = walk::types(input);
+        let types = input.types();
         let (seen, held) = self.seen.get_or_insert_with(|| {
             let whole = on.is_empty();
             let keys = if whole { types.clone() } else { on.iter().map(Expr::ty).collect() };

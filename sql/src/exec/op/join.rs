@@ -7,7 +7,6 @@ use super::keys::KeyTable;
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
 use crate::exec::context::{Reservation, Row, Run};
-use crate::exec::walk;
 use crate::plan::{Expr, JoinKind, Node};
 use crate::types::{Datum, SqlType};
 
@@ -65,8 +64,8 @@ impl Join {
             return Err(SqlError::internal("a join is run with another node"));
         };
         if self.build.is_none() {
-            self.types = walk::types(node);
-            self.widths = (walk::types(left).len(), walk::types(right).len());
+            self.types = node.types();
+            self.widths = (left.types().len(), right.types().len());
             self.build = Some(self.build(right, equal, run).await?);
         }
         let Some(build) = &mut self.build else {

@@ -14,7 +14,6 @@ use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
 use crate::exec::context::{Reservation, Row, Run};
 use crate::exec::errors::from_txn;
 use crate::exec::store;
-use crate::exec::walk;
 use crate::plan::Node;
 
 /// Entries of the first page.
@@ -64,7 +63,7 @@ impl Scan {
             }
         };
         let positions = positions(table, columns)?;
-        let types = walk::types(node);
+        let types = node.types();
         while started.left > 0 {
             // An index entry needs its row's lock, not its own.
             let lock_entries = *lock && index.id == PRIMARY_INDEX;

@@ -5,7 +5,6 @@ use super::keys::KeyTable;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, BatchBuilder};
 use crate::exec::context::{Reservation, Run};
-use crate::exec::walk;
 use crate::plan::Node;
 
 /// How often a row is on the right, and whether it was given.
@@ -35,7 +34,7 @@ impl SetOp {
         all: bool,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let types = walk::types(left);
+        let types = left.types();
         if self.counts.is_none() {
             let mut table = KeyTable::new(types.clone());
             let mut counts: Vec<Count> = Vec::new();

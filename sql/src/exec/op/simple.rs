@@ -8,7 +8,6 @@ use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder, next_batch};
 use crate::exec::context::{Reservation, Row, Run};
 use crate::exec::eval::function;
-use crate::exec::walk;
 use crate::func::Body;
 use crate::plan::{Expr, Node};
 use crate::types::{Datum, SqlType};
@@ -67,7 +66,7 @@ impl Rows {
             };
             self.keep(all.into_iter().map(pick).collect::<SqlResult<_>>()?, run)?;
         }
-        let types = walk::types(node);
+        let types = node.types();
         while let Some(batch) = self.take(&types)? {
             let batch = match filter {
                 Some(filter) => run.select(filter, batch).await?,

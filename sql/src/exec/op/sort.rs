@@ -8,7 +8,6 @@ use super::limit::bound;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, MAX_ROWS, next_batch};
 use crate::exec::context::{Reservation, Row, Run};
-use crate::exec::walk;
 use crate::plan::{Expr, Node, SortKey};
 use crate::types::Datum;
 
@@ -42,7 +41,7 @@ impl Sort {
             self.sorted = Some((rows.into_iter(), held));
         }
         match &mut self.sorted {
-            Some((rows, _)) => next_batch(&walk::types(input), &mut rows.map(|(_, row)| row)),
+            Some((rows, _)) => next_batch(&input.types(), &mut rows.map(|(_, row)| row)),
             None => Ok(None),
         }
     }

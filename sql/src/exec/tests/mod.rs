@@ -4,4 +4,5 @@ mod errors;
 mod queries;
 mod scans;
 pub(crate) mod support;
+mod texts;
 mod writes;

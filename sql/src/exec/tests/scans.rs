@@ -1,8 +1,12 @@
 use super::support::*;
 use crate::catalog::descriptor::{ColumnId, IndexId, PRIMARY_INDEX};
-use crate::exec::Execution;
-use crate::plan::{Expr, IndexSpan, Node};
+use crate::error::SqlResult;
+use crate::exec::{Execution, run};
+use crate::plan::{Expr, IndexSpan, JoinKind, Node, OutputColumn};
+use crate::session::{Notice, ResultSink};
 use crate::types::{Datum, SqlType};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use txn::db::Txn;
 
 async fn filled(count: i32) -> Txn {
@@ -121,4 +125,91 @@ async fn a_portal_gives_rows_in_portions() {
     }
     assert_eq!(portions, [17, 17, 6]);
     assert_eq!(execution.affected(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lookup_for_each_row_finds_its_row_or_none() {
+    let mut txn = filled(5).await;
+    let keys = || Box::new(values(&[&[Some(3)], &[Some(9)], &[None], &[Some(1)]]));
+    let by_id = || scan(PRIMARY_INDEX, vec![equal(outer(0, 0))]);
+    // The second way reads the same span with a bound, which is no point.
+    let at_id = || {
+        let bound = || Some((outer(0, 0), true));
+        let span = IndexSpan { equal: vec![], lower: bound(), upper: bound() };
+        scan(PRIMARY_INDEX, vec![span])
+    };
+    for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Semi, JoinKind::Anti] {
+        let apply = |inner| Node::Apply {
+            kind,
+            input: keys(),
+            inner: Box::new(inner),
+            condition: Some(call(GT, slot(2), int(2))),
+        };
+        let direct = rows(&mut txn, apply(by_id())).await.unwrap();
+        assert_eq!(direct, rows(&mut txn, apply(at_id())).await.unwrap(), "{kind:?}");
+        let expected = match kind {
+            JoinKind::Left => 4,
+            JoinKind::Anti => 3,
+            _ => 1,
+        };
+        assert_eq!(direct.len(), expected, "{kind:?}");
+    }
+}
+
+/// Keeps rows, and how many there were whenever it was asked whether it is ready.
+#[derive(Default)]
+struct Sink {
+    rows: usize,
+    pauses: Vec<usize>,
+}
+
+impl ResultSink for Sink {
+    fn columns(&mut self, _: &[OutputColumn]) -> SqlResult<()> {
+        panic!("the session's")
+    }
+    fn row(&mut self, _: &[Datum]) -> SqlResult<()> {
+        self.rows += 1;
+        Ok(())
+    }
+    fn complete(&mut self, _: &str) -> SqlResult<()> {
+        panic!("the session's")
+    }
+    fn suspended(&mut self) -> SqlResult<()> {
+        panic!("the session's")
+    }
+    fn empty(&mut self) -> SqlResult<()> {
+        panic!("the session's")
+    }
+    fn notice(&mut self, _: Notice) -> SqlResult<()> {
+        Ok(())
+    }
+    fn parameter(&mut self, _: &str, _: &str) -> SqlResult<()> {
+        Ok(())
+    }
+    fn can_discard(&self) -> bool {
+        true
+    }
+    fn discard(&mut self) {}
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        self.pauses.push(self.rows);
+        async { Ok(()) }.boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_leave_batch_by_batch_as_the_sink_takes_them() {
+    let mut txn = filled(100).await;
+    let session = Session::default();
+    let mut sink = Sink::default();
+    let count = run(&plan(all()), &mut txn, &session.context(), &mut sink).await.unwrap();
+    assert_eq!((count, sink.rows), (100, 100));
+    assert_eq!(sink.pauses, [16, 48, 100]);
+    let mut sink = Sink::default();
+    let count = run(&plan(point(7)), &mut txn, &session.context(), &mut sink).await.unwrap();
+    assert_eq!((count, sink.pauses), (1, vec![1]));
+    let mut sink = Sink::default();
+    let node = insert(&[(1_000, None, None), (1_001, None, None)]);
+    let count = run(&plan(node), &mut txn, &session.context(), &mut sink).await.unwrap();
+    assert_eq!((count, sink.rows), (2, 0));
+    assert_eq!(contents(&mut txn).await.len(), 102);
 }

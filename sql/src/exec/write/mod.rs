@@ -20,7 +20,6 @@ pub(crate) use pending::Pending;
 use super::batch::{Batch, next_batch};
 use super::context::{Reservation, Row, Run};
 use super::op::Input;
-use super::walk;
 use crate::error::{SqlError, SqlResult};
 use crate::plan::{Expr, Node};
 use crate::types::Datum;
@@ -67,7 +66,7 @@ impl Write {
             }
         };
         let mut rows = std::iter::from_fn(|| done.returned.pop());
-        next_batch(&walk::types(node), &mut rows)
+        next_batch(&node.types(), &mut rows)
     }
 }
 
