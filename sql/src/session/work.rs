@@ -354,7 +354,9 @@ fn verb(plan: &Plan) -> &'static str {
 /// Errs on the side of reading more.
 fn reads_catalog(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["pg_", "information_schema", "reg", "_schema"].iter().any(|word| text.contains(word))
+    ["pg_", "information_schema", "regclass", "regtype", "to_reg"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// True iff values of the type are oids that are written as names.
