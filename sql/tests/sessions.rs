@@ -1,6 +1,8 @@
 //! Sessions as the protocol uses them: the extended protocol, COPY, retries, and schema leases between two nodes that
 //! share the data.
 
+#![allow(clippy::disallowed_methods, reason = "plays clients, on tokio's paused clock")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ fn engine(cluster: &Arc<LocalCluster>) -> Arc<SqlEngine> {
 }
 
 fn session(engine: &Arc<SqlEngine>) -> Session {
-    Session::new(engine.clone(), "postgres", "postgres", &[]).unwrap()
+    Session::new(engine.clone(), "postgres", "postgres", &[]).expect("opens")
 }
 
 async fn run(session: &mut Session, text: &str) -> Result<Vec<String>, SqlError> {
