@@ -430,6 +430,7 @@ struct FloatSpread {
     count: f64,
     sum: f64,
     squares: f64,
+    infinite: bool,
     spread: Spread,
 }
 
@@ -438,9 +439,16 @@ impl Accumulator for FloatSpread {
         let Some(value) = first(args).as_f64() else { return Ok(()) };
         self.count += 1.0;
         self.sum += value;
+        self.infinite |= value.is_infinite();
         if self.count > 1.0 {
             let distance = value * self.count - self.sum;
             self.squares += distance * distance / (self.count * (self.count - 1.0));
+            if self.sum.is_infinite() || self.squares.is_infinite() {
+                if value.is_finite() && !self.infinite {
+                    return Err(float_overflow());
+                }
+                self.squares = f64::NAN;
+            }
         } else if !value.is_finite() {
             self.squares = f64::NAN;
         }
@@ -463,7 +471,7 @@ fn numeric_spread<const SAMPLE: bool, const DEVIATION: bool>() -> Box<dyn Accumu
 
 fn float_spread<const SAMPLE: bool, const DEVIATION: bool>() -> Box<dyn Accumulator> {
     let spread = Spread { sample: SAMPLE, deviation: DEVIATION };
-    Box::new(FloatSpread { count: 0.0, sum: 0.0, squares: 0.0, spread })
+    Box::new(FloatSpread { count: 0.0, sum: 0.0, squares: 0.0, infinite: false, spread })
 }
 
 /// Aggregates, by oid.

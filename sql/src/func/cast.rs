@@ -111,7 +111,7 @@ fn to_float4(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (exact, value) = match args.first() {
         Some(Datum::Numeric(value)) => {
             let narrow = value.to_f32();
-            if narrow.is_infinite() && value.is_finite() {
+            if value.is_finite() && (narrow.is_infinite() || (narrow == 0.0 && !value.is_zero())) {
                 return Err(numeric_to_float_error("real", value));
             }
             return Ok(Datum::Float4(narrow));
@@ -131,7 +131,7 @@ fn to_float4(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 fn to_float8(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if let Some(Datum::Numeric(value)) = args.first() {
         let wide = value.to_f64();
-        if wide.is_infinite() && value.is_finite() {
+        if value.is_finite() && (wide.is_infinite() || (wide == 0.0 && !value.is_zero())) {
             return Err(numeric_to_float_error("double precision", value));
         }
         return Ok(Datum::Float8(wide));

@@ -237,8 +237,13 @@ fn trunc_timestamptz_in(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum>
     zone_named(text(args, 2)?)?.date_trunc(text(args, 0)?, micros(args, 1)?).map(Datum::TimestampTz)
 }
 
+/// A zone that a function is given. An offset alone is a POSIX zone here: hours west.
 fn zone_named(name: &str) -> SqlResult<Zone> {
-    Zone::find(name).ok_or_else(|| {
+    let found = match Zone::find(name) {
+        Some(Zone::Fixed(offset)) if name.starts_with(['+', '-']) => Some(Zone::Fixed(-offset)),
+        found => found,
+    };
+    found.ok_or_else(|| {
         SqlError::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("time zone \"{name}\" not recognized"),
@@ -300,11 +305,17 @@ fn age_of_instant_today(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datu
 
 /// `at time zone`, of an instant.
 fn to_zone(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    if datetime::is_infinite(micros(args, 1)?) {
+        return micros(args, 1).map(Datum::Timestamp);
+    }
     zone_named(text(args, 0)?)?.to_local(micros(args, 1)?).map(Datum::Timestamp)
 }
 
 /// `at time zone`, of a local time.
 fn from_zone(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    if datetime::is_infinite(micros(args, 1)?) {
+        return micros(args, 1).map(Datum::TimestampTz);
+    }
     zone_named(text(args, 0)?)?.to_utc(micros(args, 1)?).map(Datum::TimestampTz)
 }
 

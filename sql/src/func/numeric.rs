@@ -67,10 +67,18 @@ float_fns! {
     float_floor = f64::floor;
     float_sign = |v| if v > 0.0 { 1.0 } else if v < 0.0 { -1.0 } else { 0.0 };
     float_cbrt = f64::cbrt;
-    degrees = f64::to_degrees;
     radians = f64::to_radians;
     atan = f64::atan;
     tanh = f64::tanh;
+}
+
+fn degrees(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let value = float(args, 0)?;
+    let result = value / (std::f64::consts::PI / 180.0);
+    if result.is_infinite() && value.is_finite() {
+        return Err(float_overflow());
+    }
+    Ok(Datum::Float8(result))
 }
 
 /// Sine and its kin take no infinity.
@@ -171,7 +179,7 @@ fn float_power(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
         return refuse("zero raised to a negative power is undefined");
     }
     let whole = exponent.floor().partial_cmp(&exponent) == Some(Ordering::Equal);
-    if base < 0.0 && !whole && exponent.is_finite() && base.is_finite() {
+    if base < 0.0 && !whole && !exponent.is_nan() {
         return refuse("a negative number raised to a non-integer power yields a complex result");
     }
     let result = base.powf(exponent);

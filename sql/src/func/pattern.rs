@@ -32,6 +32,8 @@ pub(super) fn like(text: &str, pattern: &str) -> SqlResult<bool> {
                 continue;
             }
             Some('_') => (t < text.len()).then_some(1),
+            // Without text left nothing is looked at, not even whether the pattern is one.
+            Some('\\') if t == text.len() => None,
             Some('\\') => {
                 let Some(literal) = pattern.get(p + 1) else {
                     return Err(SqlError::new(
@@ -103,6 +105,14 @@ pub(super) fn regex(pattern: &str, ignore_case: bool) -> SqlResult<Regex> {
             let error = error.to_string();
             let reason = error.lines().last().unwrap_or_default();
             let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            // PostgreSQL's words, where there is one for it.
+            let reason = match reason {
+                "unclosed group" | "unopened group" => "parentheses () not balanced",
+                "unclosed character class" => "brackets [] not balanced",
+                "repetition operator missing expression" => "quantifier operand invalid",
+                "unrecognized escape sequence" => "invalid escape \\ sequence",
+                other => other,
+            };
             SqlError::new(
                 SqlState::INVALID_REGULAR_EXPRESSION,
                 format!("invalid regular expression: {reason}"),

@@ -42,7 +42,7 @@ impl Registry {
         let functions: BTreeMap<u32, Arc<Function>> = families
             .into_iter()
             .flatten()
-            .map(|function| (function.oid, Arc::new(function.clone())))
+            .map(|function| (function.oid, Arc::new(*function)))
             .collect();
         let mut functions_by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for function in functions.values() {
@@ -102,3 +102,6 @@ impl Registry {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod golden;

@@ -68,15 +68,16 @@ pub(super) const fn scalar(
     function(oid, name, args, result, Body::Scalar(body))
 }
 
-/// A strict, immutable function that gives rows of one column, which has its name.
+/// A strict, immutable function that gives rows; with the names of their columns.
 pub(super) const fn set(
     oid: u32,
     name: &'static str,
     args: &'static [ParamType],
     result: ParamType,
     body: SetFn,
+    columns: &'static [&'static str],
 ) -> Function {
-    function(oid, name, args, result, Body::Set(body, &[]))
+    function(oid, name, args, result, Body::Set(body, columns))
 }
 
 /// An aggregate. It sees NULLs and skips them as it likes.

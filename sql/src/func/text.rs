@@ -32,9 +32,17 @@ fn shown(ctx: &EvalContext<'_>, value: &Datum) -> SqlResult<String> {
     output(ctx, value.natural_type(), value)
 }
 
+/// As the cast to text shows it: booleans in words.
+fn as_text(ctx: &EvalContext<'_>, value: &Datum) -> SqlResult<String> {
+    match value {
+        Datum::Bool(value) => Ok(value.to_string()),
+        _ => shown(ctx, value),
+    }
+}
+
 fn concat_any(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     match args {
-        [a, b] => Ok(Datum::text(shown(ctx, a)? + &shown(ctx, b)?)),
+        [a, b] => Ok(Datum::text(as_text(ctx, a)? + &as_text(ctx, b)?)),
         _ => Ok(Datum::Null),
     }
 }
@@ -268,7 +276,10 @@ fn chr(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
         return refuse("null character not permitted");
     }
     if code < 0 {
-        return refuse("character number must be positive");
+        return Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "character number must be positive",
+        ));
     }
     match u32::try_from(code).ok().and_then(char::from_u32) {
         Some(c) => Ok(Datum::text(c.to_string())),

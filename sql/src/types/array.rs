@@ -62,12 +62,18 @@ pub(crate) fn parse_array(
             skip_blanks(&mut chars);
             let mut word = String::new();
             let mut quoted = false;
+            let mut in_quotes = false;
             // Blanks after an element do not count, unless they were quoted or escaped.
             let mut significant = 0;
             let closed = loop {
                 match chars.next().ok_or_else(|| malformed(text, end))? {
+                    '"' if in_quotes || !word.trim().is_empty() => {
+                        return Err(malformed(text, "Unexpected array element."));
+                    }
                     '"' => {
+                        word.clear();
                         quoted = true;
+                        in_quotes = true;
                         loop {
                             match chars.next().ok_or_else(|| malformed(text, end))? {
                                 '"' => break,
@@ -90,11 +96,11 @@ pub(crate) fn parse_array(
                     '{' => return Err(malformed(text, "Unexpected \"{\" character.")),
                     ',' => break false,
                     '}' => break true,
+                    c if c.is_ascii_whitespace() => word.push(c),
+                    _ if in_quotes => return Err(malformed(text, "Unexpected array element.")),
                     c => {
                         word.push(c);
-                        if !c.is_ascii_whitespace() {
-                            significant = word.len();
-                        }
+                        significant = word.len();
                     }
                 }
             };

@@ -110,3 +110,6 @@ pub enum ElementType {
     Oid,
     RegType,
 }
+
+#[cfg(test)]
+mod tests;

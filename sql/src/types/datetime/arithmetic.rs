@@ -69,7 +69,7 @@ impl Zone {
     pub fn date_trunc(&self, unit: &str, utc_micros: i64) -> SqlResult<i64> {
         let kind = "timestamp with time zone";
         if is_infinite(utc_micros) {
-            return trunc(unit, 0, kind).map(|_| utc_micros);
+            return Ok(utc_micros);
         }
         let offset = self.offset_at(utc_micros);
         let local = trunc(unit, self.to_local(utc_micros)?, kind)?;
@@ -112,11 +112,7 @@ pub fn age(a: i64, b: i64) -> SqlResult<Interval> {
     }
     while days < 0 {
         // A borrowed month is as long as the one in which the count begins.
-        days += if negative {
-            month_days(late.year, late.month)
-        } else {
-            month_days(early.year, early.month)
-        };
+        days += month_days(early.year, early.month);
         months -= 1;
     }
     let sign = if negative { -1 } else { 1 };
@@ -206,7 +202,7 @@ fn not_supported(unit: &str, kind: &str) -> SqlError {
 pub fn date_trunc(unit: &str, micros: i64) -> SqlResult<i64> {
     let kind = "timestamp without time zone";
     if is_infinite(micros) {
-        return trunc(unit, 0, kind).map(|_| micros);
+        return Ok(micros);
     }
     trunc(unit, micros, kind)
 }
@@ -230,7 +226,8 @@ fn trunc(unit: &str, micros: i64, kind: &str) -> SqlResult<i64> {
         Field::Decade => first_of(civil.year.div_euclid(10) * 10, 1),
         Field::Century => first_of((civil.year - 1).div_euclid(100) * 100 + 1, 1),
         Field::Millennium => first_of((civil.year - 1).div_euclid(1000) * 1000 + 1, 1),
-        _ => return Err(not_supported(unit, kind)),
+        Field::Zone | Field::ZoneHour | Field::ZoneMinute => return Err(not_supported(unit, kind)),
+        _ => return Err(not_recognized(unit, kind)),
     };
     check_timestamp(i128::from(days) * i128::from(DAY)).ok_or_else(timestamp_out_of_range)
 }
@@ -285,8 +282,15 @@ pub fn extract(unit: &str, source: Source<'_>) -> SqlResult<Option<Numeric>> {
             | Field::Julian
             | Field::IsoYear
             | Field::Epoch => Ok(Some(infinite)),
-            Field::Zone | Field::ZoneHour | Field::ZoneMinute
-                if !matches!(source, Source::TimestampTz(..)) =>
+            Field::Micros
+            | Field::Millis
+            | Field::Second
+            | Field::Minute
+            | Field::Hour
+            | Field::Zone
+            | Field::ZoneHour
+            | Field::ZoneMinute
+                if matches!(source, Source::Date(_)) =>
             {
                 Err(refuse())
             }

@@ -156,7 +156,8 @@ impl Fields {
             // A point delimits a date only if a second one follows.
             Some(b'.') if after.is_ascii_digit() && !self.has_date() && !time => {
                 let tail = scanner.rest[1..].trim_start_matches(|c: char| c.is_ascii_digit());
-                if tail.starts_with('.') {
+                let of_year = digits.len() == 4 && scanner.rest.len() - tail.len() == 4;
+                if tail.starts_with('.') || of_year {
                     return self.date(digits, scanner);
                 }
             }
@@ -201,6 +202,9 @@ impl Fields {
         };
         let third = if scanner.eat(delimiter) { scanner.take(|c| c.is_ascii_digit()) } else { "" };
         let number = |digits: &str| digits.parse::<i64>().map_err(|_| Refusal::Field);
+        if scanner.peek() == Some(delimiter) {
+            return Err(Refusal::Syntax);
+        }
         if third.is_empty() {
             // A year and the day of it.
             if first.len() == 4 && second.len() == 3 && !alphabetic {
@@ -273,7 +277,11 @@ impl Fields {
                 if let Some(month) = month_named(word) {
                     once(&mut self.month, month)?;
                     // `Jan-08-1999`
-                    scanner.take(|c| c == '-');
+                    while self.numbers.len() < 2 && scanner.eat('-') {
+                        let digits = scanner.take(|c| c.is_ascii_digit());
+                        let value = digits.parse().map_err(|_| Refusal::Syntax)?;
+                        self.numbers.push((value, digits.len()));
+                    }
                 } else if !named(&WEEKDAYS, word) {
                     scanner.rest = start;
                     let name = scanner.take(|c| c.is_ascii_alphanumeric() || "_/+-".contains(c));

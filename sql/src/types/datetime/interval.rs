@@ -5,6 +5,9 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::Datum;
 use crate::types::compare::interval_span;
 
+/// Seconds in a day of 24 hours.
+const DAY_SECONDS: f64 = 86_400.0;
+
 /// An interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interval {
@@ -62,20 +65,22 @@ impl Interval {
     }
 
     fn scale(self, by: impl Fn(f64) -> f64) -> Option<Interval> {
-        // Rounded to microseconds of a month and of a day, so that binary fractions do not leak.
+        // Rounded to millionths of a day and of a second, so that binary fractions do not leak.
         let rounded = |value: f64| (value * 1e6).round_ties_even() / 1e6;
         let months_exact = by(f64::from(self.months));
         let days_exact = by(f64::from(self.days));
         let months = to_i32(months_exact.trunc())?;
         let days = to_i32(days_exact.trunc())?;
         let month_rest = rounded((months_exact - f64::from(months)) * 30.0);
-        let mut day_rest = rounded(days_exact - f64::from(days) + month_rest - month_rest.trunc());
+        let day_rest = days_exact - f64::from(days) + month_rest - month_rest.trunc();
+        let mut seconds = rounded(day_rest * DAY_SECONDS);
         let mut days = days.checked_add(to_i32(month_rest.trunc())?)?;
-        if day_rest.abs() >= 1.0 {
-            days = days.checked_add(to_i32(day_rest.trunc())?)?;
-            day_rest -= day_rest.trunc();
+        if seconds.abs() >= DAY_SECONDS {
+            let whole = (seconds / DAY_SECONDS).trunc();
+            days = days.checked_add(to_i32(whole)?)?;
+            seconds -= whole * DAY_SECONDS;
         }
-        let micros = by(self.micros as f64) + day_rest * DAY as f64;
+        let micros = by(self.micros as f64) + seconds * SECOND as f64;
         Some(Interval { months, days, micros: to_i64(micros.round_ties_even())? })
     }
 
@@ -292,6 +297,10 @@ pub fn parse_interval(text: &str) -> SqlResult<Interval> {
     if seen == 0 {
         return Err(invalid());
     }
+    // Years and months that fit one by one may not fit together.
+    if i32::try_from(sum.months).is_err() && i32::try_from(sum.months / 12).is_ok() {
+        return Err(super::interval_out_of_range());
+    }
     sum.finish(negated).ok_or_else(overflow)
 }
 
@@ -300,6 +309,12 @@ fn words(text: &str) -> Option<Vec<&str>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
+        // A sign begins a number only after a blank or a time of day.
+        let glued = text.len() > rest.len() && !text[..text.len() - rest.len()].ends_with(' ');
+        let after = |word: &&str| word.contains(|c: char| c == '-' || c.is_ascii_alphabetic());
+        if matches!(first, '-' | '+') && glued && words.last().is_some_and(after) {
+            return None;
+        }
         let numeric = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
         let end = if first == '@' {
             1
@@ -309,7 +324,10 @@ fn words(text: &str) -> Option<Vec<&str>> {
             let body = &rest[1..];
             let mut end = body.find(|c: char| !numeric(c)).map_or(rest.len(), |at| at + 1);
             // Years and months: `1-2`.
-            if rest[end..].starts_with('-') && end > usize::from(!first.is_ascii_digit()) {
+            if rest[end..].starts_with('-')
+                && !rest[..end].contains(':')
+                && end > usize::from(!first.is_ascii_digit())
+            {
                 let tail = &rest[end + 1..];
                 end += 1 + tail.find(|c: char| !numeric(c)).unwrap_or(tail.len());
             }

@@ -1,1 +1,84 @@
+//! What the golden file cannot say: sizes, bounds and laws. Results are in `testdata/values.tsv`.
 
+use super::*;
+
+fn number(text: &str) -> Numeric {
+    Numeric::parse(text).unwrap()
+}
+
+#[test]
+fn the_size_is_bounded_and_the_bound_is_reached() {
+    let largest = number(&"9".repeat(131_072));
+    assert_eq!(largest.to_string().len(), 131_072);
+    assert_eq!(largest.add(&number("1")).unwrap_err().state.0, "22003");
+    assert_eq!(largest.mul(&number("10")).unwrap_err().state.0, "22003");
+    assert_eq!(number("1e131071").to_string().len(), 131_072);
+    assert!(Numeric::parse("1e131072").is_err());
+    assert_eq!(number("1e-16383").scale, 16_383);
+    assert!(Numeric::parse("1e-16384").is_err());
+}
+
+#[test]
+fn large_products_divide_again() {
+    let mut a = number("123456789123456789987654321");
+    for _ in 0..6 {
+        let square = a.mul(&a).unwrap();
+        assert!(square.div(&a).unwrap().compare(&a).is_eq());
+        assert!(square.sqrt().unwrap().compare(&a).is_eq());
+        assert!(square.rem(&a).unwrap().is_zero());
+        a = square;
+    }
+}
+
+#[test]
+fn quotient_and_remainder_make_the_dividend() {
+    let values = ["0", "7", "-7", "0.5", "-12345678901234567890.123", "99999999", "1e-9", "3e30"];
+    for a in values.map(number) {
+        for b in values.map(number) {
+            if b.is_zero() {
+                assert_eq!(a.div(&b).unwrap_err().state.0, "22012");
+                continue;
+            }
+            let whole = a.div_trunc(&b).unwrap();
+            let back = whole.mul(&b).unwrap().add(&a.rem(&b).unwrap()).unwrap();
+            assert!(back.compare(&a).is_eq(), "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn integers_come_back() {
+    for value in [0, 1, -1, 9999, 10_000, -10_001, i64::MAX, i64::MIN] {
+        let number = Numeric::from(value);
+        assert_eq!(number.to_i64().unwrap(), value);
+        assert_eq!(number.to_string(), value.to_string());
+    }
+    let wide = Numeric::from_i128(i128::from(i64::MAX) + 1);
+    assert_eq!(wide.to_i64().unwrap_err().message, "bigint out of range");
+    assert_eq!(Numeric::NAN.to_i32().unwrap_err().state.0, "0A000");
+}
+
+#[test]
+fn the_order_is_total() {
+    let sorted = [
+        "-Infinity",
+        "-1e20",
+        "-1.5",
+        "-0.001",
+        "0",
+        "1e-20",
+        "0.1",
+        "1",
+        "1.5",
+        "1e20",
+        "Infinity",
+        "NaN",
+    ]
+    .map(number);
+    for (i, a) in sorted.iter().enumerate() {
+        for (j, b) in sorted.iter().enumerate() {
+            assert_eq!(a.compare(b), i.cmp(&j), "{a} {b}");
+        }
+    }
+    assert!(number("1.0").compare(&number("1.000")).is_eq());
+}

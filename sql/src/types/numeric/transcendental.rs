@@ -1,12 +1,17 @@
 //! Roots, powers, exponentials and logarithms, with PostgreSQL's scales of results.
 
+use std::f64::consts::LOG10_E;
+
 use super::arithmetic::{DISPLAY_SCALE_MAX, SIGNIFICANT_MIN};
 use super::decimal::{DIGIT_PLACES, Decimal};
 use super::{Numeric, NumericSign, overflow};
 use crate::error::{SqlError, SqlResult, SqlState};
 
 /// Places that are computed beyond those shown.
-const GUARD: i32 = 12;
+const GUARD: i32 = 24;
+
+/// Natural exponents from which on PostgreSQL refuses.
+const EXPONENT_MAX: f64 = 6000.0;
 
 fn power_error(what: &str) -> SqlError {
     SqlError::new(SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION, what)
@@ -70,6 +75,29 @@ fn sqrt(value: &Decimal, places: i32) -> Decimal {
     root
 }
 
+/// Rounds a root that is nearly exact: halves are decided by squares, which are exact.
+fn round_root(mut root: Decimal, value: &Decimal, scale: i32) -> Decimal {
+    root.round(scale);
+    root.scale = scale;
+    let unit = |digit: u16, places: i32| {
+        let places_up = (places + DIGIT_PLACES - 1).div_euclid(DIGIT_PLACES);
+        let power = 10u16.pow((places_up * DIGIT_PLACES - places) as u32);
+        Decimal { negative: false, digits: vec![digit * power], weight: -places_up, scale: places }
+    };
+    let (last, half) = (unit(1, scale), unit(5, scale + 1));
+    let below = root.sub(&half);
+    let above = root.add(&half);
+    let mut rounded = if !below.negative && below.mul(&below).compare(value).is_gt() {
+        root.sub(&last)
+    } else if above.mul(&above).compare(value).is_le() {
+        root.add(&last)
+    } else {
+        root
+    };
+    rounded.scale = scale;
+    rounded
+}
+
 /// The natural logarithm to so many places; the argument is greater than zero.
 fn ln(value: &Decimal, places: i32) -> Decimal {
     let places = places + GUARD;
@@ -109,7 +137,7 @@ fn exp(value: &Decimal, places: i32) -> Decimal {
     // Halved until it is small; the result is squared as often.
     let magnitude = value.to_f64().abs();
     let halvings = if magnitude > 0.01 { (magnitude / 0.01).log2().ceil() as i32 } else { 0 };
-    let whole_places = (value.to_f64() * std::f64::consts::LOG10_E).max(0.0) as i32;
+    let whole_places = (value.to_f64() * LOG10_E).max(0.0) as i32;
     let places = places + GUARD + whole_places + halvings;
     let mut divisor = Decimal::one();
     for _ in 0..halvings {
@@ -137,7 +165,11 @@ fn exp(value: &Decimal, places: i32) -> Decimal {
 fn ln_weight(value: &Decimal) -> i32 {
     let one = Decimal::one();
     let distance = value.sub(&one);
-    if distance.exponent() < -1 && value.exponent() >= -1 {
+    if distance.is_zero() {
+        return 0;
+    }
+    let tenth = Decimal { negative: false, digits: vec![1000], weight: -1, scale: 1 };
+    if distance.compare_magnitude(&tenth).is_le() {
         // ln(x) is about x - 1 near one.
         return distance.exponent();
     }
@@ -165,7 +197,7 @@ impl Numeric {
         if value.is_zero() {
             return finish(value, scale);
         }
-        finish(sqrt(&value, scale), scale)
+        Numeric::from_decimal(round_root(sqrt(&value, scale), &value, scale))
     }
 
     /// e to this power.
@@ -174,12 +206,12 @@ impl Numeric {
             let negative = self.sign == NumericSign::NegativeInfinity;
             return Ok(if negative { Numeric::ZERO } else { self.clone() });
         };
-        let places = value.to_f64() * std::f64::consts::LOG10_E;
-        // Beyond these exponents the result leaves the format, or rounds to zero.
-        if places > 131_072.0 {
+        // PostgreSQL's bounds: beyond them it gives up, or zero.
+        if value.to_f64() >= EXPONENT_MAX {
             return Err(overflow());
         }
-        let clamped = places.clamp(-2000.0, 131_072.0) as i32;
+        let places = value.to_f64() * LOG10_E;
+        let clamped = places.clamp(-2000.0, 2000.0) as i32;
         let scale = (SIGNIFICANT_MIN - clamped).max(value.scale).clamp(0, DISPLAY_SCALE_MAX);
         if places < -f64::from(scale) - 2.0 {
             return finish(Decimal::default(), scale);
@@ -253,12 +285,16 @@ impl Numeric {
         let odd = whole
             && power.digits.len() as i32 == power.weight + 1
             && power.digits.last().is_some_and(|d| d % 2 == 1);
-        let rough =
-            ln(&magnitude, SIGNIFICANT_MIN).mul(&power).to_f64() * std::f64::consts::LOG10_E;
-        if rough > 131_072.0 {
+        // The exponent by a logarithm of 8 places, as PostgreSQL estimates it: the result's scale depends on it.
+        let rough_places = (8 - ln_weight(&magnitude)).max(0);
+        let mut logarithm = ln(&magnitude, rough_places);
+        logarithm.round(rough_places);
+        let rough = mul(&logarithm, &power, rough_places).to_f64();
+        if rough > EXPONENT_MAX * 1.003_333 {
             return Err(overflow());
         }
-        let places = rough.clamp(-2000.0, 131_072.0) as i32;
+        let rough = rough * LOG10_E;
+        let places = rough.clamp(-3000.0, 3000.0) as i32;
         let scale =
             (SIGNIFICANT_MIN - places).max(base.scale).max(power.scale).clamp(0, DISPLAY_SCALE_MAX);
         if rough < -f64::from(scale) - 2.0 {
@@ -266,7 +302,7 @@ impl Numeric {
         }
         let precise = scale + places.max(0) + power.exponent().max(0) + 8;
         let mut argument = ln(&magnitude, precise).mul(&power);
-        argument.round(precise);
+        argument.round(precise + GUARD);
         let mut result = exp(&argument, scale);
         result.negative = base.negative && odd && !result.is_zero();
         finish(result, scale)
@@ -329,7 +365,7 @@ fn whole_power(base: &Decimal, times: i32, scale_min: i32) -> SqlResult<Numeric>
         return Err(overflow());
     }
     let places = exponent.clamp(-20_000.0, 131_072.0) as i32;
-    let scale = (SIGNIFICANT_MIN - places).max(scale_min).clamp(0, DISPLAY_SCALE_MAX);
+    let scale = SIGNIFICANT_MIN.max(scale_min).min(DISPLAY_SCALE_MAX);
     if exponent < -f64::from(scale) - 2.0 {
         return finish(Decimal::default(), scale);
     }
