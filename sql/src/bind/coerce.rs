@@ -233,7 +233,7 @@ impl Binder<'_> {
     }
 
     /// The expression as one of the common type.
-    pub(crate) fn to_common(
+    pub(crate) fn common(
         &mut self,
         expr: Expr,
         to: SqlType,
@@ -264,7 +264,7 @@ impl Binder<'_> {
         let exprs = exprs
             .into_iter()
             .enumerate()
-            .map(|(index, expr)| self.to_common(expr, ty, what, place(index)))
+            .map(|(index, expr)| self.common(expr, ty, what, place(index)))
             .collect::<SqlResult<Vec<_>>>()?;
         Ok((exprs, ty))
     }

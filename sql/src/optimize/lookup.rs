@@ -13,15 +13,18 @@ const FEW: usize = 32;
 pub(crate) fn join_by_index(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| join_by_index(input, facts));
     let Node::Join { kind, left, right, equal, condition } = node else { return node };
-    if few(&left).is_some() && kind != JoinKind::Full {
-        if let Some(node) = looked_up(kind, &left, &right, &equal, condition.as_ref(), facts) {
-            return node;
-        }
+    if few(&left).is_some()
+        && kind != JoinKind::Full
+        && let Some(node) = looked_up(kind, &left, &right, &equal, condition.as_ref(), facts)
+    {
+        return node;
     }
-    if kind == JoinKind::Inner && few(&left).is_none() && few(&right).is_some() {
-        if let Some(node) = exchanged(&left, &right, &equal, condition.as_ref(), facts) {
-            return node;
-        }
+    if kind == JoinKind::Inner
+        && few(&left).is_none()
+        && few(&right).is_some()
+        && let Some(node) = exchanged(&left, &right, &equal, condition.as_ref(), facts)
+    {
+        return node;
     }
     Node::Join { kind, left, right, equal, condition }
 }

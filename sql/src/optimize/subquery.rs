@@ -111,10 +111,9 @@ fn only_column(plan: &Node) -> Option<(Node, Vec<Expr>, Expr)> {
         Node::Distinct { input, on } if on.is_empty() => only_column(input),
         Node::Sort { input, limit: None, .. } => only_column(input),
         Node::Project { input, exprs } => match exprs.as_slice() {
-            [Expr::Slot(slot, ty)] => match free(input) {
-                Some((node, outer)) => Some((node, outer, Expr::Slot(*slot, *ty))),
-                None => None,
-            },
+            [Expr::Slot(slot, ty)] => {
+                free(input).map(|(node, outer)| (node, outer, Expr::Slot(*slot, *ty)))
+            }
             _ => whole_column(plan),
         },
         plan => whole_column(plan),
