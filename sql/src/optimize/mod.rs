@@ -1,5 +1,6 @@
 //! Rules that make plans cheaper without changing what they mean. Each is a file with its reason.
 
+mod elements;
 mod facts;
 mod limit;
 mod lookup;
@@ -32,6 +33,7 @@ fn whole(node: Node, facts: &Facts<'_>) -> Node {
     inner_plans(&mut node, facts);
     let node = spans::choose(node, facts);
     let node = lookup::join_by_index(node, facts);
+    let node = elements::scan_by_elements(node, facts);
     let node = limit::bound(node);
     let node = tidy::projections(node, facts);
     tidy::projections(prune::columns(node), facts)
