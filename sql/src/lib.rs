@@ -21,6 +21,7 @@ pub mod func;
 pub mod optimize;
 pub mod parse;
 pub mod plan;
+pub mod row;
 pub mod session;
 pub mod types;
 

@@ -37,11 +37,8 @@ params! {
     REGNAMESPACE = SqlType::RegNamespace;
     RECORD = SqlType::Record;
     UUID = SqlType::Uuid;
-    VOID = SqlType::Void;
     NAME_ARRAY = SqlType::Array(ElementType::Name);
     TEXT_ARRAY = SqlType::Array(ElementType::Text);
-    CHAR_ARRAY = SqlType::Array(ElementType::InternalChar);
-    OID_ARRAY = SqlType::Array(ElementType::Oid);
     INT4_ARRAY = SqlType::Array(ElementType::Int4);
 }
 

@@ -10,7 +10,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::{Datum, SqlType};
 
 /// The release whose behaviour this is: clients branch on it.
-pub const SERVER_VERSION: &str = "15.0";
+pub(super) const SERVER_VERSION: &str = "15.0";
 
 /// Oids of the schemas that always exist.
 const SCHEMAS: [(&str, u32); 2] = [("pg_catalog", 11), ("public", 2200)];
