@@ -41,11 +41,11 @@ pub(crate) fn over_groups(
     let count = keys.len();
     for expr in exprs {
         expr.change(0, &mut |e, depth| {
-            if depth == 0 {
-                if let Some(index) = keys.iter().position(|key| key == e) {
-                    *e = Expr::Slot(index, e.ty());
-                    return false;
-                }
+            if depth == 0
+                && let Some(index) = keys.iter().position(|key| key == e)
+            {
+                *e = Expr::Slot(index, e.ty());
+                return false;
             }
             let Some((slot, ty)) = own_slot(e, depth) else { return true };
             if slot >= SETS {

@@ -101,17 +101,16 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Expr> {
         // A type's name as a function of one argument is a cast: text(x), int4('1').
-        if let [(_, place)] = args.as_slice() {
-            if self.functions.functions(name).is_empty() {
-                if let Some(ty) = SqlType::from_name(name) {
-                    let place = *place;
-                    let mut args = args;
-                    if let Some((expr, _)) = args.pop() {
-                        return self.explicit_cast(expr, ty, place, position);
-                    }
-                    return Err(SqlError::internal("a call without its argument"));
-                }
+        if let [(_, place)] = args.as_slice()
+            && self.functions.functions(name).is_empty()
+            && let Some(ty) = SqlType::from_name(name)
+        {
+            let place = *place;
+            let mut args = args;
+            if let Some((expr, _)) = args.pop() {
+                return self.explicit_cast(expr, ty, place, position);
             }
+            return Err(SqlError::internal("a call without its argument"));
         }
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
@@ -178,7 +177,7 @@ impl Binder<'_> {
     fn settle_like(&mut self, expr: Expr, other: &Expr, place: Option<u32>) -> SqlResult<Expr> {
         match (expr.ty(), other.ty()) {
             (SqlType::Unknown, SqlType::Unknown) => self.settle(expr, place),
-            (SqlType::Unknown, ty) => self.to_common(expr, ty, "NULLIF", place),
+            (SqlType::Unknown, ty) => self.common(expr, ty, "NULLIF", place),
             _ => Ok(expr),
         }
     }
@@ -305,7 +304,7 @@ impl Binder<'_> {
         name: &str,
         args: Vec<Placed>,
         position: Option<u32>,
-    ) -> SqlResult<(Option<u32>, Vec<Expr>, Vec<(String, SqlType)>)> {
+    ) -> SqlResult<TableFunction> {
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
             Body::Set(_, names) => {
@@ -331,6 +330,9 @@ impl Binder<'_> {
     }
 }
 
+/// A function of FROM: its oid unless it is scalar, its arguments, its columns.
+type TableFunction = (Option<u32>, Vec<Expr>, Vec<(String, SqlType)>);
+
 /// The last part of a function's name; a schema may only be one that holds functions.
 pub(crate) fn function_name(name: &ast::ObjectName) -> SqlResult<String> {
     let mut parts = name::parts(name)?;
@@ -349,10 +351,10 @@ pub(crate) fn function_name(name: &ast::ObjectName) -> SqlResult<String> {
 fn set_types(_result: &ParamType, count: usize, args: &[Expr]) -> Vec<SqlType> {
     let element = args.first().and_then(|arg| arg.ty().element());
     let mut types = vec![element.unwrap_or(SqlType::Text); count];
-    if element.is_some() {
-        if let Some(last) = types.last_mut() {
-            *last = SqlType::Int4;
-        }
+    if element.is_some()
+        && let Some(last) = types.last_mut()
+    {
+        *last = SqlType::Int4;
     }
     types
 }

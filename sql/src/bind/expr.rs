@@ -195,11 +195,11 @@ impl Binder<'_> {
 
     fn unary(&mut self, op: &UnaryOperator, operand: &ast::Expr) -> SqlResult<Expr> {
         let position = self.places.operator_before(operand);
-        if let (UnaryOperator::Minus, ast::Expr::Value(value)) = (op, operand) {
-            if let Value::Number(digits, _) = &value.value {
-                // The smallest integer is a literal too.
-                return number(&format!("-{digits}")).map_err(|error| error.at_if(position));
-            }
+        if let (UnaryOperator::Minus, ast::Expr::Value(value)) = (op, operand)
+            && let Value::Number(digits, _) = &value.value
+        {
+            // The smallest integer is a literal too.
+            return number(&format!("-{digits}")).map_err(|error| error.at_if(position));
         }
         let (expr, place) = self.placed(operand)?;
         let name = match op {

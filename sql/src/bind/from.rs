@@ -153,15 +153,15 @@ impl Binder<'_> {
     /// A table, or a WITH query of that name.
     fn named_table(&mut self, name: &ast::ObjectName) -> SqlResult<Source> {
         let name = name::object(name, &self.places)?;
-        if name.schema.is_none() {
-            if let Some((node, columns)) = self.with_query(&name.name)? {
-                let mut scope = Scope::default();
-                scope.add(
-                    Item::derived(name.name),
-                    columns.into_iter().map(|c| (c.name, c.ty, c.source, false)),
-                );
-                return Ok(Source { node, scope, lateral: false });
-            }
+        if name.schema.is_none()
+            && let Some((node, columns)) = self.with_query(&name.name)?
+        {
+            let mut scope = Scope::default();
+            scope.add(
+                Item::derived(name.name),
+                columns.into_iter().map(|c| (c.name, c.ty, c.source, false)),
+            );
+            return Ok(Source { node, scope, lateral: false });
         }
         let table = self.table(&name)?;
         let mut scope = Scope::default();
@@ -225,10 +225,10 @@ impl Binder<'_> {
         };
         // A single column goes by the alias.
         let single = columns.len() == 1 + usize::from(ordinality);
-        if let (Some(alias), true) = (alias, single) {
-            if let Some(first) = columns.first_mut() {
-                first.0 = name::fold(&alias.name);
-            }
+        if let (Some(alias), true) = (alias, single)
+            && let Some(first) = columns.first_mut()
+        {
+            first.0 = name::fold(&alias.name);
         }
         let mut scope = Scope::default();
         scope.add(

@@ -130,7 +130,7 @@ impl Binder<'_> {
     }
 
     fn merged_side(&mut self, expr: Expr, ty: SqlType) -> SqlResult<Expr> {
-        self.to_common(expr, ty, "JOIN/USING", None)
+        self.common(expr, ty, "JOIN/USING", None)
     }
 }
 
@@ -156,10 +156,11 @@ fn common_names(left: &Scope, right: &Scope) -> Vec<String> {
     };
     let mut names: Vec<String> = Vec::new();
     for index in &left.star {
-        if let Some(entry) = left.entries.get(*index) {
-            if has(right, &entry.name) && !names.contains(&entry.name) {
-                names.push(entry.name.clone());
-            }
+        if let Some(entry) = left.entries.get(*index)
+            && has(right, &entry.name)
+            && !names.contains(&entry.name)
+        {
+            names.push(entry.name.clone());
         }
     }
     names

@@ -16,10 +16,7 @@ fn named(expr: &ast::Expr) -> Option<String> {
         E::Identifier(ident) => name::fold(ident),
         E::CompoundIdentifier(idents) => name::fold(idents.last()?),
         E::Nested(inner) | E::Collate { expr: inner, .. } => return named(inner),
-        E::Function(function) => {
-            let last = name::parts(&function.name).ok()?.pop()?;
-            last
-        }
+        E::Function(function) => name::parts(&function.name).ok()?.pop()?,
         E::Cast { expr, data_type, .. } => match named(expr) {
             Some(name) => name,
             None => type_name(data_type)?,

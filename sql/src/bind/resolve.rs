@@ -140,7 +140,7 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Expr> {
         let (operator, exprs, ty) = self.resolve_operator(name, operands, position)?;
-        Ok(self.fold(Expr::Call { function: operator.function, args: exprs, ty }, position)?)
+        self.fold(Expr::Call { function: operator.function, args: exprs, ty }, position)
     }
 
     /// The operator, its operands cast, and the type of its result.

@@ -86,14 +86,14 @@ impl Binder<'_> {
             )
             .at_if(position));
         }
-        if let ([column], "=", false) = (columns.as_slice(), name, all) {
-            if !matches!(input.0, Expr::Row(_)) {
-                let other = (Expr::Slot(0, column.ty), None);
-                let (equals, input, slot) = self.equality(input, other, position)?;
-                let plan = projected(plan, slot);
-                let kind = SubqueryKind::In { input: Box::new(input), equals };
-                return Ok(Expr::Subquery { kind, plan: Box::new(plan), ty: SqlType::Bool });
-            }
+        if let ([column], "=", false) = (columns.as_slice(), name, all)
+            && !matches!(input.0, Expr::Row(_))
+        {
+            let other = (Expr::Slot(0, column.ty), None);
+            let (equals, input, slot) = self.equality(input, other, position)?;
+            let plan = projected(plan, slot);
+            let kind = SubqueryKind::In { input: Box::new(input), equals };
+            return Ok(Expr::Subquery { kind, plan: Box::new(plan), ty: SqlType::Bool });
         }
         // Compared inside: the left side is seen from one row further in.
         let (mut left, place) = input;

@@ -216,14 +216,15 @@ pub(crate) fn to_inner(mut expr: Expr, width: usize) -> Expr {
     // Everything is one row further out, but the right side's slots, which are the inner plan's own.
     expr.lift(1);
     expr.change(0, &mut |part, depth| {
-        if let Expr::Outer { level, slot, ty } = part {
-            if *level == depth && *slot >= width {
-                let own = *slot - width;
-                *part = match depth {
-                    0 => Expr::Slot(own, *ty),
-                    _ => Expr::Outer { level: depth - 1, slot: own, ty: *ty },
-                };
-            }
+        if let Expr::Outer { level, slot, ty } = part
+            && *level == depth
+            && *slot >= width
+        {
+            let own = *slot - width;
+            *part = match depth {
+                0 => Expr::Slot(own, *ty),
+                _ => Expr::Outer { level: depth - 1, slot: own, ty: *ty },
+            };
         }
         true
     });

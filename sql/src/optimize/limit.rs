@@ -1,12 +1,11 @@
 //! LIMIT is told to what lies below it: a scan stops early, a sort keeps only the first rows, and rows that an index
 //! gives in order are not sorted at all.
 
-use super::facts::Facts;
 use crate::plan::{Expr, Node, SortKey};
 use crate::types::{Datum, SqlType};
 
 /// Applies the rule from the top down: an order is dropped before a limit goes through where it was.
-pub(crate) fn bound(node: Node, facts: &Facts<'_>) -> Node {
+pub(crate) fn bound(node: Node) -> Node {
     let node = match node {
         Node::Sort { mut input, keys, limit } => {
             if ordered(&mut input, &keys) {
@@ -17,11 +16,11 @@ pub(crate) fn bound(node: Node, facts: &Facts<'_>) -> Node {
         }
         node => node,
     };
-    let mut node = super::over_inputs(node, &mut |input| bound(input, facts));
-    if let Node::Limit { input, limit: Some(limit), offset } = &mut node {
-        if let Some(rows) = total(limit, offset.as_ref()) {
-            tell(input, rows);
-        }
+    let mut node = super::over_inputs(node, &mut |input| bound(input));
+    if let Node::Limit { input, limit: Some(limit), offset } = &mut node
+        && let Some(rows) = total(limit, offset.as_ref())
+    {
+        tell(input, rows);
     }
     node
 }

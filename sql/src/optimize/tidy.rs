@@ -37,11 +37,11 @@ fn mergeable(exprs: &[Expr], inner: &[Expr], facts: &Facts<'_>) -> bool {
     let mut uses = vec![0usize; inner.len()];
     for expr in exprs {
         expr.look(&mut |part, depth| {
-            if let Some((slot, _)) = crate::plan::walk::own_slot(part, depth) {
-                if let Some(count) = uses.get_mut(slot) {
-                    // Inside of a subquery it would be evaluated for each of its rows.
-                    *count += if depth > 0 { 2 } else { 1 };
-                }
+            if let Some((slot, _)) = crate::plan::walk::own_slot(part, depth)
+                && let Some(count) = uses.get_mut(slot)
+            {
+                // Inside of a subquery it would be evaluated for each of its rows.
+                *count += if depth > 0 { 2 } else { 1 };
             }
         });
     }

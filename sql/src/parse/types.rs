@@ -150,10 +150,10 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> SqlResult<SqlType> {
         None => Ok(None),
         Some(length) => checked_length(length.max(0) as u64, ty).map(Some),
     };
-    if let Some(element) = last.strip_prefix('_') {
-        if let Some(array) = SqlType::from_name(element).and_then(SqlType::array) {
-            return Ok(array);
-        }
+    if let Some(element) = last.strip_prefix('_')
+        && let Some(array) = SqlType::from_name(element).and_then(SqlType::array)
+    {
+        return Ok(array);
     }
     Ok(match last.as_str() {
         "char" if quoted || parts.len() > 1 => SqlType::InternalChar,

@@ -232,21 +232,6 @@ impl Node {
         }
     }
 
-    /// The same plan as seen from so many rows further in.
-    pub(crate) fn lift(&mut self, by: usize) {
-        if by == 0 {
-            return;
-        }
-        self.change(0, &mut |expr, depth| {
-            if let Expr::Outer { level, .. } = expr {
-                if *level >= depth {
-                    *level += by;
-                }
-            }
-            true
-        });
-    }
-
     /// True iff it refers to a row outside of itself.
     pub(crate) fn is_correlated(&self) -> bool {
         let mut found = false;
