@@ -194,7 +194,7 @@ impl CatalogView for TestCatalog {
 }
 
 /// What a statement becomes: its columns, its parameters and its plan, or its error.
-fn outcome(text: &str, raw: bool) -> SqlResult<Vec<String>> {
+pub(crate) fn outcome(text: &str, raw: bool) -> SqlResult<Vec<String>> {
     let catalog = TestCatalog::new();
     let functions = crate::func::registry();
     let environment = Environment { catalog: &catalog, functions, parameters: &[] };

@@ -1,6 +1,8 @@
 //! Sessions as the protocol uses them: the extended protocol, COPY, retries, and schema leases between two nodes that
 //! share the data.
 
+#![allow(clippy::disallowed_methods, reason = "plays clients, on tokio's paused clock")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ fn engine(cluster: &Arc<LocalCluster>) -> Arc<SqlEngine> {
 }
 
 fn session(engine: &Arc<SqlEngine>) -> Session {
-    Session::new(engine.clone(), "postgres", "postgres", &[]).unwrap()
+    Session::new(engine.clone(), "postgres", "postgres", &[]).expect("opens")
 }
 
 async fn run(session: &mut Session, text: &str) -> Result<Vec<String>, SqlError> {
@@ -212,6 +214,20 @@ async fn a_leased_descriptor_is_not_read() {
     let before = cluster.sent().len();
     assert_eq!(ok(&mut session, "select n from t where a = 1").await, ["10", "SELECT 1"]);
     assert_eq!(cluster.sent().len() - before, 1);
+}
+
+/// A block outlives the leases that it began with, as long as nobody changes its tables.
+#[tokio::test(start_paused = true)]
+async fn a_block_may_stay_open_for_longer_than_a_lease() {
+    let engine = engine(&LocalCluster::new());
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key)").await;
+    ok(&mut session, "select * from t").await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    ok(&mut session, "begin; insert into t values (1)").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    ok(&mut session, "commit").await;
+    assert_eq!(ok(&mut session, "select * from t").await, ["1", "SELECT 1"]);
 }
 
 /// Another node writes by a descriptor that it has leased while an index is made: it commits before the index is

@@ -180,7 +180,7 @@ impl Binder<'_> {
     fn settle_like(&mut self, expr: Expr, other: &Expr, place: Option<u32>) -> SqlResult<Expr> {
         match (expr.ty(), other.ty()) {
             (SqlType::Unknown, SqlType::Unknown) => self.settle(expr, place),
-            (SqlType::Unknown, ty) => self.to_common(expr, ty, "NULLIF", place),
+            (SqlType::Unknown, ty) => self.common(expr, ty, "NULLIF", place),
             _ => Ok(expr),
         }
     }
@@ -307,7 +307,7 @@ impl Binder<'_> {
         name: &str,
         args: Vec<Placed>,
         position: Option<u32>,
-    ) -> SqlResult<BoundTableFunction> {
+    ) -> SqlResult<TableFunction> {
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
             Body::Set(_, names) => {
@@ -332,6 +332,9 @@ impl Binder<'_> {
         }
     }
 }
+
+/// A function of FROM: its oid unless it is scalar, its arguments, its columns.
+type TableFunction = (Option<u32>, Vec<Expr>, Vec<(String, SqlType)>);
 
 /// The last part of a function's name; a schema may only be one that holds functions.
 pub(crate) fn function_name(name: &ast::ObjectName) -> SqlResult<String> {

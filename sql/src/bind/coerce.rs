@@ -47,6 +47,10 @@ impl Binder<'_> {
         }
         let (from_base, to_base) = (from.base(), to.base());
         let mut expr = expr;
+        if from_base == to {
+            // The modifier is forgotten, the value is the same.
+            return Ok(Some(relabelled(expr, to)));
+        }
         if from_base != to_base {
             expr = match (expr, self.functions.cast(from_base, to_base)) {
                 (Expr::Const(Datum::Null, _), _) => Expr::Const(Datum::Null, to_base),
@@ -233,11 +237,7 @@ impl Binder<'_> {
     }
 
     /// The expression as one of the common type.
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "it is the expression that becomes common, not the binder"
-    )]
-    pub(crate) fn to_common(
+    pub(crate) fn common(
         &mut self,
         expr: Expr,
         to: SqlType,
@@ -268,7 +268,7 @@ impl Binder<'_> {
         let exprs = exprs
             .into_iter()
             .enumerate()
-            .map(|(index, expr)| self.to_common(expr, ty, what, place(index)))
+            .map(|(index, expr)| self.common(expr, ty, what, place(index)))
             .collect::<SqlResult<Vec<_>>>()?;
         Ok((exprs, ty))
     }
@@ -279,6 +279,21 @@ impl Binder<'_> {
             return Ok(expr);
         }
         self.decide(expr, SqlType::Text, false, position)
+    }
+}
+
+/// A value under a type that says less about it.
+fn relabelled(expr: Expr, to: SqlType) -> Expr {
+    match expr {
+        Expr::Slot(slot, _) => Expr::Slot(slot, to),
+        Expr::Outer { level, slot, .. } => Expr::Outer { level, slot, ty: to },
+        Expr::Const(value, _) => Expr::Const(value, to),
+        Expr::Case { branches, otherwise, .. } => Expr::Case { branches, otherwise, ty: to },
+        Expr::Coalesce(parts, _) => Expr::Coalesce(parts, to),
+        Expr::Subquery { kind: kind @ crate::plan::SubqueryKind::Scalar, plan, .. } => {
+            Expr::Subquery { kind, plan, ty: to }
+        }
+        other => other,
     }
 }
 

@@ -181,10 +181,10 @@ impl Binder<'_> {
                     crate::func::ParamType::Exact(ty) => ty,
                     _ => common,
                 };
-                let input = self.to_common(input.0, to, "IN", input.1)?;
+                let input = self.common(input.0, to, "IN", input.1)?;
                 let mut items = Vec::with_capacity(list.len());
                 for (expr, place) in list {
-                    items.push(self.to_common(expr, to, "IN", place)?);
+                    items.push(self.common(expr, to, "IN", place)?);
                 }
                 return Ok(negate(Expr::InList {
                     input: Box::new(input),

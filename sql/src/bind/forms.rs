@@ -234,7 +234,7 @@ impl Binder<'_> {
                     ty => ty.base(),
                 };
                 let ty = element.array().unwrap_or(SqlType::Array(crate::types::ElementType::Text));
-                self.to_common(array, ty, "ANY", place)?
+                self.common(array, ty, "ANY", place)?
             }
             _ => array,
         };
@@ -262,12 +262,12 @@ impl Binder<'_> {
             if input.0.ty() == SqlType::Unknown { element } else { input.0.ty() },
         );
         let right_ty = param(Some(operator.right), element);
-        let input = self.to_common(input.0, left_ty, "ANY", input.1)?;
+        let input = self.common(input.0, left_ty, "ANY", input.1)?;
         let array = if right_ty.base() == element.base() {
             array
         } else {
             let ty = right_ty.array().unwrap_or(array.ty());
-            self.to_common(array, ty, "ANY", place)?
+            self.common(array, ty, "ANY", place)?
         };
         Ok(Expr::Quantified {
             input: Box::new(input),

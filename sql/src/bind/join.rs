@@ -130,7 +130,7 @@ impl Binder<'_> {
     }
 
     fn merged_side(&mut self, expr: Expr, ty: SqlType) -> SqlResult<Expr> {
-        self.to_common(expr, ty, "JOIN/USING", None)
+        self.common(expr, ty, "JOIN/USING", None)
     }
 }
 

@@ -144,6 +144,11 @@ pub fn bind_arguments(
     Ok(exprs)
 }
 
+/// Runs with enough of a stack for one more level, whatever the caller's thread has: levels are counted, not bytes.
+pub(crate) fn roomy<T>(run: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(256 << 10, 2 << 20, run)
+}
+
 /// A statement while it is bound.
 pub(crate) struct Binder<'a> {
     pub(crate) catalog: &'a dyn CatalogView,
@@ -210,7 +215,7 @@ impl<'a> Binder<'a> {
             .hint("The statement is nested too deeply."));
         }
         self.depth += 1;
-        let result = run(self);
+        let result = roomy(|| run(self));
         self.depth -= 1;
         result
     }
@@ -307,3 +312,6 @@ impl<'a> Binder<'a> {
         Ok(result?.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,9 @@ pub(crate) struct Scope {
     pub(crate) width: usize,
 }
 
+/// A column as a table gives it: its name, its type, where it comes from, and whether it has no name.
+pub(crate) type Column = (String, crate::types::SqlType, Option<(TableId, ColumnId)>, bool);
+
 /// Where an expression stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clause {
@@ -129,13 +132,7 @@ impl Level {
 
 impl Scope {
     /// Adds a table whose columns are the next slots. A hidden column has no name.
-    pub(crate) fn add(
-        &mut self,
-        item: Item,
-        columns: impl IntoIterator<
-            Item = (String, crate::types::SqlType, Option<(TableId, ColumnId)>, bool),
-        >,
-    ) {
+    pub(crate) fn add(&mut self, item: Item, columns: impl IntoIterator<Item = Column>) {
         let table = self.items.len();
         self.items.push(item);
         for (name, ty, source, hidden) in columns {

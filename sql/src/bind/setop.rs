@@ -111,7 +111,7 @@ impl Binder<'_> {
             Node::Project { input, exprs } => {
                 let mut cast = Vec::with_capacity(exprs.len());
                 for (expr, ty) in exprs.into_iter().zip(types) {
-                    cast.push(self.to_common(expr, *ty, what, None)?);
+                    cast.push(self.common(expr, *ty, what, None)?);
                 }
                 Ok(Node::Project { input, exprs: cast })
             }
@@ -120,7 +120,7 @@ impl Binder<'_> {
                 for row in rows {
                     let mut exprs = Vec::with_capacity(row.len());
                     for (expr, ty) in row.into_iter().zip(types) {
-                        exprs.push(self.to_common(expr, *ty, what, None)?);
+                        exprs.push(self.common(expr, *ty, what, None)?);
                     }
                     cast.push(exprs);
                 }
@@ -129,7 +129,7 @@ impl Binder<'_> {
             node => {
                 let mut exprs = Vec::with_capacity(now.len());
                 for (slot, (from, to)) in now.iter().zip(types).enumerate() {
-                    exprs.push(self.to_common(Expr::Slot(slot, *from), *to, what, None)?);
+                    exprs.push(self.common(Expr::Slot(slot, *from), *to, what, None)?);
                 }
                 Ok(Node::Project { input: Box::new(node), exprs })
             }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Binder;
-use super::scope::Item;
+use super::scope::{Column, Item};
 use crate::catalog::descriptor::{
-    ColumnDescriptor, ColumnId, PRIMARY_INDEX, TableDescriptor, TableId, TableKind,
+    ColumnDescriptor, ColumnId, PRIMARY_INDEX, TableDescriptor, TableKind,
 };
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::{self, Name};
@@ -16,7 +16,7 @@ use crate::types::{Datum, SqlType};
 pub(crate) type ScopeColumn = (String, SqlType, Option<(TableId, ColumnId)>, bool);
 
 /// A table's columns as a scope takes them.
-pub(crate) fn columns(table: &TableDescriptor) -> Vec<ScopeColumn> {
+pub(crate) fn columns(table: &TableDescriptor) -> Vec<Column> {
     let column = |c: &ColumnDescriptor| (c.name.clone(), c.ty, Some((table.id, c.id)), c.hidden);
     table.columns.iter().map(column).collect()
 }

@@ -97,7 +97,8 @@ impl Leases {
         read_ts: Timestamp,
     ) -> Option<Lease> {
         let id = *self.state().names.get(&(schema.to_owned(), name.to_owned()))?;
-        self.by_id(id, read_ts)
+        // The table may have another name by now.
+        self.by_id(id, read_ts).filter(|lease| lease.table.name == name)
     }
 
     /// The lease on this table that a transaction with these reads may use.
@@ -112,7 +113,25 @@ impl Leases {
         (read_ts >= lease.start && usable).then_some(lease)
     }
 
-    /// The end of the present lease on this version: what a commit may rely on.
+    /// The end until which a commit may rely on this version: of the present lease, which is renewed if little is left.
+    /// That it lapsed in between is no harm: versions only grow, so one that is current at two times was so between.
+    pub(super) async fn extended(&self, table: &TableDescriptor) -> Option<Timestamp> {
+        let end = self.end_of(table);
+        let enough = self.env.clock.now().saturating_add(RENEW_BELOW / 4);
+        if end.is_some_and(|end| end > enough) {
+            return end;
+        }
+        // Without one the commit is bound to the lease that it began with, and fails if that has ended.
+        let lease = self.take(table.id).await.ok().flatten()?;
+        let renewed = (lease.table.version == table.version).then_some(lease.end);
+        let mut state = self.state();
+        if !state.revoked.contains(&table.id) {
+            state.install(lease);
+        }
+        renewed.max(end)
+    }
+
+    /// The end of the present lease on this version.
     pub(super) fn end_of(&self, table: &TableDescriptor) -> Option<Timestamp> {
         let state = self.state();
         let lease = state.leases.get(&table.id)?;

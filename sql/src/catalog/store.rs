@@ -281,12 +281,16 @@ impl TxnCatalog {
 
     /// Gives the commit its deadline: the earliest end of what the transaction relies on. Leases that were renewed
     /// meanwhile count with their present end.
-    pub fn bind_commit(&mut self, txn: &mut Txn) {
-        let leased = self.used.values().filter_map(|used| {
-            let lease = used.lease.as_ref()?;
-            Some(self.leases.end_of(&used.table).map_or(lease.end, |end| end.max(lease.end)))
-        });
-        if let Some(deadline) = leased.chain(self.gate_deadline).min() {
+    pub async fn bind_commit(&mut self, txn: &mut Txn) {
+        let mut deadline = self.gate_deadline;
+        for used in self.used.values_mut() {
+            let Some(lease) = &mut used.lease else { continue };
+            if let Some(end) = self.leases.extended(&used.table).await {
+                lease.end = lease.end.max(end);
+            }
+            deadline = Some(deadline.map_or(lease.end, |other| other.min(lease.end)));
+        }
+        if let Some(deadline) = deadline {
             txn.set_commit_deadline(deadline);
         }
         self.committing = true;
@@ -305,9 +309,7 @@ impl Drop for TxnCatalog {
         }
         for (id, used) in &self.used {
             if let Some(lease) = &used.lease {
-                let end =
-                    self.leases.end_of(&used.table).map_or(lease.end, |end| end.max(lease.end));
-                self.leases.doubt(*id, end);
+                self.leases.doubt(*id, lease.end);
             }
         }
     }

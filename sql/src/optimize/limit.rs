@@ -16,7 +16,7 @@ pub(crate) fn bound(node: Node) -> Node {
         }
         node => node,
     };
-    let mut node = super::over_inputs(node, &mut bound);
+    let mut node = super::over_inputs(node, &mut |input| bound(input));
     if let Node::Limit { input, limit: Some(limit), offset } = &mut node
         && let Some(rows) = total(limit, offset.as_ref())
     {

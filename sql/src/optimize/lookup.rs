@@ -19,10 +19,17 @@ pub(crate) fn join_by_index(node: Node, facts: &Facts<'_>) -> Node {
     {
         return node;
     }
-    if kind == JoinKind::Inner
-        && few(&left).is_none()
-        && few(&right).is_some()
+    let better = few(&left).is_none() && (few(&right).is_some() || is_locked(&left));
+    if better
+        && kind == JoinKind::Inner
         && let Some(node) = exchanged(&left, &right, &equal, condition.as_ref(), facts)
+    {
+        return node;
+    }
+    if better
+        && kind == JoinKind::Semi
+        && condition.is_none()
+        && let Some(node) = semi_exchanged(&left, &right, &equal, facts)
     {
         return node;
     }
@@ -62,6 +69,32 @@ fn looked_up(
     }
     let (input, inner) = (Box::new(left.clone()), Box::new(inner));
     Some(Node::Apply { kind, input, inner, condition: None })
+}
+
+/// True iff reading a row locks it: a row that does not match should not be read.
+fn is_locked(node: &Node) -> bool {
+    matches!(node, Node::Scan { lock: true, .. })
+}
+
+/// A semi join by equalities alone: every distinct right key looks up its left rows.
+fn semi_exchanged(
+    left: &Node,
+    right: &Node,
+    equal: &[(Expr, Expr)],
+    facts: &Facts<'_>,
+) -> Option<Node> {
+    let keys: Vec<Expr> = equal.iter().map(|(_, key)| key.clone()).collect();
+    let pairs: Vec<(Expr, Expr)> = equal
+        .iter()
+        .enumerate()
+        .map(|(slot, (value, key))| (value.clone(), Expr::Slot(slot, key.ty())))
+        .collect();
+    let keys = Node::Project { input: Box::new(right.clone()), exprs: keys };
+    let keys = Node::Distinct { input: Box::new(keys), on: Vec::new() };
+    let node = exchanged(left, &keys, &pairs, None, facts)?;
+    let types = left.types().into_iter().enumerate();
+    let exprs = types.map(|(slot, ty)| Expr::Slot(slot, ty)).collect();
+    Some(Node::Project { input: Box::new(node), exprs })
 }
 
 /// The same with the sides exchanged, and the slots put back in order.

@@ -1,5 +1,6 @@
 //! Rules that make plans cheaper without changing what they mean. Each is a file with its reason.
 
+mod elements;
 mod facts;
 mod limit;
 mod lookup;
@@ -32,9 +33,10 @@ fn whole(node: Node, facts: &Facts<'_>) -> Node {
     inner_plans(&mut node, facts);
     let node = spans::choose(node, facts);
     let node = lookup::join_by_index(node, facts);
+    let node = elements::scan_by_elements(node, facts);
     let node = limit::bound(node);
     let node = tidy::projections(node, facts);
-    prune::columns(node)
+    tidy::projections(prune::columns(node), facts)
 }
 
 /// Plans of subqueries in expressions.
@@ -64,7 +66,7 @@ pub(crate) fn take(node: &mut Node) -> Node {
 /// Applies a rule to the inputs of a node.
 pub(crate) fn over_inputs(mut node: Node, rule: &mut dyn FnMut(Node) -> Node) -> Node {
     for (input, _) in node.inputs_mut() {
-        *input = rule(take(input));
+        *input = crate::bind::roomy(|| rule(take(input)));
     }
     node
 }

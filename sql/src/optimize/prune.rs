@@ -55,6 +55,10 @@ fn renumber(expr: &mut Expr, moved: &Moved) {
 
 /// Keeps what is wanted, and perhaps more.
 fn prune(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
+    crate::bind::roomy(|| prune_here(node, wanted))
+}
+
+fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
     match node {
         Node::Scan { table, index, spans, columns, mut filter, lock, limit, reverse } => {
             let mut needed = wanted.clone();

@@ -9,7 +9,11 @@ use crate::plan::{Expr, JoinKind, Node};
 use crate::types::SqlType;
 
 /// Pushes conditions over a node's rows into it.
-pub(crate) fn push(node: Node, mut parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
+pub(crate) fn push(node: Node, parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
+    crate::bind::roomy(|| push_here(node, parts, facts))
+}
+
+fn push_here(node: Node, mut parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
     match node {
         Node::Filter { input, predicate } => {
             let mut all = conjuncts(predicate);

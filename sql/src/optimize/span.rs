@@ -54,7 +54,16 @@ pub(crate) fn says(part: &Expr, slot: usize, ty: SqlType, facts: &Facts<'_>) -> 
                 .collect::<Option<Vec<_>>>()?;
             Some(Says::Equal(disjoint(values, ty, facts)?))
         }
-        // a column of type boolean is a condition itself
+        Expr::Quantified { input, array, function, all: false }
+            if is_column(input, slot) && facts.comparison(*function) == Some(Comparison::Equal) =>
+        {
+            let values = elements(array)?
+                .iter()
+                .map(|value| fit(fixed(value, facts)?, ty, true, facts))
+                .collect::<Option<Vec<_>>>()?;
+            Some(Says::Equal(disjoint(values, ty, facts)?))
+        }
+        // A column of type boolean is a condition itself
         Expr::Slot(s, SqlType::Bool) if *s == slot => Some(Says::Equal(vec![truth(true)])),
         Expr::Not(inner) if matches!(**inner, Expr::Slot(s, SqlType::Bool) if s == slot) => {
             Some(Says::Equal(vec![truth(false)]))
@@ -68,6 +77,18 @@ pub(crate) fn says(part: &Expr, slot: usize, ty: SqlType, facts: &Facts<'_>) -> 
                 }
             }
             Some(Says::Equal(disjoint(values, ty, facts)?))
+        }
+        _ => None,
+    }
+}
+
+/// The elements of an array whose elements are known.
+fn elements(array: &Expr) -> Option<Vec<Expr>> {
+    match array {
+        Expr::Array(parts, _) => Some(parts.clone()),
+        Expr::Const(Datum::Array(values), ty) => {
+            let element = ty.element()?;
+            Some(values.iter().map(|value| Expr::Const(value.clone(), element)).collect())
         }
         _ => None,
     }

@@ -26,7 +26,49 @@ pub(crate) fn decorrelate(node: Node, facts: &Facts<'_>) -> Node {
             None => kept.push(part),
         }
     }
-    filtered(input, kept)
+    let types = input.types();
+    only_first(filtered(compute_once(input, &mut kept, facts), kept), types)
+}
+
+/// A comparison with a subquery that refers to nothing outside: the subquery becomes a row beside the others. It is
+/// computed once then, and an index can be asked for it.
+fn compute_once(input: Node, parts: &mut [Expr], facts: &Facts<'_>) -> Node {
+    let types = input.types();
+    let mut values = Vec::new();
+    for part in parts {
+        let Expr::Call { function, args, .. } = part else { continue };
+        if facts.comparison(*function).is_none() {
+            continue;
+        }
+        for arg in args {
+            let Expr::Subquery { kind: SubqueryKind::Scalar, plan, ty } = arg else { continue };
+            if plan.is_correlated() {
+                continue;
+            }
+            let slot = Expr::Slot(types.len() + values.len(), *ty);
+            values.push(std::mem::replace(arg, slot));
+        }
+    }
+    if values.is_empty() {
+        return input;
+    }
+    let nothing = Node::Values { rows: vec![Vec::new()], types: Vec::new() };
+    Node::Join {
+        kind: JoinKind::Inner,
+        left: Box::new(input),
+        right: Box::new(Node::Project { input: Box::new(nothing), exprs: values }),
+        equal: Vec::new(),
+        condition: None,
+    }
+}
+
+/// A node with only its first slots.
+fn only_first(node: Node, types: Vec<SqlType>) -> Node {
+    if node.types().len() == types.len() {
+        return node;
+    }
+    let exprs = types.into_iter().enumerate().map(|(slot, ty)| Expr::Slot(slot, ty)).collect();
+    Node::Project { input: Box::new(node), exprs }
 }
 
 /// The join that a condition is: its kind, its right side, and its condition over both.

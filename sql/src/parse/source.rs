@@ -174,7 +174,10 @@ fn check_nesting(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> {
     // Operators since the last comma, for every open parenthesis.
     let mut open: Vec<usize> = vec![0];
     let mut total = 0;
+    // Prefix operators one after the other: each is a level, without a parenthesis.
+    let mut prefixes = 0;
     for token in tokens {
+        prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
         match &token.token {
             Token::LParen | Token::LBracket => open.push(0),
             Token::RParen | Token::RBracket => {
@@ -219,7 +222,7 @@ fn check_nesting(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> {
                 }
             }
         }
-        if open.len() > MAX_NESTING || total > MAX_CHAIN {
+        if open.len() + prefixes > MAX_NESTING || total > MAX_CHAIN {
             let error = too_complex();
             return Err(match places.of_span(token.span) {
                 Some(position) => error.at(position),
@@ -228,6 +231,14 @@ fn check_nesting(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> {
         }
     }
     Ok(())
+}
+
+fn is_prefix(token: &Token) -> bool {
+    match token {
+        Token::Minus | Token::Plus | Token::Tilde | Token::AtSign => true,
+        Token::Word(word) => word.keyword == Keyword::NOT && word.quote_style.is_none(),
+        _ => false,
+    }
 }
 
 fn is(token: Option<&TokenWithSpan>, keyword: Keyword) -> bool {

@@ -1,7 +1,7 @@
 //! COPY TO STDOUT: a query's rows as lines.
 
 use super::Session;
-use super::copy_in::Dialect;
+use super::copy_lines::Dialect;
 use super::sink::{Notice, ResultSink};
 use crate::error::{SqlError, SqlResult};
 use crate::parse::{self, Copy, CopySource, Query, Statement};

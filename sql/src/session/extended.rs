@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::inner_sink::Collected;
 use super::portal::{Description, Portal};
 use super::statement::{Mode, unknown_cursor, unknown_statement};
 use super::transaction::State;
-use super::work::Collected;
 use super::{ResultSink, Session, Step, TxnStatus};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::{self, Parsed, Statement};

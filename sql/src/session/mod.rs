@@ -14,11 +14,15 @@
 //! - S2. Settings, prepared statements and cursors survive an error; settings go back with their transaction.
 //! - S3. Whatever a client can make more of has a bound: statements, portals, savepoints, settings, plans.
 
+mod control;
 mod copy_in;
+mod copy_lines;
 mod copy_out;
 pub(crate) mod engine;
 mod extended;
+mod inner_sink;
 mod portal;
+mod setting_list;
 pub(crate) mod settings;
 mod sink;
 mod statement;

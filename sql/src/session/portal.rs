@@ -218,7 +218,7 @@ impl Session {
             }
         };
         let bound = |count: i64| usize::try_from(count).unwrap_or(usize::MAX);
-        let mut nowhere = super::work::Collected::default();
+        let mut nowhere = super::inner_sink::Collected::default();
         if skip > 0 {
             self.take_rows(name, Some(bound(skip)), &mut nowhere).await?;
         }

@@ -81,7 +81,7 @@ impl Open {
 
     /// Commits. The transaction has ended whatever comes back.
     pub(super) async fn commit(&mut self) -> SqlResult<()> {
-        self.catalog.bind_commit(&mut self.txn);
+        self.catalog.bind_commit(&mut self.txn).await;
         self.committing = true;
         let result = self.txn.commit().await;
         self.committing = false;

@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-
 use super::engine::{PlanKey, SqlEngine};
+use super::inner_sink::{Collected, Named, is_named};
 use super::settings::Settings;
-use super::sink::{Notice, ResultSink};
+use super::sink::ResultSink;
 use super::transaction::Open;
 use crate::bind::{self, Environment};
 use crate::catalog::descriptor::{TableDescriptor, TableId};
@@ -20,7 +18,7 @@ use crate::exec::{self, Cancel, ExecContext, Execution, Row};
 use crate::func::describe::SET_CONFIG;
 use crate::func::{self, EvalContext};
 use crate::parse::{self, Name, Query, Statement};
-use crate::plan::{Node, OutputColumn, Plan};
+use crate::plan::{Node, Plan};
 use crate::types::{Datum, SqlType};
 
 /// How often a statement is bound for want of a table's descriptor: more tables than any statement names.
@@ -354,95 +352,7 @@ fn verb(plan: &Plan) -> &'static str {
 /// Errs on the side of reading more.
 fn reads_catalog(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["pg_", "information_schema", "reg", "_schema"].iter().any(|word| text.contains(word))
-}
-
-/// True iff values of the type are oids that are written as names.
-fn is_named(ty: SqlType) -> bool {
-    use SqlType::{RegClass, RegNamespace, RegProc, RegType};
-    matches!(ty, RegClass | RegNamespace | RegProc | RegType)
-}
-
-/// Gives oids as the names of what they stand for, which only the catalog knows. For results that are text.
-struct Named<'a> {
-    sink: &'a mut dyn ResultSink,
-    plan: &'a Plan,
-    eval: &'a EvalContext<'a>,
-}
-
-impl ResultSink for Named<'_> {
-    fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()> {
-        self.sink.columns(columns)
-    }
-    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
-        let mut row = row.to_vec();
-        for (value, column) in row.iter_mut().zip(&self.plan.columns) {
-            if is_named(column.ty) && !value.is_null() {
-                *value = Datum::text(func::output(self.eval, column.ty, value)?);
-            }
-        }
-        self.sink.row(&row)
-    }
-    fn complete(&mut self, tag: &str) -> SqlResult<()> {
-        self.sink.complete(tag)
-    }
-    fn suspended(&mut self) -> SqlResult<()> {
-        self.sink.suspended()
-    }
-    fn empty(&mut self) -> SqlResult<()> {
-        self.sink.empty()
-    }
-    fn notice(&mut self, notice: Notice) -> SqlResult<()> {
-        self.sink.notice(notice)
-    }
-    fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()> {
-        self.sink.parameter(name, value)
-    }
-    fn can_discard(&self) -> bool {
-        self.sink.can_discard()
-    }
-    fn discard(&mut self) {
-        self.sink.discard();
-    }
-    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
-        self.sink.ready()
-    }
-}
-
-/// Keeps rows for whoever asked from within.
-#[derive(Default)]
-pub(crate) struct Collected(pub(crate) Vec<Row>);
-
-impl ResultSink for Collected {
-    fn columns(&mut self, _: &[OutputColumn]) -> SqlResult<()> {
-        Ok(())
-    }
-    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
-        self.0.push(row.to_vec());
-        Ok(())
-    }
-    fn complete(&mut self, _: &str) -> SqlResult<()> {
-        Ok(())
-    }
-    fn suspended(&mut self) -> SqlResult<()> {
-        Ok(())
-    }
-    fn empty(&mut self) -> SqlResult<()> {
-        Ok(())
-    }
-    fn notice(&mut self, _: Notice) -> SqlResult<()> {
-        Ok(())
-    }
-    fn parameter(&mut self, _: &str, _: &str) -> SqlResult<()> {
-        Ok(())
-    }
-    fn can_discard(&self) -> bool {
-        true
-    }
-    fn discard(&mut self) {
-        self.0.clear();
-    }
-    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
-        async { Ok(()) }.boxed()
-    }
+    ["pg_", "information_schema", "regclass", "regtype", "to_reg"]
+        .iter()
+        .any(|word| text.contains(word))
 }

@@ -5,13 +5,14 @@ use crate::func::{Body, CastMethod, ParamType};
 
 #[test]
 fn no_two_functions_share_an_oid() {
-    let families: [&[Function]; 9] = [
+    let families: [&[Function]; 10] = [
         &aggregate::FUNCTIONS,
         &arithmetic::FUNCTIONS,
         &array::FUNCTIONS,
         &cast::FUNCTIONS,
         &comparison::FUNCTIONS,
         &datetime::FUNCTIONS,
+        &describe::FUNCTIONS,
         &numeric::FUNCTIONS,
         &system::FUNCTIONS,
         &text::FUNCTIONS,

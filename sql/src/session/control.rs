@@ -1,0 +1,309 @@
+//! Statements that only concern the session: transaction control, settings, prepared statements, cursors.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::portal::Portal;
+use super::sink::ResultSink;
+use super::statement::{tell, text_column, text_rows, unknown_cursor, unknown_statement};
+use super::transaction::{Open, State};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::{DiscardKind, Name, Parsed, SetValue, Statement, TransactionModes};
+use crate::types::Datum;
+
+impl Session {
+    /// Statements that only concern the session.
+    pub(super) async fn control(
+        &mut self,
+        statement: &Statement,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<String> {
+        Ok(match statement {
+            Statement::Begin(modes) => {
+                self.begin_block(modes, sink)?;
+                "BEGIN".into()
+            }
+            Statement::Commit { chain } => self.end_block(true, *chain, sink).await?.into(),
+            Statement::Rollback { chain } => self.end_block(false, *chain, sink).await?.into(),
+            Statement::SetTransaction { session, modes } => {
+                self.set_modes(*session, modes)?;
+                "SET".into()
+            }
+            Statement::Savepoint(name) => {
+                self.block("SAVEPOINT")?.savepoint(name)?;
+                "SAVEPOINT".into()
+            }
+            Statement::Release(name) => {
+                self.block("RELEASE SAVEPOINT")?.release(name)?;
+                "RELEASE".into()
+            }
+            Statement::RollbackTo(name) => {
+                self.rollback_to(name)?;
+                "ROLLBACK".into()
+            }
+            Statement::Set { name, value, local } => {
+                if *local && !self.in_block() {
+                    let text = "SET LOCAL can only be used in transaction blocks";
+                    sink.notice(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text))?;
+                }
+                let value = match value {
+                    SetValue::Default => None,
+                    SetValue::Values(values) => Some(values.join(", ")),
+                };
+                self.ensure_open();
+                if let Some((name, value)) = self.settings.set(name, value.as_deref(), *local)? {
+                    sink.parameter(&name, &value)?;
+                }
+                "SET".into()
+            }
+            Statement::Reset(name) => {
+                self.ensure_open();
+                let changes = match name {
+                    Some(name) => self.settings.set(name, None, false)?.into_iter().collect(),
+                    None => self.settings.reset(),
+                };
+                tell(sink, &changes)?;
+                "RESET".into()
+            }
+            Statement::Show(name) => {
+                self.show(name, sink)?;
+                "SHOW".into()
+            }
+            Statement::Prepare { name, types, statement } => {
+                if self.statements.contains_key(name) {
+                    let text = format!("prepared statement \"{name}\" already exists");
+                    return Err(SqlError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
+                }
+                let prepared = self.prepare(Some((**statement).clone()), types.clone()).await?;
+                self.keep_statement(name, prepared)?;
+                "PREPARE".into()
+            }
+            Statement::Deallocate(Some(name)) => {
+                if self.statements.remove(name).is_none() {
+                    return Err(unknown_statement(name));
+                }
+                "DEALLOCATE".into()
+            }
+            Statement::Deallocate(None) => {
+                self.statements.clear();
+                "DEALLOCATE ALL".into()
+            }
+            Statement::Discard(kind) => self.discard(*kind, sink)?.into(),
+            Statement::DeclareCursor { name, hold, query, .. } => {
+                self.declare(name, *hold, query).await?;
+                "DECLARE CURSOR".into()
+            }
+            Statement::Close(Some(name)) => {
+                if self.portals.remove(name).is_none() {
+                    return Err(unknown_cursor(name));
+                }
+                "CLOSE CURSOR".into()
+            }
+            Statement::Close(None) => {
+                self.portals.clear();
+                "CLOSE CURSOR ALL".into()
+            }
+            // Nothing is ever written over: there is nothing to clean, and no statistics yet.
+            Statement::Vacuum { tables, .. } => {
+                if self.in_block() {
+                    let text = "VACUUM cannot run inside a transaction block";
+                    return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
+                }
+                self.check_tables(tables).await?;
+                "VACUUM".into()
+            }
+            Statement::Analyze { tables } => {
+                self.check_tables(tables).await?;
+                "ANALYZE".into()
+            }
+            // Serializable isolation gives what the lock is taken for.
+            Statement::LockTable { tables, .. } => {
+                self.block("LOCK TABLE")?;
+                self.check_tables(tables).await?;
+                "LOCK TABLE".into()
+            }
+            Statement::Unlisten(_) => "UNLISTEN".into(),
+            Statement::Listen(_) => return Err(SqlError::unsupported("LISTEN")),
+            Statement::Notify { .. } => return Err(SqlError::unsupported("NOTIFY")),
+            Statement::Unsupported(what) => return Err(SqlError::unsupported(what)),
+            _ => return Err(SqlError::internal("a statement that nobody runs")),
+        })
+    }
+
+    async fn check_tables(&mut self, tables: &[Name]) -> SqlResult<()> {
+        let mut work = self.work()?;
+        for name in tables {
+            work.find_table(name).await?.ok_or_else(|| super::work::undefined(name))?;
+        }
+        Ok(())
+    }
+
+    fn in_block(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.explicit)
+    }
+
+    /// The open block, or 25P01.
+    fn block(&mut self, what: &str) -> SqlResult<&mut Open> {
+        match &mut self.state {
+            State::Open(open) if open.explicit => Ok(open),
+            _ => {
+                let text = format!("{what} can only be used in transaction blocks");
+                Err(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text))
+            }
+        }
+    }
+
+    fn begin_block(
+        &mut self,
+        modes: &TransactionModes,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<()> {
+        self.ensure_open();
+        let State::Open(open) = &mut self.state else {
+            return Err(SqlError::internal("no transaction to make a block of"));
+        };
+        if open.explicit {
+            let text = "there is already a transaction in progress";
+            sink.notice(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text))?;
+        }
+        // Statements before BEGIN in the same text belong to the block, as in PostgreSQL.
+        open.explicit = true;
+        if let Some(read_only) = modes.read_only {
+            open.read_only = read_only;
+        }
+        Ok(())
+    }
+
+    fn set_modes(&mut self, session: bool, modes: &TransactionModes) -> SqlResult<()> {
+        if session {
+            if let Some(read_only) = modes.read_only {
+                let value = if read_only { "on" } else { "off" };
+                self.settings.set("default_transaction_read_only", Some(value), false)?;
+            }
+            return Ok(());
+        }
+        if let State::Open(open) = &mut self.state
+            && let Some(read_only) = modes.read_only
+        {
+            if !read_only && open.read_only && open.statements > 0 {
+                let text = "transaction read-write mode must be set before any query";
+                return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
+            }
+            open.read_only = read_only;
+        }
+        Ok(())
+    }
+
+    async fn end_block(
+        &mut self,
+        commit: bool,
+        chain: bool,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<&'static str> {
+        let explicit = match &self.state {
+            State::Open(open) => open.explicit,
+            State::Failed(_) => true,
+            State::Idle => false,
+        };
+        if !explicit {
+            let text = "there is no transaction in progress";
+            let notice = SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
+            if chain {
+                return Err(notice);
+            }
+            sink.notice(notice)?;
+        }
+        let read_only = matches!(&self.state, State::Open(open) if open.read_only);
+        let tag = if commit && !matches!(self.state, State::Failed(_)) {
+            self.commit(sink).await?;
+            "COMMIT"
+        } else {
+            self.roll_back(sink)?;
+            "ROLLBACK"
+        };
+        if chain {
+            self.state = State::Open(Open::begin(&self.engine, true, read_only));
+        }
+        Ok(tag)
+    }
+
+    fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
+        match std::mem::take(&mut self.state) {
+            State::Failed(Some(mut open)) => match open.rollback_to(name) {
+                Ok(()) => self.state = State::Open(open),
+                Err(error) => {
+                    self.state = State::Failed(Some(open));
+                    return Err(error);
+                }
+            },
+            // The transaction is dead (it could not be serialized, say): no savepoint brings it back.
+            State::Failed(None) => {
+                self.state = State::Failed(None);
+                let text = "the transaction has ended and cannot go back to a savepoint";
+                return Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, text));
+            }
+            other => {
+                self.state = other;
+                self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, name: &str, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        if name == "all" {
+            let names = ["name", "setting", "description"];
+            let columns: Vec<_> = names.into_iter().map(text_column).collect();
+            sink.columns(&columns)?;
+            for (name, value) in self.settings.all() {
+                sink.row(&[Datum::text(name), Datum::text(value), Datum::text("")])?;
+            }
+            return Ok(());
+        }
+        let value = match (name, &self.state) {
+            ("transaction_read_only", State::Open(open)) => {
+                Some(if open.read_only { "on" } else { "off" }.to_owned())
+            }
+            _ => self.settings.get(name),
+        };
+        let value = value.ok_or_else(|| {
+            let text = format!("unrecognized configuration parameter \"{name}\"");
+            SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+        })?;
+        text_rows(sink, name, &[value])
+    }
+
+    fn discard(&mut self, kind: DiscardKind, sink: &mut dyn ResultSink) -> SqlResult<&'static str> {
+        Ok(match kind {
+            DiscardKind::All => {
+                if self.in_block() {
+                    let text = "DISCARD ALL cannot run inside a transaction block";
+                    return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
+                }
+                self.statements.clear();
+                self.portals.clear();
+                tell(sink, &self.settings.reset())?;
+                "DISCARD ALL"
+            }
+            DiscardKind::Plans => "DISCARD PLANS",
+            DiscardKind::Sequences => "DISCARD SEQUENCES",
+            DiscardKind::Temp => "DISCARD TEMP",
+        })
+    }
+
+    async fn declare(&mut self, name: &str, hold: bool, query: &Parsed) -> SqlResult<()> {
+        if !self.in_block() {
+            if hold {
+                return Err(SqlError::unsupported("a cursor WITH HOLD"));
+            }
+            self.block("DECLARE CURSOR")?;
+        }
+        if self.portals.contains_key(name) {
+            let text = format!("cursor \"{name}\" already exists");
+            return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, text));
+        }
+        let prepared = self.prepare(Some(query.clone()), Vec::new()).await?;
+        let portal = Portal::new(Arc::new(prepared), Vec::new());
+        self.keep_portal(name, portal)
+    }
+}

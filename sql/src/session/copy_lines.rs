@@ -1,0 +1,161 @@
+//! COPY's lines: how values are written in them.
+
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::CopyOptions;
+
+/// How values are told apart.
+#[derive(Clone, Debug)]
+pub(super) struct Dialect {
+    pub(super) csv: bool,
+    pub(super) delimiter: char,
+    pub(super) null: String,
+    pub(super) quote: char,
+    pub(super) escape: char,
+    pub(super) header: bool,
+}
+
+impl Dialect {
+    /// From COPY's options.
+    pub(super) fn new(options: &CopyOptions) -> SqlResult<Dialect> {
+        let csv = match options.format.as_deref() {
+            None | Some("text") => false,
+            Some("csv") => true,
+            Some("binary") => return Err(SqlError::unsupported("COPY in binary format")),
+            Some(other) => {
+                let text = format!("COPY format \"{other}\" not recognized");
+                return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
+            }
+        };
+        let one = |value: &Option<String>, default: char, what: &str| match value {
+            None => Ok(default),
+            Some(text) => {
+                let mut chars = text.chars();
+                match (chars.next(), chars.next()) {
+                    (Some(c), None) if c.is_ascii() && c != '\n' && c != '\r' => Ok(c),
+                    _ => {
+                        let text = format!("COPY {what} must be a single one-byte character");
+                        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
+                    }
+                }
+            }
+        };
+        let quote = one(&options.quote, '"', "quote")?;
+        Ok(Dialect {
+            csv,
+            delimiter: one(&options.delimiter, if csv { ',' } else { '\t' }, "delimiter")?,
+            null: options.null.clone().unwrap_or(if csv { "" } else { "\\N" }.to_owned()),
+            quote,
+            escape: one(&options.escape, quote, "escape")?,
+            header: options.header,
+        })
+    }
+}
+
+/// The values of a line in the text format; none is NULL.
+pub(super) fn split_text(line: &str, dialect: &Dialect) -> SqlResult<Vec<Option<String>>> {
+    let mut values = Vec::new();
+    let mut value = String::new();
+    let mut raw = String::new();
+    let mut chars = line.chars().peekable();
+    loop {
+        match chars.next() {
+            Some(c) if c == dialect.delimiter => {
+                values.push((raw != dialect.null).then(|| std::mem::take(&mut value)));
+                value.clear();
+                raw.clear();
+            }
+            Some('\\') => {
+                raw.push('\\');
+                let Some(escaped) = chars.next() else { continue };
+                raw.push(escaped);
+                value.push(match escaped {
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'v' => '\u{b}',
+                    other => other,
+                });
+            }
+            Some(c) => {
+                raw.push(c);
+                value.push(c);
+            }
+            None => {
+                values.push((raw != dialect.null).then_some(value));
+                return Ok(values);
+            }
+        }
+    }
+}
+
+/// The values of a line of CSV; none is NULL, which is never quoted.
+pub(super) fn split_csv(line: &str, dialect: &Dialect) -> SqlResult<Vec<Option<String>>> {
+    let mut values = Vec::new();
+    let mut value = String::new();
+    let mut was_quoted = false;
+    let mut chars = line.chars().peekable();
+    loop {
+        match chars.next() {
+            Some(c) if c == dialect.quote => {
+                was_quoted = true;
+                loop {
+                    match chars.next() {
+                        Some(c)
+                            if c == dialect.escape
+                                && chars.peek().is_some_and(|next| {
+                                    *next == dialect.quote || *next == dialect.escape
+                                }) =>
+                        {
+                            value.extend(chars.next());
+                        }
+                        Some(c) if c == dialect.quote => break,
+                        Some(c) => value.push(c),
+                        None => {
+                            let text = "unterminated CSV quoted field";
+                            return Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+                        }
+                    }
+                }
+            }
+            Some(c) if c == dialect.delimiter => {
+                let null = !was_quoted && value == dialect.null;
+                values.push((!null).then(|| std::mem::take(&mut value)));
+                value.clear();
+                was_quoted = false;
+            }
+            Some(c) => value.push(c),
+            None => {
+                let null = !was_quoted && value == dialect.null;
+                values.push((!null).then_some(value));
+                return Ok(values);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect(format: &str) -> Dialect {
+        let options = CopyOptions { format: Some(format.into()), ..CopyOptions::default() };
+        Dialect::new(&options).unwrap()
+    }
+
+    #[test]
+    fn text_has_escapes_and_nulls() {
+        let values = split_text("a\\tb\t\\N\t\t\\\\N", &dialect("text")).unwrap();
+        let wanted = [Some("a\tb"), None, Some(""), Some("\\N")];
+        assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));
+    }
+
+    #[test]
+    fn csv_has_quotes_and_nulls() {
+        let values = split_csv("1,,\"\",\"a \"\"b\"\", c\"", &dialect("csv")).unwrap();
+        let wanted = [Some("1"), None, Some(""), Some("a \"b\", c")];
+        assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));
+        assert_eq!(split_csv("\"a", &dialect("csv")).unwrap_err().state.0, "22P04");
+    }
+}
