@@ -18,7 +18,7 @@ pub mod catalog;
 pub mod error;
 pub mod explain;
 pub mod func;
-pub mod optimize;
+mod optimize;
 pub mod parse;
 pub mod plan;
 pub mod row;
