@@ -20,7 +20,7 @@ pub mod error;
 pub mod exec;
 pub mod explain;
 pub mod func;
-pub mod optimize;
+mod optimize;
 pub mod parse;
 pub mod plan;
 pub mod row;

@@ -12,8 +12,11 @@ mod expr;
 mod fold;
 mod forms;
 mod from;
+mod group;
 mod insert;
 mod join;
+mod list;
+mod lock;
 mod output;
 mod query;
 mod resolve;
@@ -160,7 +163,7 @@ pub(crate) struct Binder<'a> {
     ctes: Vec<Node>,
     pub(crate) levels: Vec<Level>,
     withs: Vec<with::With>,
-    pub(crate) locking: select::Locking,
+    pub(crate) locking: lock::Locking,
     depth: usize,
 }
 
@@ -175,7 +178,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             levels: Vec::new(),
             withs: Vec::new(),
-            locking: select::Locking::None,
+            locking: lock::Locking::None,
             depth: 0,
         }
     }

@@ -7,7 +7,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::compare::Placed;
-use super::select::Locking;
+use super::lock::Locking;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::plan::{Expr, Node, OutputColumn, SubqueryKind};
 use crate::types::{Datum, SqlType};

@@ -5,6 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::cursor::Cursor;
+use super::definition::*;
 use super::name::{fold, object};
 use super::place::Places;
 use super::statement::*;

@@ -4,11 +4,14 @@
 mod copy;
 mod cursor;
 mod ddl;
+mod definition;
 pub(crate) mod name;
 pub(crate) mod place;
+mod portal;
 mod query;
 mod source;
 mod statement;
+mod transaction;
 pub(crate) mod types;
 mod utility;
 
@@ -19,6 +22,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::SqlType;
 use cursor::Cursor;
+pub use definition::*;
 use source::Source;
 pub use statement::*;
 

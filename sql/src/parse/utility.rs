@@ -3,7 +3,9 @@
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
+use super::portal::{declare, fetch};
 use super::statement::*;
+use super::transaction::{begin, chain, modes, rollback};
 use super::{query, types};
 use crate::error::{SqlError, SqlResult};
 
@@ -83,63 +85,6 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Sta
     };
     cursor.finish()?;
     Ok(Some(statement))
-}
-
-fn begin(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
-    let _ = cursor.eat("work") || cursor.eat("transaction");
-    Ok(Statement::Begin(modes(cursor)?))
-}
-
-fn modes(cursor: &mut Cursor<'_>) -> SqlResult<TransactionModes> {
-    let mut modes = TransactionModes::default();
-    loop {
-        if cursor.eat("isolation level") {
-            modes.isolation = Some(isolation(cursor)?);
-        } else if cursor.eat("read only") {
-            modes.read_only = Some(true);
-        } else if cursor.eat("read write") {
-            modes.read_only = Some(false);
-        } else if cursor.eat("deferrable") {
-            modes.deferrable = Some(true);
-        } else if cursor.eat("not deferrable") {
-            modes.deferrable = Some(false);
-        } else if cursor.at_end() {
-            return Ok(modes);
-        } else {
-            return Err(cursor.error());
-        }
-        cursor.eat_token(&Token::Comma);
-    }
-}
-
-fn isolation(cursor: &mut Cursor<'_>) -> SqlResult<IsolationLevel> {
-    if cursor.eat("serializable") {
-        Ok(IsolationLevel::Serializable)
-    } else if cursor.eat("repeatable read") {
-        Ok(IsolationLevel::RepeatableRead)
-    } else if cursor.eat("read committed") {
-        Ok(IsolationLevel::ReadCommitted)
-    } else if cursor.eat("read uncommitted") {
-        Ok(IsolationLevel::ReadUncommitted)
-    } else {
-        Err(cursor.error())
-    }
-}
-
-fn chain(cursor: &mut Cursor<'_>) -> SqlResult<bool> {
-    if cursor.eat("and no chain") {
-        return Ok(false);
-    }
-    Ok(cursor.eat("and chain"))
-}
-
-fn rollback(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
-    let _ = cursor.eat("work") || cursor.eat("transaction");
-    if cursor.eat("to") {
-        cursor.eat("savepoint");
-        return Ok(Statement::RollbackTo(cursor.ident()?));
-    }
-    Ok(Statement::Rollback { chain: chain(cursor)? })
 }
 
 /// A setting's name: `timezone`, `app.user`, or one of the names of several words.
@@ -258,7 +203,7 @@ fn data_type(cursor: &mut Cursor<'_>) -> SqlResult<crate::types::SqlType> {
 }
 
 /// The rest is a query with its own text.
-fn inner_query(cursor: &mut Cursor<'_>) -> SqlResult<Box<Parsed>> {
+pub(crate) fn inner_query(cursor: &mut Cursor<'_>) -> SqlResult<Box<Parsed>> {
     let rest = cursor.rest();
     let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Err(cursor.error()) };
     let text = cursor.source.slice(first, last).to_owned();
@@ -284,70 +229,6 @@ fn execute(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         cursor.index = cursor.tokens.len();
     }
     Ok(Statement::Execute { name, arguments })
-}
-
-fn declare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
-    let name = cursor.ident()?;
-    let (mut binary, mut scroll) = (false, None);
-    loop {
-        if cursor.eat("binary") {
-            binary = true;
-        } else if cursor.eat("no scroll") {
-            scroll = Some(false);
-        } else if cursor.eat("scroll") {
-            scroll = Some(true);
-        } else if !cursor.eat("insensitive") && !cursor.eat("asensitive") {
-            break;
-        }
-    }
-    cursor.expect("cursor")?;
-    let hold = cursor.eat("with hold");
-    cursor.eat("without hold");
-    cursor.expect("for")?;
-    let query = inner_query(cursor)?;
-    Ok(Statement::DeclareCursor { name, hold, scroll, binary, query })
-}
-
-fn fetch(cursor: &mut Cursor<'_>, only_move: bool) -> SqlResult<Statement> {
-    use FetchDirection as D;
-    let direction = if cursor.eat("next") {
-        D::Relative(1)
-    } else if cursor.eat("prior") {
-        D::Relative(-1)
-    } else if cursor.eat("first") {
-        D::Absolute(1)
-    } else if cursor.eat("last") {
-        D::Absolute(-1)
-    } else if cursor.eat("absolute") {
-        D::Absolute(count(cursor)?)
-    } else if cursor.eat("relative") {
-        D::RelativeRow(count(cursor)?)
-    } else if cursor.eat("all") || cursor.eat("forward all") {
-        D::All
-    } else if cursor.eat("backward all") {
-        D::BackwardAll
-    } else if cursor.eat("forward") {
-        D::Relative(counted(cursor)?)
-    } else if cursor.eat("backward") {
-        D::Relative(counted(cursor)?.saturating_neg())
-    } else {
-        D::Relative(counted(cursor)?)
-    };
-    let _ = cursor.eat("from") || cursor.eat("in");
-    Ok(Statement::Fetch { name: cursor.ident()?, direction, only_move })
-}
-
-fn count(cursor: &mut Cursor<'_>) -> SqlResult<i64> {
-    let error = cursor.error();
-    cursor.number().and_then(|text| text.parse().ok()).ok_or(error)
-}
-
-/// A count, or 1 if none is written.
-fn counted(cursor: &mut Cursor<'_>) -> SqlResult<i64> {
-    match cursor.peek() {
-        Some(Token::Number(..) | Token::Minus | Token::Plus) => count(cursor),
-        _ => Ok(1),
-    }
 }
 
 fn lock(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
