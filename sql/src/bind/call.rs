@@ -14,9 +14,6 @@ use crate::parse::name;
 use crate::plan::{AggregateCall, Expr};
 use crate::types::{Datum, SqlType};
 
-/// A set-returning function's oid (none: a plain value), its arguments, and the columns that it yields.
-pub(crate) type BoundTableFunction = (Option<u32>, Vec<Expr>, Vec<(String, SqlType)>);
-
 impl Binder<'_> {
     /// Binds what is written like a call.
     pub(crate) fn call(&mut self, call: &ast::Function) -> SqlResult<Expr> {

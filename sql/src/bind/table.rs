@@ -12,9 +12,6 @@ use crate::parse::{self, Name};
 use crate::plan::{Expr, Node};
 use crate::types::{Datum, SqlType};
 
-/// A column as a scope takes it: name, type, the table column it is, and whether `*` leaves it out.
-pub(crate) type ScopeColumn = (String, SqlType, Option<(TableId, ColumnId)>, bool);
-
 /// A table's columns as a scope takes them.
 pub(crate) fn columns(table: &TableDescriptor) -> Vec<Column> {
     let column = |c: &ColumnDescriptor| (c.name.clone(), c.ty, Some((table.id, c.id)), c.hidden);

@@ -70,6 +70,6 @@ pub(super) static FUNCTIONS: [Function; 6] = [
     scalar(2162, "pg_get_function_arguments", &[OID], TEXT, function_arguments).stable(),
     scalar(2165, "pg_get_function_result", &[OID], TEXT, function_result).stable(),
     scalar(2730, "pg_get_triggerdef", &[OID, BOOL], TEXT, always_null).stable(),
-    set(3425, "pg_partition_ancestors", &[REGCLASS], REGCLASS, no_rows),
+    set(3425, "pg_partition_ancestors", &[REGCLASS], REGCLASS, no_rows, &["relid"]),
     scalar(6174, "pg_get_statisticsobjdef_columns", &[OID], TEXT, always_null).stable(),
 ];
