@@ -78,7 +78,7 @@ pub(crate) struct Start {
     /// Where the other nodes connect; they must be able to reach it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:26357")]
     pub rpc_addr: String,
-    /// Where health and metrics are served. Not yet.
+    /// Where GET /health and /health?ready=1 are answered. Without it, nowhere.
     #[arg(long, value_name = "ADDR")]
     pub http_addr: Option<String>,
     /// The rpc addresses of all nodes that found the cluster.
@@ -100,7 +100,7 @@ pub(crate) struct StartSingleNode {
     /// Where other nodes would connect.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub rpc_addr: String,
-    /// Where health and metrics are served. Not yet.
+    /// Where GET /health and /health?ready=1 are answered. Without it, nowhere.
     #[arg(long, value_name = "ADDR")]
     pub http_addr: Option<String>,
     /// No encryption, no authentication. There is nothing else yet, so it has to be said.

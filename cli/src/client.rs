@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{ErrorFields, Message};
-use postgres_protocol::message::frontend;
+use postgres_protocol::message::frontend::{self, CopyData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::config::{Config, Host};
@@ -15,6 +15,8 @@ use tokio_postgres::config::{Config, Host};
 const DEFAULT_PORT: u16 = 26_257;
 const DEFAULT_USER: &str = "root";
 const DEFAULT_DATABASE: &str = "defaultdb";
+/// How much of a COPY is sent at once.
+const COPY_BYTES: usize = 64 << 10;
 
 /// A column of a result.
 pub(crate) struct Column {
@@ -148,11 +150,12 @@ impl Client {
         }
     }
 
-    /// Runs the statements of a text.
+    /// Runs the statements of a text. `data` gives the lines for a COPY FROM STDIN, and `None` after the last.
     pub(crate) async fn query(
         &mut self,
         text: &str,
         mut on_event: impl FnMut(Event) -> anyhow::Result<()>,
+        mut data: impl FnMut() -> anyhow::Result<Option<String>>,
     ) -> Result<(), Failure> {
         let mut out = BytesMut::new();
         frontend::query(text, &mut out)?;
@@ -190,11 +193,7 @@ impl Client {
                     }
                     outcome = Err(Failure::Sql(report));
                 }
-                Message::CopyInResponse(_) => {
-                    let mut out = BytesMut::new();
-                    frontend::copy_fail("this shell has no data for COPY FROM STDIN", &mut out)?;
-                    self.stream.write_all(&out).await?;
-                }
+                Message::CopyInResponse(_) => self.copy_in(&mut data).await?,
                 Message::CopyData(body) => on_event(Event::Copy(body.into_bytes()))?,
                 Message::ReadyForQuery(body) => {
                     self.status = body.status();
@@ -203,6 +202,31 @@ impl Client {
                 _ => {}
             }
         }
+    }
+
+    /// Sends the lines of a COPY FROM STDIN.
+    async fn copy_in(
+        &mut self,
+        mut data: impl FnMut() -> anyhow::Result<Option<String>>,
+    ) -> anyhow::Result<()> {
+        let mut out = BytesMut::new();
+        loop {
+            match data() {
+                Ok(Some(line)) => CopyData::new(line.as_bytes())?.write(&mut out),
+                Ok(None) => {
+                    frontend::copy_done(&mut out);
+                    break;
+                }
+                Err(error) => {
+                    frontend::copy_fail(&format!("{error:#}"), &mut out)?;
+                    break;
+                }
+            }
+            if out.len() > COPY_BYTES {
+                self.stream.write_all_buf(&mut out).await?;
+            }
+        }
+        Ok(self.stream.write_all_buf(&mut out).await?)
     }
 
     /// What cancels the running statement, from elsewhere.

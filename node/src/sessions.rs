@@ -122,9 +122,10 @@ impl PgSession for NodeSession {
         &'a mut self,
         portal: &'a str,
         max_rows: u32,
+        last: bool,
         sink: &'a mut dyn ResultSink,
     ) -> BoxFuture<'a, SqlResult<Step>> {
-        Box::pin(async move { self.0.execute(portal, max_rows, sink).await.map(step) })
+        Box::pin(async move { self.0.execute(portal, max_rows, last, sink).await.map(step) })
     }
 
     fn close_statement(&mut self, name: &str) {

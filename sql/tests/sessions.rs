@@ -108,18 +108,18 @@ async fn a_portal_gives_its_rows_in_portions() {
     assert_eq!(described.columns.unwrap().len(), 2);
     session.bind("p", "s", &[text("2")]).await.unwrap();
     let mut told = Told::default();
-    assert_eq!(session.execute("p", 3, &mut told).await.unwrap(), Step::Done);
+    assert_eq!(session.execute("p", 3, false, &mut told).await.unwrap(), Step::Done);
     assert_eq!(told.lines, ["2,x2", "3,x3", "4,x4", "suspended"]);
     let mut told = Told::default();
-    session.execute("p", 3, &mut told).await.unwrap();
+    session.execute("p", 3, false, &mut told).await.unwrap();
     assert_eq!(told.lines, ["5,x5", "SELECT 1"]);
     session.sync().await.unwrap();
     assert_eq!(session.status(), TxnStatus::Idle);
     // The portal ended with its transaction, the statement lives on.
-    assert_eq!(session.execute("p", 0, &mut told).await.unwrap_err().state.0, "34000");
+    assert_eq!(session.execute("p", 0, false, &mut told).await.unwrap_err().state.0, "34000");
     session.bind("", "s", &[Value::Binary(vec![0, 0, 0, 5].into())]).await.unwrap();
     let mut told = Told::default();
-    session.execute("", 0, &mut told).await.unwrap();
+    session.execute("", 0, false, &mut told).await.unwrap();
     assert_eq!(told.lines, ["5,x5", "SELECT 1"]);
 }
 
@@ -132,7 +132,7 @@ async fn a_batch_is_one_transaction() {
     let mut told = Told::default();
     for value in ["1", "2", "2"] {
         session.bind("", "i", &[text(value)]).await.unwrap();
-        if let Err(error) = session.execute("", 0, &mut told).await {
+        if let Err(error) = session.execute("", 0, false, &mut told).await {
             assert_eq!((value, error.state.0), ("2", "23505"));
         }
     }
@@ -141,7 +141,7 @@ async fn a_batch_is_one_transaction() {
     session.parse("", "", &[]).await.unwrap();
     session.bind("", "", &[]).await.unwrap();
     let mut told = Told::default();
-    session.execute("", 0, &mut told).await.unwrap();
+    session.execute("", 0, false, &mut told).await.unwrap();
     assert_eq!(told.lines, ["empty"]);
 }
 
@@ -199,6 +199,36 @@ async fn conflicts_are_retried_while_nobody_has_seen_anything() {
         result.unwrap();
     }
     assert_eq!(ok(&mut one, "select n from t where a = 1").await, ["10", "SELECT 1"]);
+}
+
+/// A batch of one statement is repeated with its commit: drivers send autocommit statements like this.
+#[tokio::test(start_paused = true)]
+async fn the_commit_of_a_batch_is_retried_with_its_last_statement() {
+    let engine = engine(&LocalCluster::new());
+    let mut one = session(&engine);
+    ok(&mut one, "create table t (a int primary key)").await;
+    ok(&mut one, "insert into t values (0)").await;
+    let tasks = (0..5).map(|_| {
+        let mut session = session(&engine);
+        async move {
+            let text = "insert into t select max(a) + 1 from t returning a";
+            session.parse("", text, &[]).await?;
+            session.bind("", "", &[]).await?;
+            let mut told = Told::default();
+            session.execute("", 0, true, &mut told).await?;
+            session.sync().await?;
+            Ok::<_, SqlError>(told.lines)
+        }
+    });
+    let mut rows = Vec::new();
+    for result in futures::future::join_all(tasks).await {
+        let lines = result.unwrap();
+        // Rows of the attempts that failed were taken back.
+        assert_eq!((lines.len(), lines[1].as_str()), (2, "INSERT 0 1"));
+        rows.push(lines[0].clone());
+    }
+    rows.sort();
+    assert_eq!(rows, ["1", "2", "3", "4", "5"]);
 }
 
 /// A point read in the steady state is one request: its table's descriptor is leased.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use node::real::http::{Health, Readiness};
 use node::real::process::{Process, ProcessOptions};
 use node::sessions::Sessions;
 use tokio::runtime::Runtime;
@@ -13,7 +15,6 @@ use crate::args::{Start, StartSingleNode};
 /// Runs a node of a cluster until it is asked to end.
 pub(crate) fn run(runtime: &Runtime, start: Start) -> anyhow::Result<ExitCode> {
     insist_on_insecure(start.insecure)?;
-    warn_of_http(start.http_addr.as_deref());
     runtime.block_on(async {
         let mut join = BTreeSet::new();
         for address in &start.join {
@@ -25,14 +26,13 @@ pub(crate) fn run(runtime: &Runtime, start: Start) -> anyhow::Result<ExitCode> {
             rpc_address: resolve(&start.rpc_addr).await?,
             join: Some(join),
         };
-        serve(options).await
+        serve(options, start.http_addr.as_deref()).await
     })
 }
 
 /// Runs a cluster of one node until it is asked to end.
 pub(crate) fn run_alone(runtime: &Runtime, start: StartSingleNode) -> anyhow::Result<ExitCode> {
     insist_on_insecure(start.insecure)?;
-    warn_of_http(start.http_addr.as_deref());
     runtime.block_on(async {
         let options = ProcessOptions {
             store: start.store,
@@ -40,12 +40,19 @@ pub(crate) fn run_alone(runtime: &Runtime, start: StartSingleNode) -> anyhow::Re
             rpc_address: resolve(&start.rpc_addr).await?,
             join: None,
         };
-        serve(options).await
+        serve(options, start.http_addr.as_deref()).await
     })
 }
 
-async fn serve(options: ProcessOptions) -> anyhow::Result<ExitCode> {
+async fn serve(options: ProcessOptions, http: Option<&str>) -> anyhow::Result<ExitCode> {
     let store = options.store.clone();
+    let health = match http {
+        Some(address) => {
+            let listen = Health::listen(resolve(address).await?).await;
+            Some(listen.with_context(|| format!("cannot listen on {address}"))?)
+        }
+        None => None,
+    };
     // From the first moment: a node that waits for its cluster ends as cleanly as any.
     let mut end = std::pin::pin!(asked_to_end());
     let process = tokio::select! {
@@ -60,19 +67,30 @@ async fn serve(options: ProcessOptions) -> anyhow::Result<ExitCode> {
     eprintln!("meridian node {} is ready", env.node_id);
     eprintln!("  sql:   {}", url(process.sql_address()));
     eprintln!("  store: {}", store.display());
-    end.await?;
-    eprintln!("stopping");
+    if let Some(health) = &health {
+        eprintln!("  http:  http://{}/health", health.address());
+        health.set(Readiness::Ready);
+    }
+    let status = tokio::select! {
+        biased;
+        ended = &mut end => {
+            ended?;
+            eprintln!("stopping");
+            ExitCode::SUCCESS
+        }
+        why = process.failed() => {
+            eprintln!("meridian: the store has stopped: {why}");
+            ExitCode::FAILURE
+        }
+    };
+    if let Some(health) = &health {
+        health.set(Readiness::NotReady("stopping"));
+    }
     process.stop().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 /// What clients connect to.
 pub(crate) fn url(address: std::net::SocketAddr) -> String {
     format!("postgresql://root@{address}/defaultdb?sslmode=disable")
-}
-
-fn warn_of_http(address: Option<&str>) {
-    if let Some(address) = address {
-        eprintln!("meridian: nothing is served at {address} yet: --http-addr is ignored");
-    }
 }

@@ -11,122 +11,13 @@ use reedline::{
 };
 use tokio::runtime::Runtime;
 
+use super::highlight::SqlHighlighter;
+use super::keywords::KEYWORDS;
 use super::{Settings, meta, run_statement, split};
 use crate::client::Client;
 
 const HISTORY_MAX: usize = 10_000;
 const MENU: &str = "completion";
-
-/// Words that Tab knows.
-const KEYWORDS: &[&str] = &[
-    "ABORT",
-    "ADD",
-    "ALL",
-    "ALTER",
-    "ANALYZE",
-    "AND",
-    "ANY",
-    "AS",
-    "ASC",
-    "BEGIN",
-    "BETWEEN",
-    "BIGINT",
-    "BOOLEAN",
-    "BY",
-    "CASCADE",
-    "CASE",
-    "CAST",
-    "CHECK",
-    "COLUMN",
-    "COMMIT",
-    "CONFLICT",
-    "CONSTRAINT",
-    "COPY",
-    "COUNT",
-    "CREATE",
-    "CROSS",
-    "DATABASE",
-    "DEALLOCATE",
-    "DEFAULT",
-    "DELETE",
-    "DESC",
-    "DISTINCT",
-    "DROP",
-    "ELSE",
-    "END",
-    "EXCEPT",
-    "EXECUTE",
-    "EXISTS",
-    "EXPLAIN",
-    "FALSE",
-    "FETCH",
-    "FIRST",
-    "FOR",
-    "FROM",
-    "FULL",
-    "GROUP",
-    "HAVING",
-    "IN",
-    "INDEX",
-    "INNER",
-    "INSERT",
-    "INTEGER",
-    "INTERSECT",
-    "INTERVAL",
-    "INTO",
-    "IS",
-    "ISOLATION",
-    "JOIN",
-    "KEY",
-    "LAST",
-    "LATERAL",
-    "LEFT",
-    "LEVEL",
-    "LIKE",
-    "LIMIT",
-    "NOT",
-    "NULL",
-    "NUMERIC",
-    "OFFSET",
-    "ON",
-    "OR",
-    "ORDER",
-    "OUTER",
-    "PREPARE",
-    "PRIMARY",
-    "REFERENCES",
-    "RELEASE",
-    "RETURNING",
-    "RIGHT",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "SCHEMA",
-    "SELECT",
-    "SERIALIZABLE",
-    "SET",
-    "SHOW",
-    "SMALLINT",
-    "START",
-    "TABLE",
-    "TEXT",
-    "THEN",
-    "TIMESTAMP",
-    "TRANSACTION",
-    "TRUE",
-    "TRUNCATE",
-    "UNION",
-    "UNIQUE",
-    "UPDATE",
-    "USING",
-    "UUID",
-    "VACUUM",
-    "VALUES",
-    "VARCHAR",
-    "WHEN",
-    "WHERE",
-    "WINDOW",
-    "WITH",
-];
 
 /// Reads and runs statements until the person has had enough.
 pub(crate) fn run(
@@ -157,10 +48,25 @@ pub(crate) fn run(
         while let Some(end) = split::end_of_statement(rest) {
             let (statement, after) = rest.split_at(end);
             rest = after;
-            if !run_statement(runtime, &mut client, &settings, statement.trim())? {
+            if !run_statement(runtime, &mut client, &settings, statement.trim(), typed_data())? {
                 break;
             }
         }
+    }
+}
+
+/// The data of a COPY, as a person types or pastes them.
+fn typed_data() -> impl FnMut() -> anyhow::Result<Option<String>> {
+    let mut is_begun = false;
+    move || {
+        if !is_begun {
+            eprintln!("The data, a row a line, and \\. on a line of its own at the end:");
+            is_begun = true;
+        }
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        let is_over = line.is_empty() || line.trim_end() == "\\.";
+        Ok((!is_over).then_some(line))
     }
 }
 
@@ -176,6 +82,7 @@ fn editor() -> Reedline {
     completer.insert(KEYWORDS.iter().map(|word| word.to_lowercase()).collect());
     let editor = Reedline::create()
         .with_validator(Box::new(WholeStatement))
+        .with_highlighter(Box::new(SqlHighlighter))
         .with_completer(Box::new(completer))
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(ColumnarMenu::default().with_name(MENU))))
         .with_edit_mode(Box::new(Emacs::new(keys)));

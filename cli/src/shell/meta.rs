@@ -66,10 +66,10 @@ pub(crate) fn run(
             settings.layout = if is_expanded { Layout::Table } else { Layout::Expanded };
             eprintln!("Expanded display is {}.", if is_expanded { "off" } else { "on" });
         }
-        Meta::Tables => return run_statement(runtime, client, settings, TABLES),
+        Meta::Tables => return run_statement(runtime, client, settings, TABLES, no_data),
         Meta::Table(name) => {
             for statement in describe(&name) {
-                if !run_statement(runtime, client, settings, &statement)? {
+                if !run_statement(runtime, client, settings, &statement, no_data)? {
                     return Ok(false);
                 }
             }
@@ -80,6 +80,11 @@ pub(crate) fn run(
         }
     }
     Ok(true)
+}
+
+/// The commands' queries are no COPY.
+fn no_data() -> anyhow::Result<Option<String>> {
+    Ok(None)
 }
 
 /// What shows a table's columns and indexes.

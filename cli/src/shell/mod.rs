@@ -3,12 +3,16 @@
 //! Results alone go to stdout: as a table where a person looks at them, and as values between tabs, a row a line,
 //! where a program does. Everything else goes to stderr. A script ends at its first error, with status 1.
 
+mod highlight;
 mod interactive;
+mod keywords;
 mod meta;
 mod output;
+mod source;
 mod split;
 
-use std::io::{self, BufRead, IsTerminal};
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,6 +23,7 @@ use crate::args::Statements;
 use crate::client::{Client, Failure, Report};
 
 use output::{Layout, Printer};
+use source::{Item, Source};
 
 /// How results are shown.
 #[derive(Clone, Copy)]
@@ -37,35 +42,34 @@ pub(crate) fn run(
     let is_terminal = io::stdout().is_terminal();
     let layout = if is_terminal { Layout::Table } else { Layout::Values };
     let mut settings = Settings { layout, timing: false };
-    let mut texts = statements.execute.clone();
-    match &statements.file {
-        Some(file) if file.as_os_str() != "-" => {
-            let text = std::fs::read(file).with_context(|| file.display().to_string())?;
-            texts.push(text_of(text)?);
-        }
-        Some(_) => {}
-        None if texts.is_empty() && io::stdin().is_terminal() => {
-            return interactive::run(runtime, client, settings);
-        }
-        None => {}
-    }
     let with_stdin = match &statements.file {
         Some(file) => file.as_os_str() == "-",
-        None => texts.is_empty(),
+        None => statements.execute.is_empty(),
     };
-    for text in texts {
-        if run_script(runtime, &mut client, &mut settings, &text)? == Ran::Failed {
-            return Ok(ExitCode::FAILURE);
-        }
+    if with_stdin && statements.file.is_none() && io::stdin().is_terminal() {
+        return interactive::run(runtime, client, settings);
     }
-    if with_stdin {
-        return run_stdin(runtime, &mut client, &mut settings);
+    let mut sources: Vec<Source<'_>> =
+        statements.execute.iter().map(|text| Source::text(text)).collect();
+    match &statements.file {
+        Some(file) if !with_stdin => {
+            let open = File::open(file).with_context(|| file.display().to_string())?;
+            sources.push(Source::reader(BufReader::new(open)));
+        }
+        _ if with_stdin => sources.push(Source::reader(BufReader::new(io::stdin()))),
+        _ => {}
+    }
+    for mut source in sources {
+        match run_script(runtime, &mut client, &mut settings, &mut source)? {
+            Ran::Whole => {}
+            Ran::Quit => break,
+            Ran::Failed => return Ok(ExitCode::FAILURE),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// How a script went.
-#[derive(PartialEq, Eq)]
 enum Ran {
     /// To its end.
     Whole,
@@ -75,85 +79,44 @@ enum Ran {
     Failed,
 }
 
-/// Runs statements of stdin, each as soon as it is whole: whoever writes them may wait for their results.
-fn run_stdin(
-    runtime: &Runtime,
-    client: &mut Client,
-    settings: &mut Settings,
-) -> anyhow::Result<ExitCode> {
-    let mut pending = String::new();
-    for line in io::stdin().lock().split(b'\n') {
-        pending.push_str(&text_of(line.context("stdin")?)?);
-        pending.push('\n');
-        let whole = if split::is_blank(&pending) || pending.trim_start().starts_with('\\') {
-            pending.len()
-        } else {
-            split::end_of_last(&pending)
-        };
-        let text: String = pending.drain(..whole).collect();
-        match run_script(runtime, client, settings, &text)? {
-            Ran::Whole => {}
-            Ran::Quit => return Ok(ExitCode::SUCCESS),
-            Ran::Failed => return Ok(ExitCode::FAILURE),
-        }
-    }
-    match run_script(runtime, client, settings, &pending)? {
-        Ran::Failed => Ok(ExitCode::FAILURE),
-        Ran::Whole | Ran::Quit => Ok(ExitCode::SUCCESS),
-    }
-}
-
-fn text_of(bytes: Vec<u8>) -> anyhow::Result<String> {
-    String::from_utf8(bytes).context("the statements are not UTF-8")
-}
-
-/// Runs the statements of a text up to the first error.
+/// Runs a script up to its first error.
 fn run_script(
     runtime: &Runtime,
     client: &mut Client,
     settings: &mut Settings,
-    text: &str,
+    source: &mut Source<'_>,
 ) -> anyhow::Result<Ran> {
-    let mut rest = text;
-    loop {
-        rest = rest.trim_start();
-        if let Some(command) = rest.strip_prefix('\\') {
-            let (line, after) = command.split_once('\n').unwrap_or((command, ""));
-            match meta::parse(line) {
-                meta::Meta::Quit => return Ok(Ran::Quit),
-                command => {
-                    if !meta::run(runtime, client, settings, command)? {
-                        return Ok(Ran::Failed);
-                    }
-                }
+    while let Some(item) = source.next()? {
+        let is_done = match item {
+            Item::Statement(statement) => {
+                run_statement(runtime, client, settings, &statement, source.data())?
             }
-            rest = after;
-            continue;
-        }
-        if split::is_blank(rest) {
-            return Ok(Ran::Whole);
-        }
-        let end = split::end_of_statement(rest).unwrap_or(rest.len());
-        let (statement, after) = rest.split_at(end);
-        if !run_statement(runtime, client, settings, statement)? {
+            Item::Command(command) => match meta::parse(&command) {
+                meta::Meta::Quit => return Ok(Ran::Quit),
+                command => meta::run(runtime, client, settings, command)?,
+            },
+        };
+        if !is_done {
             return Ok(Ran::Failed);
         }
-        rest = after;
     }
+    Ok(Ran::Whole)
 }
 
-/// Runs one statement and shows what it gives. False if it has failed.
+/// Runs one statement and shows what it gives; `data` are the lines for its COPY FROM STDIN, if it is one. False if it
+/// has failed.
 fn run_statement(
     runtime: &Runtime,
     client: &mut Client,
     settings: &Settings,
     statement: &str,
+    data: impl FnMut() -> anyhow::Result<Option<String>>,
 ) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let mut printer = Printer::new(settings.layout);
     let canceller = client.canceller();
     let outcome = runtime.block_on(async {
-        let query = client.query(statement, |event| printer.event(event));
+        let query = client.query(statement, |event| printer.event(event), data);
         let mut query = std::pin::pin!(query);
         let cancel = async {
             if tokio::signal::ctrl_c().await.is_ok() {

@@ -1,30 +1,57 @@
-//! Where a statement ends: at a semicolon that is not within a string, a name, or a comment.
+//! The lexical shape of SQL: where a token ends, and where a statement does: at a semicolon that is not within a string,
+//! a name, or a comment.
+
+/// What a piece of a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Semicolon,
+    String,
+    QuotedName,
+    Comment,
+    /// Letters, digits and underscores.
+    Word,
+    /// One other character.
+    Other,
+}
+
+/// The token at a place of a text that is not its end, and where it ends; `None` if it has no end yet.
+pub(crate) fn token(text: &str, at: usize) -> (Token, Option<usize>) {
+    let bytes = text.as_bytes();
+    let byte_at = |at: usize| bytes.get(at).copied();
+    match bytes[at] {
+        b';' => (Token::Semicolon, Some(at + 1)),
+        b'\'' => {
+            let escapes = at > 0
+                && matches!(bytes[at - 1], b'e' | b'E')
+                && (at < 2 || !is_word(bytes[at - 2]));
+            (Token::String, end_of_quoted(bytes, at + 1, b'\'', escapes))
+        }
+        b'"' => (Token::QuotedName, end_of_quoted(bytes, at + 1, b'"', false)),
+        b'-' if byte_at(at + 1) == Some(b'-') => (Token::Comment, end_of_line(bytes, at)),
+        b'/' if byte_at(at + 1) == Some(b'*') => (Token::Comment, end_of_comment(bytes, at + 2)),
+        b'$' if at == 0 || !is_word(bytes[at - 1]) => match dollar_tag(text, at) {
+            Some(tag) => {
+                let body = at + tag.len();
+                (Token::String, text[body..].find(tag).map(|length| body + length + tag.len()))
+            }
+            None => (Token::Other, Some(at + 1)),
+        },
+        byte if is_word(byte) => {
+            let length = bytes[at..].iter().take_while(|byte| is_word(**byte)).count();
+            (Token::Word, Some(at + length))
+        }
+        _ => (Token::Other, Some(at + 1)),
+    }
+}
 
 /// The length of the first statement, its semicolon included; `None` if it has no end yet.
 pub(crate) fn end_of_statement(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at = match byte {
-            b';' => return Some(at + 1),
-            b'\'' => {
-                let escapes = at > 0
-                    && matches!(bytes[at - 1], b'e' | b'E')
-                    && (at < 2 || !is_word(bytes[at - 2]));
-                end_of_quoted(bytes, at + 1, b'\'', escapes)?
-            }
-            b'"' => end_of_quoted(bytes, at + 1, b'"', false)?,
-            b'-' if bytes.get(at + 1) == Some(&b'-') => end_of_line(bytes, at)?,
-            b'/' if bytes.get(at + 1) == Some(&b'*') => end_of_comment(bytes, at + 2)?,
-            b'$' if at == 0 || !is_word(bytes[at - 1]) => match dollar_tag(text, at) {
-                Some(tag) => {
-                    let body = at + tag.len();
-                    body + text[body..].find(tag)? + tag.len()
-                }
-                None => at + 1,
-            },
-            _ => at + 1,
-        };
+    while at < text.len() {
+        match token(text, at) {
+            (Token::Semicolon, end) => return end,
+            (_, end) => at = end?,
+        }
     }
     None
 }

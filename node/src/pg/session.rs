@@ -83,11 +83,13 @@ pub trait PgSession: Send + 'static {
         &'a mut self,
         name: &'a str,
     ) -> BoxFuture<'a, SqlResult<Option<Vec<OutputColumn>>>>;
-    /// Runs a portal, to its end or for so many rows (zero is all).
+    /// Runs a portal, to its end or for so many rows (zero is all). `last` says that Sync is next: the session may commit
+    /// an implicit transaction at once.
     fn execute<'a>(
         &'a mut self,
         portal: &'a str,
         max_rows: u32,
+        last: bool,
         sink: &'a mut dyn ResultSink,
     ) -> BoxFuture<'a, SqlResult<Step>>;
     /// Forgets a statement, if there is one of this name.

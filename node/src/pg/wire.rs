@@ -52,6 +52,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire<T> {
         }
     }
 
+    /// True iff the next message is here already, at least its beginning, and has this tag.
+    pub(super) fn next_is(&self, tag: u8) -> bool {
+        self.input.first() == Some(&tag)
+    }
+
     /// The body of a packet without a tag; `None` at the end of the stream.
     pub(super) async fn startup(&mut self) -> Result<Option<Bytes>, WireError> {
         loop {

@@ -6,6 +6,7 @@
     reason = "this is where the real world's clock, threads and sockets come in"
 )]
 
+pub mod http;
 pub mod listener;
 pub mod node;
 pub mod process;

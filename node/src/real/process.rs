@@ -25,6 +25,8 @@ use crate::pg::{Limits, SessionFactory};
 const MAX_OFFSET: Duration = Duration::from_millis(500);
 /// How long a stop waits for running statements.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often somebody looks whether the store has failed.
+const FAILURE_POLL: Duration = Duration::from_millis(100);
 
 /// What an operator says about a node.
 #[derive(Clone, Debug)]
@@ -115,6 +117,17 @@ impl<F: SessionFactory> Process<F> {
     /// Where PostgreSQL's clients connect.
     pub fn sql_address(&self) -> SocketAddr {
         self.sql.address()
+    }
+
+    /// Completes when the store has stopped, and says why: its disk is broken or full. The process is to end then;
+    /// its peers go on without it.
+    pub async fn failed(&self) -> String {
+        loop {
+            if let Some(why) = self.node.node().store().failure() {
+                return why;
+            }
+            self.node.node().env().clock.sleep(FAILURE_POLL).await;
+        }
     }
 
     /// Ends the sessions, then the node.

@@ -124,14 +124,16 @@ impl Session {
         }
     }
 
-    /// Runs a portal, to its end or for so many rows (zero is all).
+    /// Runs a portal, to its end or for so many rows (zero is all). `last` says that the batch ends with it: the commit
+    /// of an implicit transaction belongs to the statement then, and is repeated with it.
     pub async fn execute(
         &mut self,
         name: &str,
         max_rows: u32,
+        last: bool,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
-        let result = Box::pin(self.try_execute(name, max_rows, sink)).await;
+        let result = Box::pin(self.try_execute(name, max_rows, last, sink)).await;
         result.map_err(|error| self.failed(error))
     }
 
@@ -139,6 +141,7 @@ impl Session {
         &mut self,
         name: &str,
         max_rows: u32,
+        last: bool,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
         let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
@@ -150,54 +153,72 @@ impl Session {
         if !matches!(statement, Statement::Query(_)) {
             let params = portal.params.clone();
             let Some(parsed) = &prepared.parsed else { return Ok(Step::Done) };
-            let mode = Mode { types: &prepared.types, params: &params, last: false };
+            let mode = Mode { types: &prepared.types, params: &params, last };
             return self.timed(parsed, mode, sink).await;
         }
         self.check_not_failed(statement)?;
         self.statement_time = self.engine.now();
+        self.note_whether_alone();
+        let max = (max_rows > 0).then_some(max_rows as usize);
         if let Some(columns) = &prepared.columns {
             sink.columns(columns)?;
         }
         let mut attempt = 0;
-        let (given, more) = loop {
-            let max = (max_rows > 0).then_some(max_rows as usize);
-            let error = match self.take_rows_timed(name, max, sink).await {
-                Ok(taken) => break taken,
+        let tag = loop {
+            let error = match self.attempt_portal(name, max, last, sink).await {
+                Ok(tag) => break tag,
                 Err(error) => error,
             };
             attempt += 1;
-            let fresh = matches!(&self.state, State::Open(open) if open.statements == 0);
             let again = error.state == SqlState::SERIALIZATION_FAILURE
-                && fresh
                 && attempt < MAX_ATTEMPTS
                 && sink.can_discard();
             let Some(params) = self.lost_params.take().filter(|_| again) else {
                 return Err(error);
             };
-            // The portal went with its attempt.
-            self.restart(attempt);
+            if !self.restart(attempt) {
+                return Err(error);
+            }
             sink.discard();
             if let Some(columns) = &prepared.columns {
                 sink.columns(columns)?;
             }
+            // The portal went with its attempt.
             self.keep_portal(name, Portal::new(prepared.clone(), params))?;
             self.pause(attempt).await;
         };
-        self.settle_asked(sink)?;
         if let State::Open(open) = &mut self.state {
             open.statements += 1;
         }
+        match tag {
+            Some(tag) => sink.complete(&tag)?,
+            None => sink.suspended()?,
+        }
+        Ok(Step::Done)
+    }
+
+    /// Rows of a portal; its tag, if these were the last.
+    async fn attempt_portal(
+        &mut self,
+        name: &str,
+        max: Option<usize>,
+        last: bool,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<Option<String>> {
+        let (given, more) = self.take_rows_timed(name, max, sink).await?;
+        self.settle_asked(sink)?;
         if more {
-            sink.suspended()?;
-            return Ok(Step::Done);
+            return Ok(None);
         }
         let tag = match self.portals.get(name).and_then(|portal| portal.run.as_ref()) {
             Some((plan, execution)) if plan.writes => crate::exec::tag(plan, execution.affected()),
             Some((plan, _)) => crate::exec::tag(plan, given),
             None => format!("SELECT {given}"),
         };
-        sink.complete(&tag)?;
-        Ok(Step::Done)
+        if last {
+            self.finish_implicit(sink).await?;
+        }
+        Ok(Some(tag))
     }
 
     async fn take_rows_timed(

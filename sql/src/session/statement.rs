@@ -63,15 +63,29 @@ impl Session {
         }
     }
 
-    /// Begins the transaction anew, if nothing has happened in it. (After a failed commit of an implicit
-    /// transaction none is left: the next attempt begins one.)
+    /// Remembers whether the statement that begins now is the first of an implicit transaction.
+    pub(super) fn note_whether_alone(&mut self) {
+        self.was_alone = match &self.state {
+            State::Open(open) => !open.explicit && open.statements == 0,
+            State::Idle => true,
+            State::Failed(_) => false,
+        };
+    }
+
+    /// Begins the transaction anew, if nothing has happened in it. (A failed commit of an implicit transaction has left
+    /// none.)
     pub(super) fn restart(&mut self, attempt: u32) -> bool {
         match &mut self.state {
             State::Open(open) if open.statements == 0 => {
                 *open = open.restarted(&self.engine, attempt);
                 true
             }
-            State::Idle => self.was_alone,
+            State::Idle if self.was_alone => {
+                let read_only = self.settings.is_on("default_transaction_read_only");
+                let open = Open::begin_again(&self.engine, false, read_only, attempt);
+                self.state = State::Open(open);
+                true
+            }
             _ => false,
         }
     }
@@ -129,11 +143,7 @@ impl Session {
         mode: Mode<'_>,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
-        self.was_alone = match &self.state {
-            State::Open(open) => !open.explicit && open.statements == 0,
-            State::Idle => true,
-            State::Failed(_) => false,
-        };
+        self.note_whether_alone();
         let tag = match &parsed.statement {
             Statement::Query(query) => self.run_query(query, &parsed.text, mode, sink).await?,
             Statement::Execute { name, arguments } => {

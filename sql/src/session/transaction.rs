@@ -52,7 +52,8 @@ impl Open {
         Self::begin_again(engine, explicit, read_only, 0)
     }
 
-    fn begin_again(
+    /// Begins, with precedence over those with less `priority`.
+    pub(super) fn begin_again(
         engine: &Arc<SqlEngine>,
         explicit: bool,
         read_only: bool,

@@ -108,9 +108,12 @@ where
 
     async fn execute(&mut self, portal: &str, max_rows: u32) -> Result<SqlResult<()>, End> {
         let formats = self.formats.get(portal).cloned().unwrap_or_default();
+        // Most batches are one statement, sent as a whole: what Sync would commit is committed with it, so that a
+        // commit that cannot be serialized is repeated like the statement itself.
+        let last = self.wire.next_is(b'S');
         let mut step = {
             let mut sink = WireSink::portal(&mut self.wire, &mut self.values, &formats);
-            let call = self.session.execute(portal, max_rows, &mut sink);
+            let call = self.session.execute(portal, max_rows, last, &mut sink);
             unless_cancelled(&self.registration.cancel, call).await
         };
         loop {

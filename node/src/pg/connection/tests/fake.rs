@@ -192,6 +192,7 @@ impl PgSession for FakeSession {
         &'a mut self,
         _: &'a str,
         max_rows: u32,
+        _: bool,
         sink: &'a mut dyn ResultSink,
     ) -> BoxFuture<'a, SqlResult<Step>> {
         let text = self.portal.clone();

@@ -1,0 +1,81 @@
+//! The binary itself: clusters of processes, SQL through the shell and through drivers, kills and garbage.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "processes have real ports, and take real time"
+)]
+
+mod bad_input;
+mod clients;
+mod harness;
+mod kill;
+
+use std::process::Command;
+
+use bad_input::send;
+use harness::{Cluster, Node, free, run, text};
+
+#[test]
+fn demo_runs_statements_and_exits_with_their_status() {
+    let [sql] = free();
+    let demo = ["demo", "--sql-addr", &sql];
+    let good = run(&[
+        &demo[..],
+        &["-e", "CREATE TABLE t (a int PRIMARY KEY, b text)"][..],
+        &["-e", "INSERT INTO t VALUES (1, 'x'), (2, NULL)", "-e", "SELECT count(*) FROM t"],
+        &["-e", "SELECT * FROM t ORDER BY a"],
+    ]
+    .concat());
+    assert_eq!(text(&good.stdout), "2\n1\tx\n2\tNULL\n", "{}", text(&good.stderr));
+    assert!(good.status.success());
+    assert!(text(&good.stderr).starts_with("postgresql://root@127.0.0.1:"));
+    let bad = run(&[&demo[..], &["-e", "SELECT 1; SELECT nothing; SELECT 2"]].concat());
+    assert_eq!((text(&bad.stdout), bad.status.code()), ("1\n".to_owned(), Some(1)));
+    assert!(text(&bad.stderr).contains("SQLSTATE: 42703"), "{}", text(&bad.stderr));
+}
+
+#[test]
+fn a_single_node_goes_on_with_its_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let addresses = free();
+    let node = Node::start_alone(directory.path(), &addresses);
+    node.sql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let request = "GET /health?ready=1 HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
+    let answer = text(&send(&addresses[2], request.as_bytes()));
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert_eq!(node.terminate(), Some(0));
+    let node = Node::start_alone(directory.path(), &addresses);
+    assert_eq!(node.sql("INSERT INTO t VALUES (2); SELECT count(*) FROM t"), "2\n");
+}
+
+/// A file size limit is a disk that takes no more.
+#[test]
+fn a_broken_disk_stops_the_node() {
+    let directory = tempfile::tempdir().unwrap();
+    let addresses = free();
+    let mut node = Node::start_alone(directory.path(), &addresses);
+    node.sql("CREATE TABLE t (a int PRIMARY KEY, b text)");
+    let limit = Command::new("prlimit").args(["--fsize=1000", "--pid", &node.id()]).status();
+    assert!(limit.unwrap().success());
+    let output =
+        node.try_sql("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g");
+    assert!(!output.status.success());
+    assert_eq!(node.ended(), Some(1));
+    let node = Node::start_alone(directory.path(), &addresses);
+    let count = node.sql("SELECT count(*) FROM t");
+    assert!(["0\n", "1000\n"].contains(&count.as_str()), "{count}");
+}
+
+#[test]
+fn three_processes_become_a_cluster_once_and_end_cleanly() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(directory.path());
+    assert!(text(&cluster.init().stderr).contains("initialised already"));
+    cluster.node(0).sql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    for index in [1, 2] {
+        assert_eq!(cluster.node(index).sql("SELECT a FROM t"), "1\n");
+    }
+    assert_eq!(cluster.terminate(), [Some(0); 3]);
+}
