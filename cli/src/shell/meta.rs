@@ -87,8 +87,8 @@ fn no_data() -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// What shows a table's columns and indexes.
-fn describe(name: &str) -> [String; 2] {
+/// What shows a table's columns, indexes and checks.
+fn describe(name: &str) -> [String; 3] {
     let (schema, table) = name.split_once('.').unwrap_or(("", name));
     let fold = |name: &str| match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
@@ -104,22 +104,32 @@ fn describe(name: &str) -> [String; 2] {
         format!(
             "SELECT a.attname AS \"Column\", \
              pg_catalog.format_type(a.atttypid, a.atttypmod) AS \"Type\", \
-             CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS \"Nullable\" \
+             CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS \"Nullable\", \
+             coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') AS \"Default\" \
              FROM pg_catalog.pg_attribute a \
              JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
              WHERE c.relname = {table}{within} AND a.attnum > 0 AND NOT a.attisdropped \
              ORDER BY a.attnum"
         ),
         format!(
             "SELECT i.relname AS \"Index\", \
              CASE WHEN x.indisprimary THEN 'primary key' WHEN x.indisunique THEN 'unique' \
-             ELSE '' END AS \"Kind\" \
+             ELSE '' END AS \"Kind\", \
+             substring(pg_catalog.pg_get_indexdef(i.oid) FROM ' USING (.*)') AS \"Definition\" \
              FROM pg_catalog.pg_index x \
              JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
              JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relname = {table}{within} ORDER BY 1"
+        ),
+        format!(
+            "SELECT k.conname AS \"Check\", pg_catalog.pg_get_constraintdef(k.oid) AS \"Definition\" \
+             FROM pg_catalog.pg_constraint k \
+             JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE k.contype = 'c' AND c.relname = {table}{within} ORDER BY 1"
         ),
     ]
 }

@@ -42,6 +42,8 @@ fn a_single_node_goes_on_with_its_data() {
     let addresses = free();
     let node = Node::start_alone(directory.path(), &addresses);
     node.sql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let described = node.sql("\\d t");
+    assert_eq!(described, "a\tinteger\tnot null\t\nt_pkey\tprimary key\tbtree (a)\n");
     let request = "GET /health?ready=1 HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
     let answer = text(&send(&addresses[2], request.as_bytes()));
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\nok"), "{answer}");

@@ -1,4 +1,4 @@
-//! Simulated twins of what lies below kv: for now the disk, and the journal both simulated stores keep on it.
+//! Simulated twins of what lies below kv: the disk, and the journal both simulated stores keep on it.
 //!
 //! They live here and not in `node` because [`crate::engine::sim::SimEngine`] and [`crate::log::sim::SimLog`]
 //! must be comparable, in this crate's tests, with the stores they stand for.

@@ -32,6 +32,7 @@ fn named(expr: &ast::Expr) -> Option<String> {
         E::Tuple(_) => "row".into(),
         E::Extract { .. } => "extract".into(),
         E::Position { .. } => "position".into(),
+        E::Substring { shorthand: true, .. } => "substr".into(),
         E::Substring { .. } => "substring".into(),
         E::Overlay { .. } => "overlay".into(),
         E::Ceil { .. } => "ceil".into(),

@@ -363,9 +363,29 @@ fn gen_random_uuid(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::Uuid(bytes))
 }
 
-/// Functions about session and catalog, by oid.
+/// A number of bytes in the unit in which it has two to five digits, rounded half away from zero.
+fn size_pretty(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let size = int(args, 0)?;
+    if size.unsigned_abs() < 10 << 10 {
+        return Ok(Datum::text(format!("{size} bytes")));
+    }
+    // In halves of the unit, so that the last step can round.
+    let mut halves = size / 512;
+    let mut units = ["kB", "MB", "GB", "TB"].iter();
+    loop {
+        match units.next() {
+            Some(unit) if halves.unsigned_abs() < (20 << 10) - 1 => {
+                return Ok(Datum::text(format!("{} {unit}", (halves + halves.signum()) / 2)));
+            }
+            Some(_) => halves /= 1024,
+            None => return Ok(Datum::text(format!("{} PB", (halves + halves.signum()) / 2))),
+        }
+    }
+}
+
+/// Functions about session and catalog, by oid. Sizes are unknown (NULL): nobody measures them.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 43] = [
+pub(super) static FUNCTIONS: [Function; 49] = [
     scalar(89, "version", &[], TEXT, version).stable(),
     scalar(745, "current_user", &[], NAME, current_user).stable(),
     scalar(746, "session_user", &[], NAME, current_user).stable(),
@@ -397,10 +417,16 @@ pub(super) static FUNCTIONS: [Function; 43] = [
     scalar(2254, "has_database_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
     scalar(2272, "has_schema_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
     scalar(2273, "has_schema_privilege", &[OID, TEXT], BOOL, always_true).stable(),
+    scalar(2286, "pg_total_relation_size", &[REGCLASS], INT8, always_null).volatile(),
+    scalar(2288, "pg_size_pretty", &[INT8], TEXT, size_pretty),
+    scalar(2324, "pg_database_size", &[OID], INT8, always_null).volatile(),
+    scalar(2325, "pg_relation_size", &[REGCLASS], INT8, always_null).volatile(),
     scalar(2506, "pg_get_viewdef", &[OID, BOOL], TEXT, always_null).stable(),
     scalar(2507, "pg_get_indexdef", &[OID, INT4, BOOL], TEXT, get_indexdef).stable(),
     scalar(2508, "pg_get_constraintdef", &[OID, BOOL], TEXT, get_constraintdef).stable(),
     scalar(2509, "pg_get_expr", &[TEXT, OID, BOOL], TEXT, get_expr).stable(),
+    scalar(2997, "pg_table_size", &[REGCLASS], INT8, always_null).volatile(),
+    scalar(2998, "pg_indexes_size", &[REGCLASS], INT8, always_null).volatile(),
     scalar(3028, "has_any_column_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
     scalar(3029, "has_any_column_privilege", &[OID, TEXT], BOOL, always_true).stable(),
     scalar(3294, "current_setting", &[TEXT, BOOL], TEXT, current_setting).stable(),
