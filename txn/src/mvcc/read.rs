@@ -330,5 +330,12 @@ mod tests {
         let ends = watched.1.lock().unwrap().clone();
         let reach = keys::engine_span(Space::Lock, b"a", &keys::successor(&key(4))).end;
         assert_eq!(ends[1..], [reach], "the third row's key, and not the end of the span");
+        // A span of one key is no scan.
+        watched.1.lock().unwrap().clear();
+        let end = keys::successor(&key(20));
+        assert_eq!(reader.scan(&key(20), &end, 9).unwrap().rows.len(), 1);
+        let refreshed = crate::mvcc::refresh(&snapshot, b"own", (&key(20), &end), ts(1), ts(9));
+        assert_eq!(refreshed.unwrap(), crate::mvcc::Refreshed::Changed(key(20)));
+        assert!(watched.1.lock().unwrap().is_empty());
     }
 }
