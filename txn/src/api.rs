@@ -180,12 +180,15 @@ pub struct EndTxn {
     /// All writes and locks of the transaction are in this batch or on this range: no intents, and no record stays.
     #[prost(bool, tag = "2")]
     pub one_phase: bool,
-    /// Every key written or locked anywhere. Kept in the record for whoever must clean up.
+    /// Every key written or locked anywhere, unless `spans` has them. Kept in the record for whoever must clean up.
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub keys: Vec<Bytes>,
     /// The commit timestamp must be below it (a schema lease's end); zero means none.
     #[prost(fixed64, tag = "4")]
     pub deadline: u64,
+    /// Spans over every key written or locked, where those are too many to name. Never in one phase.
+    #[prost(message, repeated, tag = "5")]
+    pub spans: Vec<Span>,
 }
 
 /// Keeps a transaction alive.
@@ -277,7 +280,8 @@ pub struct TxnRecord {
     /// Set once committed.
     #[prost(fixed64, tag = "3")]
     pub commit_ts: u64,
-    /// Every key written or locked. Known once finished by its coordinator.
+    /// Every key written or locked, unless `spans` has them. Known once finished by its coordinator. Not part of an
+    /// answer: nobody there needs it.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub keys: Vec<Bytes>,
     /// Where it began.
@@ -286,6 +290,9 @@ pub struct TxnRecord {
     /// Its priority.
     #[prost(uint32, tag = "6")]
     pub priority: u32,
+    /// Spans over every key written or locked, where those are too many to name.
+    #[prost(message, repeated, tag = "7")]
+    pub spans: Vec<Span>,
 }
 
 /// The answer to a batch.
@@ -314,7 +321,8 @@ pub struct Response {
     /// Rows of a get or scan, in key order; a deleted or missing key has none.
     #[prost(message, repeated, tag = "1")]
     pub rows: Vec<Row>,
-    /// Where a limited scan has to go on; empty when it is complete.
+    /// Where a limited scan has to go on; empty when it is complete. Of a get: its key, if the batch's answers were
+    /// full before it. Then nothing was read or locked, and it has to be asked again.
     #[prost(bytes = "bytes", tag = "2")]
     pub resume: Bytes,
     /// Of a push, heartbeat, query or end.

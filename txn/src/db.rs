@@ -13,9 +13,10 @@ pub use crate::coordinator::{BodyError, Savepoint, Txn, TxnError};
 /// Bounds and intervals of a gateway's transactions.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Longest that one operation may take. An unknown commit may take as long again to be found out.
+    /// Longest that one operation may take; of one that is many batches, each of them. An unknown commit may take as
+    /// long again to be found out.
     pub op_timeout: Duration,
-    /// Longest that the cleanup behind a transaction tries.
+    /// Longest that a step of the cleanup behind a transaction tries.
     pub cleanup_timeout: Duration,
     /// Pause between two signs of life. A fifth of what others take for dead.
     pub heartbeat_interval: Duration,
@@ -39,6 +40,8 @@ pub struct Config {
     pub one_phase_writes: usize,
     /// Bytes of one batch; also of a one-phase commit.
     pub batch_bytes: usize,
+    /// Bytes of the keys that a transaction's record names; beyond, it has spans over them.
+    pub max_record_bytes: usize,
 }
 
 impl Default for Config {
@@ -49,14 +52,15 @@ impl Default for Config {
             heartbeat_interval: Duration::from_secs(1),
             max_refreshes: 5,
             max_restarts: 20,
-            max_buffer_keys: 100_000,
+            max_buffer_keys: 1_000_000,
             max_buffer_bytes: 64 << 20,
-            max_locks: 100_000,
+            max_locks: 1_000_000,
             max_read_spans: 10_000,
             max_read_span_bytes: 4 << 20,
             batch_requests: 1_000,
             one_phase_writes: 10_000,
             batch_bytes: 2 << 20,
+            max_record_bytes: 256 << 10,
         }
     }
 }

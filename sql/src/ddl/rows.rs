@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
+use txn::db::TxnError;
 
 use super::about;
 use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::Row;
-use crate::exec::store;
+use crate::exec::{from_txn, store};
 use crate::row;
 use crate::session::work::Work;
 use crate::types::{SqlType, TextFormat};
 
 /// Entries read at a time.
 const BATCH: usize = 1_000;
+/// Bytes of the entries that a rewrite holds before they are written: about what a transaction may write.
+const MAX_REWRITE_BYTES: usize = 64 << 20;
 
 impl Work<'_> {
     async fn clear(&mut self, span: Range<Bytes>) -> SqlResult<()> {
@@ -76,27 +79,14 @@ impl Work<'_> {
         loop {
             let (rows, next) = self.some_rows(table, from).await?;
             for row in rows {
-                self.put_entry(table, index, &row, &mut seen)?;
+                let (key, value) = new_entry(table, index, &row, &mut seen)?;
+                self.open.txn.put(key, value)?;
             }
             match next {
                 Some(next) => from = Some(next),
                 None => return Ok(()),
             }
         }
-    }
-
-    fn put_entry(
-        &mut self,
-        table: &TableDescriptor,
-        index: &IndexDescriptor,
-        row: &Row,
-        seen: &mut BTreeSet<Bytes>,
-    ) -> SqlResult<()> {
-        let entry = store::entry(table, index, row)?;
-        if entry.exclusive && !seen.insert(entry.key.clone()) {
-            return Err(duplicated(table, index, row));
-        }
-        Ok(self.open.txn.put(entry.key, entry.value)?)
     }
 
     /// Moves every row from one form of a table to another, which has the same columns but for those left out, in
@@ -108,29 +98,53 @@ impl Work<'_> {
     ) -> SqlResult<()> {
         let kept: Vec<usize> =
             new.columns.iter().filter_map(|column| old.position(column.id)).collect();
-        let mut rows = Vec::new();
+        let mut seen: Vec<BTreeSet<Bytes>> = vec![BTreeSet::new(); new.indexes.len()];
+        // The new rows lie among the old ones: they are written when all of those are read.
+        let mut entries = Vec::new();
+        let mut bytes = 0;
         let mut from = None;
         loop {
             let (some, next) = self.some_rows(old, from).await?;
             for row in some {
+                self.open.txn.delete(row::primary_key(old, &row)?)?;
                 let row: Row = kept.iter().map(|at| row[*at].clone()).collect();
                 check_not_null(new, &row)?;
-                rows.push(row);
+                for (index, seen) in new.indexes.iter().zip(&mut seen) {
+                    let (key, value) = new_entry(new, index, &row, seen)?;
+                    bytes += key.len() + value.len();
+                    entries.push((key, value));
+                }
+                if bytes > MAX_REWRITE_BYTES {
+                    return Err(from_txn(TxnError::TooLarge));
+                }
             }
             match next {
                 Some(next) => from = Some(next),
                 None => break,
             }
         }
-        self.clear_table(old).await?;
-        for index in &new.indexes {
-            let mut seen = BTreeSet::new();
-            for row in &rows {
-                self.put_entry(new, index, row, &mut seen)?;
-            }
+        for index in old.indexes.iter().filter(|index| index.id != PRIMARY_INDEX) {
+            self.clear_index(old, index).await?;
+        }
+        for (key, value) in entries {
+            self.open.txn.put(key, value)?;
         }
         Ok(())
     }
+}
+
+/// A row's entry in an index that is being built, which has seen these keys so far.
+fn new_entry(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    row: &Row,
+    seen: &mut BTreeSet<Bytes>,
+) -> SqlResult<(Bytes, Bytes)> {
+    let entry = store::entry(table, index, row)?;
+    if entry.exclusive && !seen.insert(entry.key.clone()) {
+        return Err(duplicated(table, index, row));
+    }
+    Ok((entry.key, entry.value))
 }
 
 /// 23502 for rows that are there.

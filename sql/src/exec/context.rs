@@ -186,7 +186,7 @@ impl Shared {
             ctes_held: Vec::new(),
             answers: BTreeMap::new(),
             correlated: BTreeMap::new(),
-            pending: Pending::new(pool.reserve()),
+            pending: Pending::new(&pool),
             steps: 0,
             held,
             pool,

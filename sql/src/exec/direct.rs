@@ -5,7 +5,7 @@
 //!   Inner plans of an Apply run here too, so that a lookup for each row makes no batches.
 //! - D2. Expressions mean here what they mean in batches: the evaluator is the same, and so is everything that writes.
 
-use super::context::{Row, Run};
+use super::context::{ExecContext, Row, Run};
 use super::op::scan::point_row;
 use super::write::{Written, input_of};
 use crate::error::{SqlError, SqlResult};
@@ -53,10 +53,45 @@ pub(crate) async fn rows(root: &Node, run: &mut Run<'_>) -> SqlResult<(Vec<Row>,
     };
     let mut written = Written::new(run);
     if let Some(row) = chain(input, run).await? {
-        written.write(root, row, run).await?;
+        written.write_all(root, vec![row], run).await.map_err(|(_, error)| error)?;
     }
     let affected = written.affected;
     Ok((written.into_rows(), Some(affected)))
+}
+
+/// Writes a row for each list of parameters, as one statement: a plan that is direct and writes. Returns how many rows
+/// were written; an error comes with the number of the list that it is about, from zero.
+pub(crate) async fn write_each(
+    root: &Node,
+    params: &[Row],
+    run: &mut Run<'_>,
+) -> Result<u64, (usize, SqlError)> {
+    let input = input_of(root).map_err(|error| (0, error))?;
+    let mut rows = Vec::with_capacity(params.len());
+    let mut failed = None;
+    for (number, params) in params.iter().enumerate() {
+        let ctx = ExecContext { params, ..*run.ctx };
+        let shared = &mut *run.shared;
+        let mut one = Run { txn: run.txn, ctx: &ctx, shared, outer: Vec::new() };
+        match chain(input, &mut one).await {
+            Ok(Some(row)) => rows.push(row),
+            Ok(None) => {
+                let text = "parameters that make no row";
+                return Err((number, SqlError::internal(text)));
+            }
+            // The rows before it come first.
+            Err(error) => {
+                failed = Some((number, error));
+                break;
+            }
+        }
+    }
+    let mut written = Written::new(run);
+    written.write_all(root, rows, run).await?;
+    match failed {
+        Some(failed) => Err(failed),
+        None => Ok(written.affected),
+    }
 }
 
 /// The row of a chain, if there is one.

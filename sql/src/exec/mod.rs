@@ -20,7 +20,7 @@
 //! - X5. The same plan over the same data gives the same rows in the same order.
 //!
 //! Not done: spilling; merge joins and aggregation of sorted input; window functions; scans backwards without
-//! reading the span to its end; reads that answer from an index alone; many keys in one request; cursors that do not see
+//! reading the span to its end; reads that answer from an index alone; cursors that do not see
 //! what their transaction writes between two fetches.
 
 mod batch;
@@ -43,7 +43,7 @@ pub use context::{
 };
 pub use errors::from_txn;
 
-use crate::error::SqlResult;
+use crate::error::{SqlError, SqlResult};
 use crate::plan::{Node, Plan};
 use crate::session::ResultSink;
 use context::{Run, Shared};
@@ -70,6 +70,25 @@ pub async fn run(
         }
         sink.ready().await?;
     }
+}
+
+/// Runs an INSERT of one row of parameters, without subqueries, once for each list of them, as one statement. Returns
+/// how many rows were written; an error comes with the number of the list that it is about, from zero.
+pub async fn run_each(
+    plan: &Plan,
+    txn: &mut Txn,
+    ctx: &ExecContext<'_>,
+    params: &[Row],
+) -> Result<u64, (usize, SqlError)> {
+    if !plan.ctes.is_empty() || !direct::is_direct(&plan.root) {
+        return Err((0, SqlError::internal("a plan of more than one row")));
+    }
+    ctx.cancel.check().map_err(|error| (0, error))?;
+    let mut shared = Shared::new(ctx.memory);
+    let mut run = Run { txn, ctx, shared: &mut shared, outer: Vec::new() };
+    let written = direct::write_each(&plan.root, params, &mut run).await?;
+    run.shared.pending.apply(run.txn).map_err(|error| (0, error))?;
+    Ok(written)
 }
 
 /// CommandComplete's tag of a statement.

@@ -16,7 +16,8 @@ pub(crate) struct Entry {
     pub(crate) key: Bytes,
     /// The value.
     pub(crate) value: Bytes,
-    /// No other row may have this key: the index is unique, and the row has no NULL in it.
+    /// Another row may have this key, and must not: the index is unique, the row has no NULL in it, and the key is not
+    /// one of our own making.
     pub(crate) exclusive: bool,
 }
 
@@ -28,12 +29,37 @@ pub(crate) fn entry(
 ) -> SqlResult<Entry> {
     if index.id == PRIMARY_INDEX {
         let (key, value) = (row::primary_key(table, row)?, row::encode_row(table, row)?);
-        return Ok(Entry { key, value, exclusive: true });
+        return Ok(Entry { key, value, exclusive: is_exclusive(table, index, row) });
     }
     let (key, value) = row::index_entry(table, index, row)?;
+    Ok(Entry { key, value, exclusive: is_exclusive(table, index, row) })
+}
+
+fn is_exclusive(table: &TableDescriptor, index: &IndexDescriptor, row: &[Datum]) -> bool {
     let is_set = |id| table.position(id).and_then(|at| row.get(at)).is_some_and(|v| !v.is_null());
-    let exclusive = index.unique && index.key.iter().all(|(id, _)| is_set(*id));
-    Ok(Entry { key, value, exclusive })
+    index.unique && index.key.iter().all(|(id, _)| is_set(*id)) && !is_random(table, index)
+}
+
+/// The hidden key of a table without one: 122 random bits, which no user can give. To ask whether somebody has it already
+/// would cost a request a row, for an answer that is always no.
+fn is_random(table: &TableDescriptor, index: &IndexDescriptor) -> bool {
+    let is_hidden = |id| table.position(id).is_some_and(|at| table.columns[at].hidden);
+    index.key.iter().all(|(id, _)| is_hidden(*id))
+}
+
+/// The key of a row's entry in an index, if the entry is exclusive.
+pub(crate) fn exclusive_key(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    row: &[Datum],
+) -> SqlResult<Option<Bytes>> {
+    if !is_exclusive(table, index, row) {
+        return Ok(None);
+    }
+    if index.id == PRIMARY_INDEX {
+        return row::primary_key(table, row).map(Some);
+    }
+    row::index_entry(table, index, row).map(|(key, _)| Some(key))
 }
 
 /// The row of an entry of the primary index.

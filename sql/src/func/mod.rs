@@ -36,6 +36,7 @@ pub enum Volatility {
 }
 
 /// What a call may ask of its surroundings: never the operating system.
+#[derive(Clone, Copy)]
 pub struct EvalContext<'a> {
     /// When the statement began, in microseconds since 2000-01-01 UTC.
     pub statement_time: i64,

@@ -264,3 +264,10 @@ pub struct OnConflict {
     /// DO UPDATE … WHERE, over the same slots.
     pub condition: Option<Expr>,
 }
+
+impl OnConflict {
+    /// True iff a row that is there in this index, if it is a unique one, is a conflict and no error.
+    pub fn is_arbiter(&self, index: IndexId) -> bool {
+        self.index.is_none_or(|id| id == index)
+    }
+}

@@ -1,23 +1,28 @@
 //! COPY FROM STDIN: data as it comes, cut into lines, each a row of an INSERT.
 //!
-//! Rows are inserted in portions while the data arrives, all in the statement's transaction; a line that does not
-//! fit names itself in the error. COPY is never run again by itself: its data is gone.
+//! Rows are inserted in portions of a bounded size while the data arrives, however it is cut into messages, all in the
+//! statement's transaction; the first line that does not fit names itself in the error. COPY is never run again by
+//! itself: its data is gone.
 
 use std::sync::Arc;
 
 use super::copy_lines::{Dialect, split_csv, split_text};
-use super::inner_sink::Collected;
 use super::statement::Mode;
 use super::transaction::State;
 use super::work::Work;
 use super::{ResultSink, Session, Step};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::exec::Row;
 use crate::parse::{self, Copy, CopySource, Statement};
 use crate::plan::Plan;
 use crate::types::{Datum, SqlType, TextFormat};
 
 /// Longest line.
 const MAX_LINE: usize = 16 << 20;
+
+/// Lines that are inserted together, and their bytes: the last one may go beyond.
+const PORTION_LINES: usize = 1_000;
+const PORTION_BYTES: usize = 1 << 20;
 
 /// How COPY's data is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,10 @@ pub(super) struct CopyIn {
     searched: usize,
     quoted: bool,
     line: u64,
+    /// Read and not yet inserted: the rows and their lines, and the bytes of those.
+    waiting: Vec<Row>,
+    waiting_lines: Vec<u64>,
+    waiting_bytes: usize,
     rows: u64,
     ended: bool,
     /// The implicit transaction ends with it.
@@ -111,6 +120,9 @@ impl Session {
             searched: 0,
             quoted: false,
             line: 0,
+            waiting: Vec::new(),
+            waiting_lines: Vec::new(),
+            waiting_bytes: 0,
             rows: 0,
             ended: false,
             last: mode.last,
@@ -131,16 +143,31 @@ impl Session {
             return Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, text));
         };
         copy.buffer.extend_from_slice(data);
-        let rows = copy.rows(end)?;
-        let mut nowhere = Collected::default();
-        for (line, row) in rows {
-            let mut work = self.work()?;
-            work.run(&copy.plan, &row, &mut nowhere)
-                .await
-                .map_err(|error| copy.placed(error, line))?;
-            copy.rows += 1;
+        loop {
+            let more = copy.read_lines(end);
+            // The lines before one that cannot be read come first.
+            if more != Ok(false) || end {
+                self.insert_waiting(&mut copy).await?;
+            }
+            if !more? {
+                break;
+            }
         }
         self.copy = Some(copy);
+        Ok(())
+    }
+
+    async fn insert_waiting(&mut self, copy: &mut CopyIn) -> SqlResult<()> {
+        let rows = std::mem::take(&mut copy.waiting);
+        let lines = std::mem::take(&mut copy.waiting_lines);
+        copy.waiting_bytes = 0;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut work = self.work()?;
+        copy.rows += work.run_each(&copy.plan, &rows).await.map_err(|(number, error)| {
+            copy.placed(error, lines.get(number).copied().unwrap_or(copy.line))
+        })?;
         Ok(())
     }
 
@@ -177,11 +204,16 @@ impl Session {
 }
 
 impl CopyIn {
-    /// The whole lines of the buffer as rows, with their numbers; at the end the rest is a line too.
-    fn rows(&mut self, end: bool) -> SqlResult<Vec<(u64, Vec<Datum>)>> {
-        let mut rows = Vec::new();
+    /// Reads whole lines of the buffer, at the end the rest as a line too, until there are enough to insert: true iff
+    /// they are enough.
+    fn read_lines(&mut self, end: bool) -> SqlResult<bool> {
         let mut start = 0;
+        let mut enough = Ok(false);
         while !self.ended {
+            if self.waiting.len() >= PORTION_LINES || self.waiting_bytes >= PORTION_BYTES {
+                enough = Ok(true);
+                break;
+            }
             let (line_end, next) = match self.find_line_end(start) {
                 Some(at) => (at, at + 1),
                 None if end && start < self.buffer.len() => (self.buffer.len(), self.buffer.len()),
@@ -193,8 +225,17 @@ impl CopyIn {
             if line == b"\\." {
                 self.ended = true;
             } else if !(self.dialect.header && self.line == 1) {
-                let row = self.parse_line(line).map_err(|error| self.placed(error, self.line))?;
-                rows.push((self.line, row));
+                match self.parse_line(line) {
+                    Ok(row) => {
+                        self.waiting_bytes += line.len();
+                        self.waiting.push(row);
+                        self.waiting_lines.push(self.line);
+                    }
+                    Err(error) => {
+                        enough = Err(self.placed(error, self.line));
+                        break;
+                    }
+                }
             }
             start = next;
             self.searched = next;
@@ -204,11 +245,11 @@ impl CopyIn {
         }
         self.buffer.drain(..start);
         self.searched = self.searched.saturating_sub(start);
-        if self.buffer.len() > MAX_LINE {
+        if self.buffer.len() > MAX_LINE && enough == Ok(false) {
             let text = "a line of COPY data is too long";
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
         }
-        Ok(rows)
+        enough
     }
 
     /// The next newline that ends a row: within CSV's quotes it is data, after a text value's backslash too.

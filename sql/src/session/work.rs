@@ -34,12 +34,16 @@ enum Job<'j> {
     Run(&'j mut dyn ResultSink),
     /// So many rows of an execution.
     Fetch(&'j mut Execution, usize),
+    /// Once for each list of parameters.
+    Each(&'j [Row]),
 }
 
 /// What came of it.
 enum Done {
     Count(u64),
     Rows(Vec<Row>),
+    /// The list of this number.
+    Failed(usize, SqlError),
 }
 
 /// What a statement works with.
@@ -187,6 +191,10 @@ impl Work<'_> {
             Job::Fetch(execution, max) => {
                 Ok(Done::Rows(execution.next_rows(plan, txn, &context, max).await?))
             }
+            Job::Each(params) => Ok(match exec::run_each(plan, txn, &context, params).await {
+                Ok(count) => Done::Count(count),
+                Err((number, error)) => Done::Failed(number, error),
+            }),
         };
         self.open.asked.extend(asked.into_inner().unwrap_or_else(PoisonError::into_inner));
         done
@@ -214,7 +222,23 @@ impl Work<'_> {
     ) -> SqlResult<u64> {
         match self.execute(params, plan, Job::Run(sink)).await? {
             Done::Count(count) => Ok(count),
-            Done::Rows(_) => Err(SqlError::internal("rows instead of their number")),
+            Done::Rows(_) | Done::Failed(..) => {
+                Err(SqlError::internal("something else than the number of rows"))
+            }
+        }
+    }
+
+    /// Runs an INSERT of one row of parameters once for each list of them, as one statement. An error comes with the
+    /// number of the list that it is about, from zero.
+    pub(crate) async fn run_each(
+        &mut self,
+        plan: &Plan,
+        params: &[Row],
+    ) -> Result<u64, (usize, SqlError)> {
+        match self.execute(&[], plan, Job::Each(params)).await.map_err(|error| (0, error))? {
+            Done::Count(count) => Ok(count),
+            Done::Failed(number, error) => Err((number, error)),
+            Done::Rows(_) => Err((0, SqlError::internal("rows instead of their number"))),
         }
     }
 
@@ -228,7 +252,9 @@ impl Work<'_> {
     ) -> SqlResult<Vec<Row>> {
         match self.execute(params, plan, Job::Fetch(execution, max)).await? {
             Done::Rows(rows) => Ok(rows),
-            Done::Count(_) => Err(SqlError::internal("a number instead of rows")),
+            Done::Count(_) | Done::Failed(..) => {
+                Err(SqlError::internal("something else than rows"))
+            }
         }
     }
 

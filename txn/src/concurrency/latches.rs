@@ -7,6 +7,9 @@
 //! that came before it, so nobody starves and there is no cycle. A request takes all its latches at once.
 //!
 //! - I1. Dropping the guard, or the acquiring future, releases: requests may vanish at any await.
+//!
+//! A bulk load has thousands of spans in a request and several requests on their way: whether two of them conflict is
+//! found by walking both in order, never by comparing all pairs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -36,9 +39,16 @@ struct State {
     requests: BTreeMap<u64, Request>,
 }
 
+/// The spans of a request: two lists, each ascending and without overlaps.
+#[derive(Debug, Default)]
+struct Footprint {
+    reads: Vec<(Bytes, Bytes)>,
+    writes: Vec<(Bytes, Bytes)>,
+}
+
 #[derive(Debug)]
 struct Request {
-    spans: Arc<[LatchSpan]>,
+    spans: Arc<Footprint>,
     /// Earlier conflicting requests that are still there.
     blockers: usize,
     wake: Option<oneshot::Sender<()>>,
@@ -54,7 +64,7 @@ pub struct LatchGuard {
 impl Latches {
     /// Waits until all conflicting requests that came before are gone.
     pub async fn acquire(&self, spans: Vec<LatchSpan>) -> LatchGuard {
-        let (guard, wait) = self.enter(spans.into());
+        let (guard, wait) = self.enter(&spans);
         if let Some(wait) = wait {
             // The sender lives as long as the entry, and the entry as long as the guard.
             let _ = wait.await;
@@ -62,14 +72,12 @@ impl Latches {
         guard
     }
 
-    pub(crate) fn enter(
-        &self,
-        spans: Arc<[LatchSpan]>,
-    ) -> (LatchGuard, Option<oneshot::Receiver<()>>) {
+    pub(crate) fn enter(&self, spans: &[LatchSpan]) -> (LatchGuard, Option<oneshot::Receiver<()>>) {
+        let spans = Arc::new(Footprint::of(spans));
         let mut state = self.0.lock().expect("no panic under the latches' lock");
         let number = state.next;
         state.next += 1;
-        let blockers = state.requests.values().filter(|r| conflict(&r.spans, &spans)).count();
+        let blockers = state.requests.values().filter(|r| r.spans.conflicts(&spans)).count();
         let (wake, wait) = match blockers {
             0 => (None, None),
             _ => {
@@ -87,7 +95,7 @@ impl Drop for LatchGuard {
         let mut state = self.latches.0.lock().expect("no panic under the latches' lock");
         let Some(gone) = state.requests.remove(&self.number) else { return };
         for (_, later) in state.requests.range_mut(self.number..) {
-            if later.blockers > 0 && conflict(&gone.spans, &later.spans) {
+            if later.blockers > 0 && gone.spans.conflicts(&later.spans) {
                 later.blockers -= 1;
                 if later.blockers == 0
                     && let Some(wake) = later.wake.take()
@@ -99,8 +107,44 @@ impl Drop for LatchGuard {
     }
 }
 
-fn conflict(a: &[LatchSpan], b: &[LatchSpan]) -> bool {
-    a.iter().any(|a| b.iter().any(|b| (a.write || b.write) && a.start < b.end && b.start < a.end))
+impl Footprint {
+    fn of(spans: &[LatchSpan]) -> Self {
+        let of_kind = |write| {
+            let chosen = spans.iter().filter(|span| span.write == write);
+            let mut chosen: Vec<_> =
+                chosen.map(|span| (span.start.clone(), span.end.clone())).collect();
+            chosen.sort_unstable();
+            chosen.dedup_by(|next, last| {
+                let overlaps = next.0 < last.1;
+                if overlaps && last.1 < next.1 {
+                    last.1 = next.1.clone();
+                }
+                overlaps
+            });
+            chosen
+        };
+        Footprint { reads: of_kind(false), writes: of_kind(true) }
+    }
+
+    fn conflicts(&self, other: &Footprint) -> bool {
+        overlap(&self.writes, &other.writes)
+            || overlap(&self.writes, &other.reads)
+            || overlap(&self.reads, &other.writes)
+    }
+}
+
+/// Both ascend and have no overlaps within. Skips by bisection whatever lies before the other's next span.
+fn overlap(mut a: &[(Bytes, Bytes)], mut b: &[(Bytes, Bytes)]) -> bool {
+    while let (Some(first), Some(other)) = (a.first(), b.first()) {
+        if first.1 <= other.0 {
+            a = &a[a.partition_point(|(_, end)| *end <= other.0)..];
+        } else if other.1 <= first.0 {
+            b = &b[b.partition_point(|(_, end)| *end <= first.0)..];
+        } else {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -131,6 +175,30 @@ mod tests {
         assert!(late.as_mut().now_or_never().is_none());
         drop(write);
         assert!(late.now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_conflict_is_what_comparing_all_pairs_finds() {
+        use crate::testing::TestRng;
+        use kv::env::Rng;
+        let rng = TestRng::new(3);
+        let spans = || -> Vec<LatchSpan> {
+            let span = |_| {
+                let start = b'a' + rng.below(20) as u8;
+                let end = start + 1 + rng.below(3) as u8;
+                let (start, end) = (vec![start].into(), vec![end].into());
+                LatchSpan { start, end, write: rng.below(3) == 0 }
+            };
+            (0..rng.below(5)).map(span).collect()
+        };
+        for _ in 0..5_000 {
+            let (a, b) = (spans(), spans());
+            let meets = |a: &LatchSpan, b: &LatchSpan| {
+                (a.write || b.write) && a.start < b.end && b.start < a.end
+            };
+            let expected = a.iter().any(|a| b.iter().any(|b| meets(a, b)));
+            assert_eq!(Footprint::of(&a).conflicts(&Footprint::of(&b)), expected, "{a:?} {b:?}");
+        }
     }
 
     #[test]

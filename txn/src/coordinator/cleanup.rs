@@ -8,7 +8,8 @@
 use bytes::Bytes;
 use kv::clock::Timestamp;
 
-use super::sender::{Sender, request};
+use super::sender::{Patience, Sender, request};
+use super::spans::named_or_covered;
 use crate::api::{BatchRequest, CollectTxn, EndTxn, RequestKind, Resolve, TxnMeta, TxnStatus};
 
 /// A finished transaction's leavings.
@@ -30,7 +31,8 @@ impl Remains {
     }
 
     async fn clean(self, sender: &Sender) {
-        let deadline = sender.deadline_in(sender.config.cleanup_timeout);
+        let limit = sender.config.cleanup_timeout;
+        let deadline = sender.deadline_in(limit);
         let mut settled = true;
         if self.recorded && self.commit_ts.is_none() {
             settled = match self.abort(sender, deadline).await {
@@ -42,7 +44,8 @@ impl Remains {
                 status => status.is_some(),
             };
         }
-        if self.resolve(sender, deadline).await && settled && self.recorded {
+        if self.resolve(sender).await && settled && self.recorded {
+            let deadline = sender.deadline_in(limit);
             let collect =
                 CollectTxn { txn_id: self.meta.id.clone(), anchor: self.meta.anchor.clone() };
             let batch = untransacted(RequestKind::CollectTxn(collect));
@@ -53,7 +56,8 @@ impl Remains {
 
     /// Writes that the transaction is aborted. None: not known to be written.
     async fn abort(&self, sender: &Sender, deadline: std::time::Duration) -> Option<TxnStatus> {
-        let end = EndTxn { keys: self.keys.clone(), ..EndTxn::default() };
+        let (keys, spans) = named_or_covered(&self.keys, &sender.config);
+        let end = EndTxn { keys, spans, ..EndTxn::default() };
         let batch = BatchRequest {
             txn: Some(self.meta.clone()),
             requests: vec![request(RequestKind::EndTxn(end))],
@@ -64,8 +68,10 @@ impl Remains {
     }
 
     /// Resolves every key; true iff all are known to be.
-    async fn resolve(&self, sender: &Sender, deadline: std::time::Duration) -> bool {
-        let sent = sender.fan_out(self.keys.clone(), deadline, |keys| {
+    async fn resolve(&self, sender: &Sender) -> bool {
+        let patience =
+            Patience { each: sender.config.cleanup_timeout, end: std::time::Duration::MAX };
+        let sent = sender.fan_out(self.keys.clone(), patience, |keys| {
             untransacted(RequestKind::Resolve(Resolve {
                 txn_id: self.meta.id.clone(),
                 keys: keys.to_vec(),

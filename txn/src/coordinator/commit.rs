@@ -12,6 +12,9 @@
 //! - M4. A one-phase commit takes the record that a beat may have made with it. So a record that is there after one
 //!   with an unknown outcome says that it did not happen.
 //!
+//! A large commit is many batches of intents. Each has an operation's time, not all of them together: the transaction
+//! is alive meanwhile (`heartbeat`), and what gets ahead is not given up.
+//!
 //! HAZARD: a one-phase commit leaves no record. Its anchor's lease holder remembers for a while that it happened,
 //! which settles a lost answer; that it does not remember proves nothing. It is not sent again.
 
@@ -26,10 +29,12 @@ use kv::seam::SendError;
 use super::cleanup::Remains;
 use super::error::TxnError;
 use super::heartbeat::{aborted_error, status};
-use super::sender::{Answer, Backoff, request};
+use super::sender::{Answer, Backoff, Patience, request};
+use super::spans::named_or_covered;
 use super::{Phase, Txn};
 use crate::api::{
-    BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, TxnMeta, TxnStatus,
+    BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, Span, TxnMeta,
+    TxnStatus,
 };
 
 /// What an attempt to commit came to, when it did not fail.
@@ -59,7 +64,7 @@ impl Txn {
         if let Some(committed) = self.try_one_phase(&keys, deadline).await? {
             return Ok(committed);
         }
-        self.two_phases(keys.into_iter().collect(), deadline).await
+        self.two_phases(keys.into_iter().collect()).await
     }
 
     /// None: it takes two phases, and nothing has been done.
@@ -70,7 +75,9 @@ impl Txn {
     ) -> Result<Option<Timestamp>, TxnError> {
         let config = self.sender.config.clone();
         let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(None) };
-        if self.buffer.bytes() > config.batch_bytes || self.buffer.len() > config.one_phase_writes {
+        let too_many = self.buffer.len().max(keys.len()) > config.one_phase_writes;
+        let key_bytes: usize = keys.iter().map(Bytes::len).sum();
+        if too_many || self.buffer.bytes().max(key_bytes) > config.batch_bytes {
             return Ok(None);
         }
         let mut backoff = Backoff::new();
@@ -104,7 +111,8 @@ impl Txn {
     ) -> Result<Attempt, TxnError> {
         let mut requests: Vec<_> =
             self.puts().into_iter().map(|put| request(RequestKind::Put(put))).collect();
-        let end = EndTxn { one_phase: true, ..self.end_txn(keys.iter().cloned().collect()) };
+        let keys = keys.iter().cloned().collect();
+        let end = EndTxn { one_phase: true, ..self.end_txn((keys, Vec::new())) };
         requests.push(request(RequestKind::EndTxn(end)));
         let batch = self.state.batch(requests);
         self.phase = Phase::Committing;
@@ -147,15 +155,12 @@ impl Txn {
         self.sender.send_to_key(&anchor, &query, true, deadline).await
     }
 
-    async fn two_phases(
-        &mut self,
-        keys: Vec<Bytes>,
-        deadline: Duration,
-    ) -> Result<Timestamp, TxnError> {
+    async fn two_phases(&mut self, keys: Vec<Bytes>) -> Result<Timestamp, TxnError> {
         self.hold(&self.state.meta.anchor.clone());
         self.flushed = true;
-        self.lay_intents(deadline).await?;
+        self.lay_intents().await?;
         for _ in 0..=self.sender.config.max_refreshes {
+            let deadline = self.op_deadline();
             let ts = self.state.write_ts();
             self.move_reads(ts, deadline).await?;
             self.check_commit_deadline(ts)?;
@@ -175,11 +180,15 @@ impl Txn {
     }
 
     /// Writes every buffered write as an intent.
-    async fn lay_intents(&mut self, deadline: Duration) -> Result<(), TxnError> {
+    async fn lay_intents(&mut self) -> Result<(), TxnError> {
         let mut pending = self.puts();
+        let patience = Patience {
+            each: self.sender.config.op_timeout,
+            end: self.deadline.unwrap_or(Duration::MAX),
+        };
         for _ in 0..=self.sender.config.max_refreshes {
             let state = &self.state;
-            let sent = self.sender.fan_out(pending, deadline, |puts| {
+            let sent = self.sender.fan_out(pending, patience, |puts| {
                 let puts = puts.iter().cloned();
                 state.batch(puts.map(|put| request(RequestKind::Put(put))).collect())
             });
@@ -200,14 +209,15 @@ impl Txn {
             if pending.is_empty() {
                 return Ok(());
             }
-            self.move_reads(move_to, deadline).await?;
+            self.move_reads(move_to, self.op_deadline()).await?;
         }
         Err(TxnError::retry("the writes were pushed again and again"))
     }
 
     /// Writes the record.
     async fn end(&mut self, keys: &[Bytes], deadline: Duration) -> Result<Attempt, TxnError> {
-        let end = request(RequestKind::EndTxn(self.end_txn(keys.to_vec())));
+        let held = named_or_covered(keys, &self.sender.config);
+        let end = request(RequestKind::EndTxn(self.end_txn(held)));
         let batch = self.state.fixed_batch(vec![end]);
         self.phase = Phase::Committing;
         let anchor = self.state.meta.anchor.clone();
@@ -294,9 +304,9 @@ impl Txn {
         self.buffer.iter().map(put).collect()
     }
 
-    fn end_txn(&self, keys: Vec<Bytes>) -> EndTxn {
+    fn end_txn(&self, (keys, spans): (Vec<Bytes>, Vec<Span>)) -> EndTxn {
         let deadline = self.commit_deadline.map_or(0, Timestamp::raw);
-        EndTxn { commit: true, one_phase: false, keys, deadline }
+        EndTxn { commit: true, one_phase: false, keys, deadline, spans }
     }
 
     fn check_commit_deadline(&self, ts: Timestamp) -> Result<(), TxnError> {

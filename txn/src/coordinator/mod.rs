@@ -140,6 +140,24 @@ impl Txn {
         self.settle(read)
     }
 
+    /// The values of many keys, in the order of the keys. A request for each range and portion of a batch's size, not
+    /// one for each key.
+    pub async fn get_many(&mut self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, TxnError> {
+        keys.iter().try_for_each(|key| self.ready(key))?;
+        let read = self.read_keys(keys, false).await;
+        self.settle(read)
+    }
+
+    /// As [`Txn::get_many`], with a lock on every key as by [`Txn::get_for_update`]. After an error some may be locked.
+    pub async fn get_many_for_update(
+        &mut self,
+        keys: &[Bytes],
+    ) -> Result<Vec<Option<Bytes>>, TxnError> {
+        keys.iter().try_for_each(|key| self.ready(key))?;
+        let read = self.read_keys(keys, true).await;
+        self.settle(read)
+    }
+
     /// The first `limit` rows of `[start, end)`, ascending.
     pub async fn scan(
         &mut self,

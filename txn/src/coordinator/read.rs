@@ -1,5 +1,6 @@
 //! Reads: from the lease holders, seen through the write buffer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,11 +38,77 @@ impl Txn {
             self.locks.insert(key.clone());
         }
         let deadline = self.op_deadline();
-        let get = |_: &RangeDescriptor| RequestKind::Get(Get { key: key.clone(), lock });
-        let (response, _) = self.read(&key, lock, deadline, get).await?;
+        let get = |_: &RangeDescriptor| vec![RequestKind::Get(Get { key: key.clone(), lock })];
+        let (mut responses, _) = self.read(&key, lock, deadline, get).await?;
         self.record_read(key.clone(), successor(&key));
-        let found = response.rows.into_iter().find(|row| row.key == key).map(|row| row.value);
+        let found = responses.pop().and_then(|response| value_of(response, &key));
         Ok(buffered.unwrap_or(found))
+    }
+
+    /// Keys in any order, also twice. One request for those of a range, up to the bounds of a batch; one after the
+    /// other and in the order of the keys, so that two transactions that lock the same keys do not cross.
+    pub(super) async fn read_keys(
+        &mut self,
+        keys: &[Bytes],
+        lock: bool,
+    ) -> Result<Vec<Option<Bytes>>, TxnError> {
+        let is_known =
+            |key: &&Bytes| self.buffer.get(key).is_some() && (!lock || self.locks.contains(*key));
+        let asked: BTreeSet<&Bytes> = keys.iter().filter(|key| !is_known(key)).collect();
+        let asked: Vec<Bytes> = asked.into_iter().cloned().collect();
+        if lock && let Some(first) = asked.first() {
+            let more = asked.iter().filter(|key| !self.locks.contains(*key)).count();
+            if self.locks.len() + more > self.sender.config.max_locks {
+                return Err(TxnError::TooLarge);
+            }
+            self.hold(first);
+        }
+        let mut found = BTreeMap::new();
+        let mut rest = asked.as_slice();
+        while let Some(first) = rest.first() {
+            let portion = self.portion(rest);
+            if lock {
+                // Before it is sent: an answer that never comes may have locked them.
+                self.locks.extend(portion.iter().cloned());
+            }
+            let deadline = self.op_deadline();
+            let gets = |range: &RangeDescriptor| {
+                let here = portion.iter().take_while(|key| range.contains_key(key));
+                here.map(|key| RequestKind::Get(Get { key: key.clone(), lock })).collect()
+            };
+            let (responses, _) = self.read(first, lock, deadline, gets).await?;
+            let mut read = 0;
+            for (key, response) in portion.iter().zip(responses) {
+                if !response.resume.is_empty() {
+                    break;
+                }
+                self.state.reads.insert(key.clone(), successor(key));
+                found.extend(value_of(response, key).map(|value| (key.clone(), value)));
+                read += 1;
+            }
+            self.condense_reads();
+            if read == 0 {
+                return Err(TxnError::Invalid("a batch of reads without an answer".into()));
+            }
+            rest = &rest[read..];
+        }
+        let value = |key: &Bytes| match self.buffer.get(key) {
+            Some(buffered) => buffered.clone(),
+            None => found.get(key).cloned(),
+        };
+        Ok(keys.iter().map(value).collect())
+    }
+
+    /// The first keys, within the bounds of a batch.
+    fn portion<'k>(&self, keys: &'k [Bytes]) -> &'k [Bytes] {
+        let config = &self.sender.config;
+        let mut bytes = 0;
+        let fits = |key: &&Bytes| {
+            bytes += key.len();
+            bytes <= config.batch_bytes
+        };
+        let count = keys.iter().take(config.batch_requests).take_while(fits).count();
+        &keys[..count.max(1)]
     }
 
     pub(super) async fn read_span(
@@ -65,9 +132,10 @@ impl Txn {
             let clip = |range: &RangeDescriptor| end.clone().min(range.end.clone());
             let scan = |range: &RangeDescriptor| {
                 let span = Span { start: cursor.clone(), end: clip(range) };
-                RequestKind::Scan(Scan { span, limit: page, lock })
+                vec![RequestKind::Scan(Scan { span, limit: page, lock })]
             };
-            let (response, range) = self.read(&cursor, lock, deadline, scan).await?;
+            let (mut responses, range) = self.read(&cursor, lock, deadline, scan).await?;
+            let response = responses.pop().expect("the sender counts answers");
             let covered = match response.resume {
                 none if none.is_empty() => clip(&range),
                 resume if cursor < resume && resume <= clip(&range) => resume,
@@ -86,23 +154,23 @@ impl Txn {
         Ok(rows)
     }
 
-    /// Sends one read to the range of `at`, moving the transaction in time where the answer demands it. What
-    /// was read must be recorded before anything else is sent.
+    /// Sends reads to the range of `at` (`read_on` says which, at least one), moving the transaction in time where
+    /// the answer demands it. What was read must be recorded before anything else is sent.
     async fn read(
         &mut self,
         at: &Bytes,
         lock: bool,
         deadline: Duration,
-        read_on: impl Fn(&RangeDescriptor) -> RequestKind,
-    ) -> Result<(Response, RangeDescriptor), TxnError> {
+        read_on: impl Fn(&RangeDescriptor) -> Vec<RequestKind>,
+    ) -> Result<(Vec<Response>, RangeDescriptor), TxnError> {
         let failed = if lock { TxnError::from_wait } else { TxnError::from_send };
         let mut backoff = Backoff::new();
         let mut moves = 0;
         loop {
             let range = self.sender.lookup(at, deadline).await.map_err(TxnError::from_send)?;
-            let batch = self.state.batch(vec![request(read_on(&range))]);
+            let batch = self.state.batch(read_on(&range).into_iter().map(request).collect());
             let sent = self.sender.send(range.clone(), &batch, true, deadline);
-            let mut answer = match self.unless_aborted(sent).await? {
+            let answer = match self.unless_aborted(sent).await? {
                 Ok(answer) => answer,
                 Err(SendError::Moved) if backoff.pause(&self.sender.env, deadline).await => {
                     continue;
@@ -111,8 +179,7 @@ impl Txn {
             };
             self.state.learn(&answer);
             let Some(error) = answer.response.error else {
-                let response = answer.response.responses.pop().expect("the sender counts answers");
-                return Ok((response, range));
+                return Ok((answer.response.responses, range));
             };
             if error.kind != ErrorKind::RetryAt as i32 || moves == self.sender.config.max_refreshes
             {
@@ -125,9 +192,18 @@ impl Txn {
 
     fn record_read(&mut self, start: Bytes, end: Bytes) {
         self.state.reads.insert(start, end);
+        self.condense_reads();
+    }
+
+    fn condense_reads(&mut self) {
         let config = &self.sender.config;
         self.state.reads.condense(config.max_read_spans, config.max_read_span_bytes);
     }
+}
+
+/// The value of a key in the answer to its get.
+fn value_of(response: Response, key: &Bytes) -> Option<Bytes> {
+    response.rows.into_iter().find(|row| row.key == *key).map(|row| row.value)
 }
 
 /// Appends to `out`, up to `limit` rows, what the server found in a span with the buffered writes of that span

@@ -7,7 +7,7 @@ use kv::env::Mutant;
 
 use super::Txn;
 use super::error::TxnError;
-use super::sender::request;
+use super::sender::{Patience, request};
 use crate::api::{BatchRequest, Refresh, RequestKind, Span, TxnMeta};
 
 impl Txn {
@@ -34,7 +34,8 @@ impl Txn {
             let refresh = |span: &Span| {
                 request(RequestKind::Refresh(Refresh { span: span.clone(), from_ts: from.raw() }))
             };
-            let sent = self.sender.fan_out(self.state.reads.iter().collect(), deadline, |spans| {
+            let patience = Patience::until(deadline);
+            let sent = self.sender.fan_out(self.state.reads.iter().collect(), patience, |spans| {
                 BatchRequest { requests: spans.iter().map(refresh).collect(), ..at_goal.clone() }
             });
             let answers = self.unless_aborted(sent).await?.map_err(TxnError::from_send)?;

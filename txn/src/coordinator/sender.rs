@@ -2,9 +2,11 @@
 //!
 //! - A piece of work that was divided by a stale descriptor is certainly not executed, and is divided anew.
 //! - Work for several ranges goes out at the same time, a bounded number of batches at once, in key order.
-//! - Every wait ends at the caller's deadline (of the monotonic clock).
+//! - Every wait ends at the caller's deadline (of the monotonic clock). Work that is many batches has time for each of
+//!   them ([`Patience`]): it ends when nothing gets ahead, not when it is large.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,8 +20,9 @@ use prost::Message;
 use crate::api::{BatchRequest, BatchResponse, Put, Request, RequestKind, Span};
 use crate::db::Config;
 
-/// Batches of one fan-out that are on their way at the same time.
-const FAN_OUT: usize = 32;
+/// Batches of one fan-out that are on their way at the same time. What a range has in its queue from one
+/// transaction, others wait behind.
+const FAN_OUT: usize = 8;
 
 /// The injected world and the way to the ranges. Cheap to clone.
 #[derive(Clone)]
@@ -84,6 +87,26 @@ impl Piece for Span {
     }
     fn size(&self) -> usize {
         self.start.len() + self.end.len()
+    }
+}
+
+/// How long a fan-out may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Each batch, from when it leaves; and the time in which some batch must be answered.
+    pub(crate) each: Duration,
+    /// Everything ends by this time of the monotonic clock.
+    pub(crate) end: Duration,
+}
+
+impl Patience {
+    /// All of it by a deadline.
+    pub(crate) fn until(deadline: Duration) -> Self {
+        Patience { each: Duration::MAX, end: deadline }
+    }
+
+    fn deadline(&self, env: &Env) -> Duration {
+        env.clock.monotonic().saturating_add(self.each).min(self.end)
     }
 }
 
@@ -170,22 +193,36 @@ impl Sender {
     pub(crate) async fn fan_out<P: Piece>(
         &self,
         pieces: Vec<P>,
-        deadline: Duration,
+        patience: Patience,
         batch_of: impl Fn(&[P]) -> BatchRequest,
     ) -> Result<Vec<(Vec<P>, Answer)>, SendError> {
         let mut backoff = Backoff::new();
         let mut pending = pieces;
         let mut answers = Vec::new();
+        let mut answered = 0;
+        let mut deadline = patience.deadline(&self.env);
         loop {
+            if answers.len() > answered {
+                answered = answers.len();
+                deadline = patience.deadline(&self.env);
+            }
             let mut sends = Vec::new();
+            let failed = Arc::new(AtomicBool::new(false));
             for (descriptor, division) in self.divide(pending, deadline).await? {
-                let (sender, batch) = (self.clone(), batch_of(&division));
+                let (sender, batch, failed) = (self.clone(), batch_of(&division), failed.clone());
                 sends.push(async move {
+                    if failed.load(Ordering::Relaxed) {
+                        return (division, Err(SendError::Unavailable));
+                    }
+                    let deadline = patience.deadline(&sender.env);
                     let answer = sender.send(descriptor, &batch, true, deadline).await;
+                    let is_failure = answer.as_ref().is_err_and(|e| *e != SendError::Moved);
+                    failed.fetch_or(is_failure, Ordering::Relaxed);
                     (division, answer)
                 });
             }
-            // All are awaited even if one fails: none may be left half-way without the caller's knowledge.
+            // All that have left are awaited even if one fails: none may be left half-way without the caller's
+            // knowledge. No further ones leave then.
             let done: Vec<_> = futures::stream::iter(sends).buffered(FAN_OUT).collect().await;
             pending = Vec::new();
             let mut failure = None;

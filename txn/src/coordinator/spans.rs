@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
+use kv::keys::successor;
 
 use crate::api::Span;
+use crate::db::Config;
 
 /// Disjoint half-open spans, none adjacent to another.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +70,20 @@ impl SpanSet {
     }
 }
 
+/// What a record says of a transaction's keys, ascending: their names, or spans over them if the names would make it
+/// large.
+pub(crate) fn named_or_covered(keys: &[Bytes], config: &Config) -> (Vec<Bytes>, Vec<Span>) {
+    if keys.iter().map(Bytes::len).sum::<usize>() <= config.max_record_bytes {
+        return (keys.to_vec(), Vec::new());
+    }
+    let mut cover = SpanSet::default();
+    for key in keys {
+        cover.insert(key.clone(), successor(key));
+    }
+    cover.condense(config.max_read_spans, config.max_record_bytes);
+    (Vec::new(), cover.iter().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +113,20 @@ mod tests {
         assert_eq!(show(&set(&[("a", "g"), ("b", "c")])), "a-g");
         assert_eq!(show(&set(&[("b", "d"), ("f", "h"), ("c", "g")])), "b-h");
         assert_eq!(show(&set(&[("b", "b"), ("d", "c")])), "");
+    }
+
+    #[test]
+    fn a_record_names_keys_while_they_are_few() {
+        let config = Config { max_record_bytes: 6, ..Config::default() };
+        let keys =
+            |text: &'static str| -> Vec<Bytes> { text.split(' ').map(Bytes::from).collect() };
+        assert_eq!(named_or_covered(&keys("a b c d"), &config), (keys("a b c d"), Vec::new()));
+        let (named, spans) = named_or_covered(&keys("a b c d e f g h"), &config);
+        assert!(named.is_empty());
+        for key in keys("a b c d e f g h") {
+            assert!(spans.iter().any(|span| span.start <= key && key < span.end));
+        }
+        assert!(spans.len() < 3);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use kv::keys::Space;
 use kv::seam::{RangeSnapshot, WriteBatch};
 use prost::Message;
 
+use super::layout;
 use crate::api::TxnMeta;
 
 const FORMAT: u8 = 1;
@@ -122,14 +123,20 @@ pub fn get(snapshot: &RangeSnapshot, key: &[u8]) -> Result<Option<Intent>, Engin
 }
 
 /// The intents of a span, in key order. Lazy.
-pub fn scan(
-    snapshot: &RangeSnapshot,
+pub(crate) fn scan<'s>(
+    snapshot: &'s RangeSnapshot,
     start: &[u8],
     end: &[u8],
-) -> impl Iterator<Item = Result<(Bytes, Intent), EngineError>> {
-    snapshot
-        .scan(Space::Lock, start, end)
-        .map(|entry| entry.and_then(|(key, _, stored)| Ok((key, Intent::decode_stored(stored)?))))
+) -> layout::Entries<'s, Intent> {
+    if layout::is_key(start, end) {
+        return layout::one(start, get(snapshot, start));
+    }
+    let entries = snapshot.scan(Space::Lock, start, end);
+    Box::new(
+        entries.map(|entry| {
+            entry.and_then(|(key, _, stored)| Ok((key, Intent::decode_stored(stored)?)))
+        }),
+    )
 }
 
 /// Writes an intent, over an earlier one of the same transaction if there is one.

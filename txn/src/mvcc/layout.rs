@@ -42,14 +42,34 @@ pub(crate) fn find_older(
 }
 
 /// The newest version of every key of a span, in key order. Lazy.
-pub(crate) fn newest_of_span(
-    snapshot: &RangeSnapshot,
+pub(crate) fn newest_of_span<'s>(
+    snapshot: &'s RangeSnapshot,
     start: &[u8],
     end: &[u8],
-) -> impl Iterator<Item = Result<(Bytes, Version), EngineError>> {
-    snapshot
-        .scan(Space::Data, start, end)
-        .map(|entry| entry.and_then(|(key, _, stored)| Ok((key, Version::decode(stored)?))))
+) -> Entries<'s, Version> {
+    if is_key(start, end) {
+        return one(start, newest(snapshot, start));
+    }
+    let entries = snapshot.scan(Space::Data, start, end);
+    Box::new(
+        entries.map(|entry| entry.and_then(|(k, _, stored)| Ok((k, Version::decode(stored)?)))),
+    )
+}
+
+/// What a span has, by key.
+pub(crate) type Entries<'s, T> = Box<dyn Iterator<Item = Result<(Bytes, T), EngineError>> + 's>;
+
+/// True iff a span has room for one key only. Such a span is looked up and not scanned: the engine's scans pass over
+/// everything that was written to a key since its last flush, and the keys that are refreshed most are those that are
+/// written most.
+pub(crate) fn is_key(start: &[u8], end: &[u8]) -> bool {
+    end.strip_prefix(start) == Some(&[0])
+}
+
+/// What was found under the only key of a span.
+pub(crate) fn one<'s, T: 's>(key: &[u8], found: Result<Option<T>, EngineError>) -> Entries<'s, T> {
+    let key = Bytes::copy_from_slice(key);
+    Box::new(found.transpose().into_iter().map(move |found| Ok((key.clone(), found?))))
 }
 
 /// Adds a version to a key whose newest one is `newest`. A version with the same timestamp is replaced.

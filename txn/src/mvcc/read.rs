@@ -23,6 +23,8 @@ use crate::mvcc::Intent;
 const MAX_CONFLICTS: usize = 256;
 /// A scan stops, with a resume key, once it has so many bytes.
 const MAX_BYTES: usize = 4 << 20;
+/// A scan reads so many versions before it looks for the intents among them.
+const PORTION: usize = 256;
 
 /// How far above its read timestamp a reader has to look.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,8 @@ pub struct Reader<'a> {
 pub struct Outcome {
     /// Keys with their values, in order.
     pub rows: Vec<(Bytes, Bytes)>,
+    /// Bytes of a scan's rows.
+    pub bytes: usize,
     /// Where a limited scan has to go on.
     pub resume: Option<Bytes>,
     /// The greatest timestamp of a version that the reader must move to.
@@ -93,36 +97,65 @@ impl Reader<'_> {
     }
 
     /// Reads a span, ascending, at most `limit` rows.
+    ///
+    /// Intents are looked for only as far as the versions reach that have been read. The engine keeps what was
+    /// removed from the lock space for a while: after a large transaction, to look beyond would be to pass over all
+    /// that it has left, once for every page of the table.
     pub fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Result<Outcome, EngineError> {
         let mut outcome = Outcome::default();
-        let mut bytes = 0;
-        let mut locks = intent::scan(self.snapshot, start, end).peekable();
-        let from = Bytes::copy_from_slice(start);
-        let to = Bytes::copy_from_slice(end);
-        let mut overlay = self.overlay.range(from..to).peekable();
-        let mut data = layout::newest_of_span(self.snapshot, start, end).peekable();
+        let mut data = layout::newest_of_span(self.snapshot, start, end);
+        let mut from = Bytes::copy_from_slice(start);
+        let mut portion = limit.clamp(1, PORTION);
+        while from < end {
+            let versions = data.by_ref().take(portion).collect::<Result<Vec<_>, _>>()?;
+            let to = match versions.last() {
+                Some((last, _)) if versions.len() == portion => keys::successor(last),
+                _ => Bytes::copy_from_slice(end),
+            };
+            portion = (portion * 2).min(PORTION);
+            if let Some(last) = self.merge(&from, &to, versions, limit, &mut outcome)? {
+                let resume = keys::successor(&last);
+                outcome.resume = (resume < end).then_some(resume);
+                return Ok(outcome);
+            }
+            from = to;
+        }
+        Ok(outcome)
+    }
+
+    /// Reads a part of a span whose newest versions are known, with the intents in it. Returns the last key that was
+    /// read if the answer is full.
+    fn merge(
+        &self,
+        from: &Bytes,
+        to: &Bytes,
+        versions: Vec<(Bytes, Version)>,
+        limit: usize,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Bytes>, EngineError> {
+        let mut versions = versions.into_iter().peekable();
+        let mut locks = intent::scan(self.snapshot, from, to).peekable();
+        let mut overlay = self.overlay.range::<Bytes, _>(from..to).peekable();
         loop {
             let next = [
                 peek_key(&mut locks)?,
                 overlay.peek().map(|(key, _)| (*key).clone()),
-                peek_key(&mut data)?,
+                versions.peek().map(|(key, _)| key.clone()),
             ];
-            let Some(key) = next.into_iter().flatten().min() else { return Ok(outcome) };
+            let Some(key) = next.into_iter().flatten().min() else { return Ok(None) };
             let stored = take(&mut locks, &key)?;
             let intent = match overlay.next_if(|(k, _)| **k == key) {
                 Some((_, intent)) => Some(intent.clone()),
                 None => stored,
             };
-            let newest = take(&mut data, &key)?;
-            if let Some(value) = self.read_key(&key, intent, newest, &mut outcome)? {
-                bytes += key.len() + value.len();
+            let newest = versions.next_if(|(k, _)| *k == key).map(|(_, version)| version);
+            if let Some(value) = self.read_key(&key, intent, newest, outcome)? {
+                outcome.bytes += key.len() + value.len();
                 outcome.rows.push((key.clone(), value));
             }
-            let full = outcome.rows.len() + outcome.newer.len() >= limit || bytes >= MAX_BYTES;
-            if full || outcome.conflicts.len() >= MAX_CONFLICTS {
-                let resume = keys::successor(&key);
-                outcome.resume = (resume < end).then_some(resume);
-                return Ok(outcome);
+            let full = outcome.rows.len() + outcome.newer.len() >= limit;
+            if full || outcome.bytes >= MAX_BYTES || outcome.conflicts.len() >= MAX_CONFLICTS {
+                return Ok(Some(key));
             }
         }
     }
@@ -200,5 +233,109 @@ fn take<T>(
     match entries.next_if(|entry| entry.as_ref().map_or(true, |(k, _)| k == key)) {
         Some(entry) => entry.map(|(_, value)| Some(value)),
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::{Arc, Mutex};
+
+    use kv::clock::Timestamp;
+    use kv::engine::{Engine, EngineBatch, EngineIter, EngineSnapshot};
+    use kv::keys::Space;
+    use kv::seam::WriteBatch;
+
+    use super::*;
+    use crate::api::TxnMeta;
+    use crate::mvcc::{put_version, version::Version};
+    use crate::testing::TestEngine;
+
+    /// Keeps the ends of the spans that were asked for.
+    struct Watched(Arc<dyn EngineSnapshot>, Mutex<Vec<Bytes>>);
+
+    impl EngineSnapshot for Watched {
+        fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+            self.0.get(key)
+        }
+        fn scan(&self, range: Range<Bytes>) -> EngineIter<'_> {
+            self.1.lock().unwrap().push(range.end.clone());
+            self.0.scan(range)
+        }
+        fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_> {
+            self.0.scan_reverse(range)
+        }
+    }
+
+    fn key(n: usize) -> Bytes {
+        format!("k{n:04}").into()
+    }
+
+    /// 600 rows of which every third has an intent of another transaction beside it, and every tenth of its own.
+    #[test]
+    fn a_scan_looks_for_intents_as_far_as_its_rows_reach() {
+        let engine = TestEngine::default();
+        let ts = Timestamp::from_raw;
+        let mut batch = WriteBatch::default();
+        let snapshot = RangeSnapshot::new(engine.snapshot(), "a".into(), "z".into());
+        for n in 0..600 {
+            let version = Version::new(ts(5), ts(5), Some("old".into()));
+            put_version(&snapshot, &mut batch, key(2 * n), &version).unwrap();
+            let txn = |id: &'static [u8]| TxnMeta { id: id.into(), ..TxnMeta::default() };
+            if n % 10 == 0 {
+                let intent = Intent::new(&txn(b"own"), ts(6), ts(6), 1, Some("new".into()));
+                intent::put(&mut batch, key(2 * n + 1), &intent);
+            } else if n % 3 == 0 {
+                // Later than the reader.
+                let intent = Intent::new(&txn(b"other"), ts(90), ts(90), 1, None);
+                intent::put(&mut batch, key(2 * n), &intent);
+            }
+        }
+        let mut changes = EngineBatch::default();
+        for op in batch.ops {
+            let space = Space::keyed_from(op.space).unwrap();
+            let at = keys::engine_key(space, &op.key, &op.suffix);
+            changes.put(at, op.value.unwrap());
+        }
+        engine.apply(changes).unwrap();
+        let watched = Arc::new(Watched(engine.snapshot(), Mutex::default()));
+        let snapshot = RangeSnapshot::new(watched.clone(), "a".into(), "z".into());
+        let (overlay, own) = (BTreeMap::new(), Bytes::from_static(b"own"));
+        let reader = Reader {
+            snapshot: &snapshot,
+            overlay: &overlay,
+            txn_id: &own,
+            sequence: 1,
+            read_ts: ts(10),
+            uncertainty: Uncertainty::NONE,
+            locking: false,
+        };
+        for limit in [1, 7, 300, 10_000] {
+            let (mut from, mut seen) = (Bytes::from_static(b"a"), Vec::new());
+            loop {
+                let outcome = reader.scan(&from, b"z", limit).unwrap();
+                assert!(outcome.conflicts.is_empty());
+                assert!(outcome.rows.len() <= limit);
+                seen.extend(outcome.rows.into_iter().map(|(key, _)| key));
+                let Some(resume) = outcome.resume else { break };
+                from = resume;
+            }
+            let own = (0..60).map(|n| key(20 * n + 1));
+            let mut expected: Vec<_> = (0..600).map(|n| key(2 * n)).chain(own).collect();
+            expected.sort();
+            assert_eq!(seen, expected, "limit {limit}");
+        }
+        watched.1.lock().unwrap().clear();
+        reader.scan(b"a", b"z", 3).unwrap();
+        let ends = watched.1.lock().unwrap().clone();
+        let reach = keys::engine_span(Space::Lock, b"a", &keys::successor(&key(4))).end;
+        assert_eq!(ends[1..], [reach], "the third row's key, and not the end of the span");
+        // A span of one key is no scan.
+        watched.1.lock().unwrap().clear();
+        let end = keys::successor(&key(20));
+        assert_eq!(reader.scan(&key(20), &end, 9).unwrap().rows.len(), 1);
+        let refreshed = crate::mvcc::refresh(&snapshot, b"own", (&key(20), &end), ts(1), ts(9));
+        assert_eq!(refreshed.unwrap(), crate::mvcc::Refreshed::Changed(key(20)));
+        assert!(watched.1.lock().unwrap().is_empty());
     }
 }

@@ -96,6 +96,10 @@ pub(super) struct Evaluation<'a> {
     pub(super) batch_ts: Timestamp,
     /// What was read, at `read_ts`.
     pub(super) reads: Vec<(Bytes, Bytes)>,
+    /// Bytes of keys and values in the answers so far.
+    pub(super) answer_bytes: usize,
+    /// What the gets so far need the transaction to read at; zero if they are content.
+    pub(super) move_to: Timestamp,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -123,6 +127,8 @@ impl<'a> Evaluation<'a> {
             batch: WriteBatch::default(),
             batch_ts: Timestamp::ZERO,
             reads: Vec::new(),
+            answer_bytes: 0,
+            move_to: Timestamp::ZERO,
             effects: Vec::new(),
         }
     }
@@ -137,6 +143,9 @@ impl<'a> Evaluation<'a> {
         let request = self.request;
         let responses =
             request.requests.iter().map(|one| self.one(one)).collect::<Result<_, _>>()?;
+        if self.move_to != Timestamp::ZERO {
+            return Err(self.must_move(self.move_to, "a newer version may have to be seen"));
+        }
         for (key, intent) in std::mem::take(&mut self.intents) {
             self.batch_ts = self.batch_ts.max(intent.ts());
             intent::put(&mut self.batch, key, &intent);

@@ -110,6 +110,12 @@ impl Server {
             quarantine: Quarantine::default(),
         })))
     }
+
+    /// Keys in the lock table.
+    #[cfg(test)]
+    pub(crate) fn locked_keys(&self) -> usize {
+        self.0.locks.len()
+    }
 }
 
 impl RangeService for Server {
@@ -325,7 +331,7 @@ impl Inner {
         latches: &Latches,
         spans: &[LatchSpan],
     ) -> Result<LatchGuard, Refusal> {
-        let (guard, wait) = latches.enter(spans.into());
+        let (guard, wait) = latches.enter(spans);
         if let Some(wait) = wait
             && self.env.clock.timeout(MAX_LATCH_WAIT, wait).await.is_none()
         {

@@ -12,7 +12,7 @@ use kv::clock::Timestamp;
 
 use super::evaluation::{Evaluation, Stop};
 use super::markers::{Creation, committed_record};
-use super::records::is_finished;
+use super::records::{self, is_finished};
 use crate::api::{PushTxn, Response, TxnMeta, TxnRecord, TxnStatus};
 use crate::mvcc::record;
 
@@ -28,7 +28,7 @@ impl Evaluation<'_> {
     /// Says what became of a transaction, or ends it.
     pub(super) fn push_txn(&mut self, push: &PushTxn) -> Result<Response, Stop> {
         let pushee = &push.pushee;
-        let answer = |record| Ok(Response { record: Some(record), ..Response::default() });
+        let answer = |record| Ok(records::answer(record));
         let found = record::get(&self.eval.snapshot, &pushee.anchor, &pushee.id)?;
         let exists = found.is_some();
         let mut record = match found {

@@ -4,6 +4,8 @@
 //!   beyond the resume key of a limited scan.
 //! - I2. A locking read takes its locks first, and keeps them when it answers that the transaction has to move:
 //!   the next attempt finds them and loses nothing to others.
+//! - I3. The gets of a batch are all tried, and all their locks taken, before the answer says where the transaction
+//!   has to move: many keys cost one move, not one each.
 
 use kv::clock::Timestamp;
 use kv::env::Mutant;
@@ -15,11 +17,16 @@ use crate::mvcc::{self, Outcome, Reader, Refreshed, Uncertainty};
 
 /// Rows of a scan that names no limit, and of one that names a greater.
 const MAX_ROWS: usize = 10_000;
+/// Once a batch's answers have so many bytes, further gets are left to be asked again.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 impl Evaluation<'_> {
     /// Reads a key.
     pub(super) fn get(&mut self, get: &Get) -> Result<Response, Stop> {
         let txn = self.txn()?;
+        if self.answer_bytes >= MAX_ANSWER_BYTES {
+            return Ok(Response { resume: get.key.clone(), ..Response::default() });
+        }
         if get.lock && !self.server.locks.admits(&get.key, &txn.id, self.place) {
             return Err(Stop::Conflict(Conflict::Locked(get.key.clone())));
         }
@@ -28,7 +35,11 @@ impl Evaluation<'_> {
         if get.lock {
             self.server.locks.acquire(&get.key, txn, self.now);
         }
-        self.no_move(&outcome)?;
+        if let Some(ts) = outcome.uncertain {
+            self.move_to = self.move_to.max(ts);
+            return Ok(Response::default());
+        }
+        self.answer_bytes += outcome.rows.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
         self.reads.push((get.key.clone(), keys::successor(&get.key)));
         Ok(response(outcome))
     }

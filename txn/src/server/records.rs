@@ -18,7 +18,9 @@ use crate::api::{
 };
 use crate::mvcc::{self, Version, record};
 
-fn answer(record: TxnRecord) -> Response {
+/// Without the keys, which may be many: no asker needs them.
+pub(super) fn answer(record: TxnRecord) -> Response {
+    let record = TxnRecord { keys: Vec::new(), spans: Vec::new(), ..record };
     Response { record: Some(record), ..Response::default() }
 }
 
@@ -66,6 +68,7 @@ impl Evaluation<'_> {
         }
         let committed = TxnRecord {
             keys: end.keys.clone(),
+            spans: end.spans.clone(),
             min_ts: txn.min_ts,
             priority: txn.priority,
             heartbeat_ts: found.as_ref().map_or(0, |found| found.heartbeat_ts),
@@ -104,11 +107,12 @@ impl Evaluation<'_> {
             status: TxnStatus::Aborted as i32,
             heartbeat_ts: self.now.raw(),
             keys: end.keys.clone(),
+            spans: end.spans.clone(),
             min_ts: txn.min_ts,
             priority: txn.priority,
             ..TxnRecord::default()
         };
-        if !end.keys.is_empty() {
+        if !end.keys.is_empty() || !end.spans.is_empty() {
             self.put_record(txn, &record);
         } else if found.is_some() {
             record::remove(&mut self.batch, txn.anchor.clone(), txn.id.clone());

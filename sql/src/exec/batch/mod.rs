@@ -119,10 +119,6 @@ impl BatchBuilder {
         Ok(())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(crate) fn is_full(&self) -> bool {
         self.len >= MAX_ROWS
     }

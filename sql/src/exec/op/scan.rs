@@ -1,5 +1,7 @@
 //! Reading stored tables, by the primary index or by another one with a fetch of every row.
 //!
+//! - S0. A page costs a request or two, however many entries it has: points are read together, and so are the rows of
+//!   another index's entries.
 //! - S1. Pages grow from 16 to 1,024 entries, and never beyond what is still wanted if nothing filters.
 //! - S2. A locking scan locks the rows that it yields, and rows that its filter drops afterwards: they were read.
 //! - S3. Backwards, spans are read from the last to the first, each forwards to its end and then turned round: the
@@ -72,16 +74,16 @@ impl Scan {
                 false => started.page(lock_entries, exact, run).await?,
                 true => started.page_back(lock_entries, run).await?,
             };
-            let Some(entries) = entries else {
+            let Some(mut entries) = entries else {
                 return Ok(None);
             };
+            if exact {
+                // The others' rows are not wanted, and must not be locked.
+                entries.truncate(usize::try_from(started.left).unwrap_or(usize::MAX));
+            }
             let mut builder = BatchBuilder::new(&types);
-            for (key, value) in entries {
-                let row = fetch(table, index, key, value, *lock, run).await?;
+            for row in fetch(table, index, entries, *lock, run).await? {
                 builder.push(&pick(row, &positions))?;
-                if exact && builder.len() as u64 == started.left {
-                    break;
-                }
             }
             let Some(batch) = builder.finish() else {
                 continue;
@@ -107,16 +109,17 @@ impl Started {
         exact: bool,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Vec<Entry>>> {
-        let Some(keys) = self.keys.pop() else {
-            return Ok(None);
-        };
-        let (start, end) = match keys {
-            Keys::Point(key) => return Ok(Some(point(key, lock, run).await?)),
-            Keys::Span(start, end) => (start, end),
-        };
         let wanted =
             if exact { usize::try_from(self.left).unwrap_or(usize::MAX) } else { MAX_ROWS };
         let page = self.page.min(wanted);
+        let keys = self.pop_points(page);
+        if !keys.is_empty() {
+            self.page = (self.page * 2).min(MAX_ROWS);
+            return Ok(Some(points(keys, lock, run).await?));
+        }
+        let Some(Keys::Span(start, end)) = self.keys.pop() else {
+            return Ok(None);
+        };
         self.page = (self.page * 2).min(MAX_ROWS);
         let rows = scan(start, end.clone(), page, lock, run).await?;
         if let Some((last, _)) = rows.last()
@@ -127,13 +130,30 @@ impl Started {
         Ok(Some(rows))
     }
 
+    /// Points, if those are next, `max` at most.
+    fn pop_points(&mut self, max: usize) -> Vec<Bytes> {
+        let mut points = Vec::new();
+        while points.len() < max
+            && let Some(Keys::Point(_)) = self.keys.last()
+            && let Some(Keys::Point(key)) = self.keys.pop()
+        {
+            points.push(key);
+        }
+        points
+    }
+
     /// The next entries in descending order.
     async fn page_back(&mut self, lock: bool, run: &mut Run<'_>) -> SqlResult<Option<Vec<Entry>>> {
         if self.entries.is_empty() {
             self.held.clear();
-            self.entries = match self.keys.pop() {
-                None => return Ok(None),
-                Some(Keys::Point(key)) => point(key, lock, run).await?,
+            let mut keys = self.pop_points(self.page);
+            // They were taken from the last to the first.
+            keys.reverse();
+            let next = if keys.is_empty() { self.keys.pop() } else { None };
+            self.entries = match next {
+                None if keys.is_empty() => return Ok(None),
+                None => points(keys, lock, run).await?,
+                Some(Keys::Point(key)) => point(key, lock, run).await?.into_iter().collect(),
                 Some(Keys::Span(mut start, end)) => {
                     let mut all = Vec::new();
                     loop {
@@ -173,31 +193,46 @@ async fn scan(
     Ok(rows.map_err(from_txn)?.into_iter().map(|row| (row.key, row.value)).collect())
 }
 
-async fn point(key: Bytes, lock: bool, run: &mut Run<'_>) -> SqlResult<Vec<Entry>> {
+async fn point(key: Bytes, lock: bool, run: &mut Run<'_>) -> SqlResult<Option<Entry>> {
     let value = match lock {
         true => run.txn.get_for_update(key.clone()).await,
         false => run.txn.get(key.clone()).await,
     };
-    Ok(value.map_err(from_txn)?.map(|value| (key, value)).into_iter().collect())
+    Ok(value.map_err(from_txn)?.map(|value| (key, value)))
 }
 
-/// The row of an entry of any index.
+/// The entries that are there, in the order of the keys.
+async fn points(keys: Vec<Bytes>, lock: bool, run: &mut Run<'_>) -> SqlResult<Vec<Entry>> {
+    let values = many(&keys, lock, run).await?;
+    Ok(keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect())
+}
+
+async fn many(keys: &[Bytes], lock: bool, run: &mut Run<'_>) -> SqlResult<Vec<Option<Bytes>>> {
+    match lock {
+        true => run.txn.get_many_for_update(keys).await,
+        false => run.txn.get_many(keys).await,
+    }
+    .map_err(from_txn)
+}
+
+/// The rows of entries of any index.
 async fn fetch(
     table: &TableDescriptor,
     index: &IndexDescriptor,
-    key: Bytes,
-    value: Bytes,
+    entries: Vec<Entry>,
     lock: bool,
     run: &mut Run<'_>,
-) -> SqlResult<Row> {
+) -> SqlResult<Vec<Row>> {
     if index.id == PRIMARY_INDEX {
-        return store::decode_row(table, &value);
+        return entries.iter().map(|(_, value)| store::decode_row(table, value)).collect();
     }
-    let key = store::row_key(table, index, &key, &value)?;
-    match point(key, lock, run).await?.pop() {
-        Some((_, value)) => store::decode_row(table, &value),
+    let keys = entries.iter().map(|(key, value)| store::row_key(table, index, key, value));
+    let keys: Vec<Bytes> = keys.collect::<SqlResult<_>>()?;
+    let row = |value: Option<Bytes>| match value {
+        Some(value) => store::decode_row(table, &value),
         None => Err(store::missing_row(table, index)),
-    }
+    };
+    many(&keys, lock, run).await?.into_iter().map(row).collect()
 }
 
 /// The row of a scan that reads one key at most, with the scan's columns; the filter is not looked at.
@@ -211,10 +246,11 @@ pub(crate) async fn point_row(node: &Node, run: &mut Run<'_>) -> SqlResult<Optio
         return Ok(None);
     };
     let lock_entry = *lock && index.id == PRIMARY_INDEX;
-    let Some((key, value)) = point(key, lock_entry, run).await?.pop() else {
+    let Some(entry) = point(key, lock_entry, run).await? else {
         return Ok(None);
     };
-    let row = fetch(table, index, key, value, *lock, run).await?;
+    let row = fetch(table, index, vec![entry], *lock, run).await?.pop();
+    let row = row.ok_or_else(|| SqlError::internal("an entry without a row"))?;
     Ok(Some(pick(row, &positions(table, columns)?)))
 }
 

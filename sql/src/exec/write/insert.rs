@@ -26,8 +26,7 @@ impl Run<'_> {
         for index in &table.indexes {
             let entry = store::entry(table, index, &row)?;
             // An arbiter has just been asked.
-            let is_arbiter =
-                on_conflict.is_some_and(|conflict| conflict.index.is_none_or(|id| id == index.id));
+            let is_arbiter = on_conflict.is_some_and(|conflict| conflict.is_arbiter(index.id));
             let is_open = entry.exclusive && !is_arbiter;
             if is_open && self.locked(&entry.key).await?.is_some() {
                 return Err(self.duplicate(table, index, &row));
@@ -45,7 +44,7 @@ impl Run<'_> {
         conflict: &OnConflict,
     ) -> SqlResult<Option<(&'t IndexDescriptor, Bytes, Bytes)>> {
         for index in &table.indexes {
-            if conflict.index.is_some_and(|arbiter| arbiter != index.id) {
+            if !conflict.is_arbiter(index.id) {
                 continue;
             }
             let Entry { key, exclusive, .. } = store::entry(table, index, row)?;

@@ -9,8 +9,11 @@
 //!   PostgreSQL does), and ON CONFLICT DO UPDATE refuses.
 //! - W4. Rows are taken one after the other: NOT NULL, checks, then uniqueness, index by index in the table's
 //!   order. What fails first is reported.
+//! - W5. Rows come in portions ([`foresee`]): the keys that W2 will ask for are locked and read together before the first
+//!   row of a portion is taken. That changes when they are locked, and nothing else.
 
 mod constraint;
+mod foresee;
 mod insert;
 mod modify;
 mod pending;
@@ -18,11 +21,15 @@ mod pending;
 pub(crate) use pending::Pending;
 
 use super::batch::{Batch, next_batch};
-use super::context::{Reservation, Row, Run};
+use super::context::{Reservation, Row, Run, row_bytes};
 use super::op::Input;
 use crate::error::{SqlError, SqlResult};
 use crate::plan::{Expr, Node};
 use crate::types::Datum;
+
+/// Rows of a portion, and about their bytes: its last row may go beyond.
+const PORTION_ROWS: usize = 1_000;
+const PORTION_BYTES: usize = 1 << 20;
 
 /// A write that is being run: all of it before its first row.
 pub(crate) struct Write {
@@ -53,20 +60,49 @@ impl Write {
         node: &Node,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let done = match &mut self.done {
-            Some(done) => done,
-            none => {
-                let mut written = Written::new(run);
-                let input = input_of(node)?;
-                while let Some(row) = self.input.next(input, run).await? {
-                    written.write(node, row, run).await?;
-                }
-                written.returned.reverse();
-                none.insert(written)
-            }
+        if self.done.is_none() {
+            let mut written = Written::new(run);
+            while self.portion(node, &mut written, run).await? {}
+            written.returned.reverse();
+            self.done = Some(written);
+        }
+        let Some(done) = &mut self.done else {
+            return Ok(None);
         };
         let mut rows = std::iter::from_fn(|| done.returned.pop());
         next_batch(&node.types(), &mut rows)
+    }
+
+    /// Writes some rows. False at the end of the input.
+    async fn portion(
+        &mut self,
+        node: &Node,
+        written: &mut Written,
+        run: &mut Run<'_>,
+    ) -> SqlResult<bool> {
+        let input = input_of(node)?;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let mut end = Ok(true);
+        while rows.len() < PORTION_ROWS && bytes < PORTION_BYTES {
+            match self.input.next(input, run).await {
+                Ok(Some(row)) => {
+                    bytes += row_bytes(&row);
+                    rows.push(row);
+                }
+                Ok(None) => {
+                    end = Ok(false);
+                    break;
+                }
+                // The rows before it come first (W4).
+                Err(error) => {
+                    end = Err(error);
+                    break;
+                }
+            }
+        }
+        written.write_all(node, rows, run).await.map_err(|(_, error)| error)?;
+        end
     }
 }
 
@@ -75,13 +111,23 @@ impl Written {
         Written { affected: 0, returned: Vec::new(), held: run.shared.pool.reserve() }
     }
 
-    /// Writes what a row of the input asks for.
-    pub(crate) async fn write(
+    /// Writes what rows of the input ask for. An error comes with the number of the row that it is about, from zero.
+    pub(crate) async fn write_all(
         &mut self,
         node: &Node,
-        row: Row,
+        rows: Vec<Row>,
         run: &mut Run<'_>,
-    ) -> SqlResult<()> {
+    ) -> Result<(), (usize, SqlError)> {
+        run.foresee_rows(node, &rows).await.map_err(|error| (0, error))?;
+        for (number, row) in rows.into_iter().enumerate() {
+            self.write(node, row, run).await.map_err(|error| (number, error))?;
+        }
+        run.shared.pending.forget();
+        Ok(())
+    }
+
+    /// Writes what a row of the input asks for.
+    async fn write(&mut self, node: &Node, row: Row, run: &mut Run<'_>) -> SqlResult<()> {
         let (written, returning) = match node {
             Node::Insert { table, checks, on_conflict, returning, .. } => {
                 (run.insert(table, row, checks, on_conflict.as_ref()).await?, returning)

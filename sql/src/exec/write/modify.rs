@@ -78,7 +78,10 @@ impl Run<'_> {
 }
 
 /// The table's columns at the head of an input row.
-fn stored_part<'r>(table: &TableDescriptor, input: &'r [Datum]) -> SqlResult<&'r [Datum]> {
+pub(super) fn stored_part<'r>(
+    table: &TableDescriptor,
+    input: &'r [Datum],
+) -> SqlResult<&'r [Datum]> {
     let part = input.get(..table.columns.len());
     part.ok_or_else(|| SqlError::internal(format!("a short row of {}", table.name)))
 }

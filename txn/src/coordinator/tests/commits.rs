@@ -6,8 +6,8 @@ use kv::seam::SendError;
 use std::time::Duration;
 
 use super::fake::{Fate, World, ends_with};
-use crate::api::{ErrorKind, TxnStatus};
-use crate::db::{Config, Txn, TxnError, TxnOptions};
+use crate::api::{ErrorKind, RequestKind, TxnStatus};
+use crate::db::{Config, Db, Txn, TxnError, TxnOptions};
 
 fn b(text: &'static str) -> Bytes {
     text.into()
@@ -333,5 +333,71 @@ async fn a_record_is_collected_only_after_everything_is_settled() {
         assert_eq!(writing(&world, &["a", "z"]).commit().await, Err(TxnError::Unavailable));
         settle().await;
         assert!(!world.take_log().iter().any(|word| word.starts_with("collect")));
+    }
+}
+
+/// More batches than an operation's time allows one after the other.
+#[tokio::test(start_paused = true)]
+async fn a_large_commit_has_time_for_each_of_its_batches() {
+    let cluster = crate::testing::LocalCluster::new();
+    let config = Config { batch_requests: 2, one_phase_writes: 10, ..Config::default() };
+    let db = Db::new(cluster.env.clone(), cluster.clone(), config);
+    let mut txn = db.begin(TxnOptions::default());
+    let key = |n: u8| Bytes::from(vec![b'k', n]);
+    for n in 0..200 {
+        txn.put(key(n), b("v")).expect("small");
+    }
+    cluster.set_apply_delay(Duration::from_secs(2));
+    let began = cluster.env.clock.monotonic();
+    txn.commit().await.expect("each batch is quick enough");
+    assert!(cluster.env.clock.monotonic() - began > Duration::from_secs(20));
+    cluster.set_apply_delay(Duration::ZERO);
+    let mut txn = db.begin(TxnOptions::default());
+    let rows = txn.scan(b("k"), b("l"), 1_000).await.expect("fine");
+    assert_eq!(rows.len(), 200);
+}
+
+/// A commit that cannot get ahead ends when its first batches do, however many there are.
+#[tokio::test(start_paused = true)]
+async fn a_large_commit_stops_at_the_first_batch_that_fails() {
+    let world = World::new(&[]);
+    let config = Config { batch_requests: 1, one_phase_writes: 10, ..Config::default() };
+    let limit = config.op_timeout;
+    let mut txn = world.db_with(config).begin(TxnOptions::default());
+    for n in 0..100u8 {
+        txn.put(Bytes::from(vec![b'k', n]), b("v")).expect("small");
+    }
+    world.hook(|_| Fate::Silent);
+    let began = world.env.clock.monotonic();
+    assert_eq!(txn.commit().await, Err(TxnError::LockTimeout));
+    assert!(world.env.clock.monotonic() - began <= limit);
+    let puts = world.take_log().into_iter().filter(|word| word.starts_with("put")).count();
+    assert!(puts < 20, "{puts} of 100 were sent");
+}
+
+/// The record of a large transaction has spans over its keys, and no answer carries either.
+#[tokio::test(start_paused = true)]
+async fn a_large_transaction_has_a_small_record() {
+    let world = World::new(&[]);
+    let config = Config { one_phase_writes: 10, max_record_bytes: 100, ..Config::default() };
+    let mut txn = world.db_with(config).begin(TxnOptions::default());
+    for n in 0..200u8 {
+        txn.put(Bytes::from(vec![b'k', n]), b("v")).expect("small");
+    }
+    txn.commit().await.expect("fine");
+    let state = world.state.lock().expect("no panic");
+    let end =
+        state.log.iter().find_map(|(_, batch)| match batch.requests.last()?.kind.as_ref()? {
+            RequestKind::EndTxn(end) => Some(end.clone()),
+            _ => None,
+        });
+    let end = end.expect("two phases");
+    assert!(end.keys.is_empty() && !end.spans.is_empty());
+    let bytes: usize = end.spans.iter().map(|span| span.start.len() + span.end.len()).sum();
+    assert!(bytes <= 100);
+    for n in 0..200u8 {
+        let key = [b'k', n];
+        let covers = |span: &crate::api::Span| span.start[..] <= key[..] && key[..] < span.end[..];
+        assert!(end.spans.iter().any(covers));
     }
 }

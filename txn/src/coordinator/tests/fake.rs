@@ -127,6 +127,16 @@ impl World {
         });
         words.collect()
     }
+
+    /// One line for each batch so far: its requests, and the range it went to. Clears the log.
+    pub(super) fn take_batches(&self) -> Vec<String> {
+        let log = std::mem::take(&mut self.state.lock().expect("no panic").log);
+        let line = |(range, batch): &(u64, BatchRequest)| {
+            let words: Vec<_> = batch.requests.iter().map(word).collect();
+            format!("{}@{range}", words.join(" "))
+        };
+        log.iter().map(line).collect()
+    }
 }
 
 pub(super) fn word(request: &Request) -> &'static str {

@@ -215,3 +215,58 @@ async fn a_resume_key_outside_of_the_span_is_refused() {
     let scanned = db.begin(TxnOptions::default()).scan(b("a"), b("c"), 5).await;
     assert!(matches!(scanned, Err(TxnError::Invalid(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_keys_cost_a_request_for_each_range() {
+    let world = World::new(&["m"]);
+    for key in ["a", "b", "n", "o"] {
+        world.write(key, key);
+    }
+    let mut txn = world.db().begin(TxnOptions::default());
+    txn.put(b("b"), b("own")).expect("small");
+    txn.delete(b("o")).expect("small");
+    let keys: Vec<Bytes> = ["n", "a", "c", "b", "a", "o", "x"].map(b).into();
+    let found = txn.get_many(&keys).await.expect("fine");
+    let some = |text| Some(b(text));
+    assert_eq!(found, [some("n"), some("a"), None, some("own"), some("a"), None, None]);
+    let batches = world.take_batches();
+    assert_eq!(batches, ["get get@1", "get get@2"], "buffered keys are not asked for");
+    assert_eq!(txn.get_many(&[]).await, Ok(vec![]));
+    assert_eq!(world.take_batches(), [""; 0]);
+    // A locked key is asked for even if it is written, once.
+    txn.get_many_for_update(&keys).await.expect("fine");
+    assert_eq!(world.take_batches(), ["lock lock lock@1", "lock lock lock@2"]);
+    txn.get_many_for_update(&[b("b"), b("o")]).await.expect("fine");
+    assert_eq!(world.take_batches(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_keys_follow_ranges_that_move_and_keep_the_bounds_of_a_batch() {
+    let world = World::new(&[]);
+    let mut txn = world
+        .db_with(Config { batch_requests: 3, ..Config::default() })
+        .begin(TxnOptions::default());
+    let (mover, mut batches) = (world.clone(), 0);
+    world.hook(move |_| {
+        batches += 1;
+        if batches == 2 {
+            mover.split(&["e"]);
+        }
+        Fate::Normal
+    });
+    let keys: Vec<Bytes> = ["a", "b", "c", "d", "e", "f", "g"].map(b).into();
+    assert_eq!(txn.get_many(&keys).await, Ok(vec![None; 7]));
+    let expected = ["get get get@1", "get get get@1", "get@1", "get get get@2"];
+    assert_eq!(world.take_batches(), expected, "the second one was refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_locks_are_refused_before_any_is_taken() {
+    let world = World::new(&[]);
+    let db = world.db_with(Config { max_locks: 2, ..Config::default() });
+    let mut txn = db.begin(TxnOptions::default());
+    txn.get_many_for_update(&[b("a"), b("b"), b("a")]).await.expect("two");
+    world.take_log();
+    assert_eq!(txn.get_many_for_update(&[b("b"), b("c")]).await, Err(TxnError::TooLarge));
+    assert_eq!(world.take_log(), [""; 0]);
+}

@@ -37,7 +37,7 @@ fn put(at: &str, value: &str, sequence: u32) -> RequestKind {
 
 fn end(commit: bool, one_phase: bool, keys: &[&str]) -> RequestKind {
     let keys = keys.iter().map(|k| key(k)).collect();
-    RequestKind::EndTxn(EndTxn { commit, one_phase, keys, deadline: 0 })
+    RequestKind::EndTxn(EndTxn { commit, one_phase, keys, ..EndTxn::default() })
 }
 
 fn kind_of<T: std::fmt::Debug>(result: Result<T, BatchError>) -> ErrorKind {

@@ -189,3 +189,62 @@ async fn old_versions_are_read_from_the_history() {
     assert_eq!(cluster.count(kv::keys::Space::Data), 1);
     assert_eq!(cluster.count(kv::keys::Space::History), 4);
 }
+
+fn gets(keys: &[&str], lock: bool) -> Vec<RequestKind> {
+    keys.iter().map(|at| RequestKind::Get(Get { key: key(at), lock })).collect()
+}
+
+/// One move for all of them, and all locks are kept meanwhile.
+#[tokio::test(start_paused = true)]
+async fn many_locking_reads_move_once() {
+    let cluster = LocalCluster::new();
+    let mut locker = Txn::new(&cluster, 1);
+    locker.anchor("a");
+    let mut newest = 0;
+    for at in ["a", "b", "c"] {
+        let mut writer = Txn::new(&cluster, 2);
+        writer.commit(&[(at, "new")]).await.unwrap();
+        newest = writer.meta.write_ts;
+    }
+    let error = locker.send("a", gets(&["a", "b", "c"], true)).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_ts), (ErrorKind::RetryAt, newest));
+    assert_eq!(cluster.server().locked_keys(), 3);
+    locker.meta.read_ts = newest;
+    let answers = locker.send("a", gets(&["a", "b", "c"], true)).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.rows[0].value == "new"));
+}
+
+/// An answer is bounded: what does not fit is neither read nor locked.
+#[tokio::test(start_paused = true)]
+async fn a_full_answer_leaves_the_rest_to_be_asked_again() {
+    let cluster = LocalCluster::new();
+    let large = "v".repeat(3 << 20);
+    for at in ["a", "b", "c", "d"] {
+        seed(&cluster, at, &large).await;
+    }
+    let mut locker = Txn::new(&cluster, 1);
+    locker.anchor("a");
+    let answers = locker.send("a", gets(&["a", "b", "c", "d"], true)).await.unwrap();
+    let read: Vec<_> = answers.iter().map(|answer| answer.rows.len()).collect();
+    assert_eq!(read, [1, 1, 0, 0]);
+    assert_eq!((&answers[2].resume, &answers[3].resume), (&key("c"), &key("d")));
+    assert_eq!(cluster.server().locked_keys(), 2);
+    let db = crate::db::Db::new(cluster.env.clone(), cluster.clone(), crate::db::Config::default());
+    let mut txn = db.begin(crate::db::TxnOptions::default());
+    let keys = ["d", "x", "c", "b", "a"].map(key);
+    let found = txn.get_many(&keys).await.unwrap();
+    let lengths: Vec<_> = found.iter().map(|value| value.as_ref().map_or(0, |v| v.len())).collect();
+    assert_eq!(lengths, [3 << 20, 0, 3 << 20, 3 << 20, 3 << 20]);
+}
+
+/// Keys of a record stay in it.
+#[tokio::test(start_paused = true)]
+async fn a_record_keeps_its_keys_to_itself() {
+    let cluster = LocalCluster::new();
+    let mut txn = Txn::new(&cluster, 1);
+    txn.anchor("a");
+    txn.send("a", vec![put("a", "1", 1)]).await.unwrap();
+    let mut answers = txn.send("a", vec![end(true, false, &["a"])]).await.unwrap();
+    let record = answers.remove(0).record.unwrap();
+    assert_eq!((record.status(), record.keys.len()), (TxnStatus::Committed, 0));
+}

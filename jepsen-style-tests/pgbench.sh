@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# pgbench against real processes: loads its tables, runs its transactions in all three protocol modes, and checks that
+# no money was made or lost. Exits 0 only if every step worked, at least MIN_COMMITTED percent of the transactions were
+# committed without any retry by the client, and the balances add up.
+#
+#   jepsen-style-tests/pgbench.sh [single|demo]      one node alone, or three nodes in one process (the default)
+#
+# Needs psql and pgbench 15 or later, and a release build. Settings, from the environment:
+#   MERIDIAN       the binary                             (target/release/meridian)
+#   CLIENTS        pgbench's clients                      (4)
+#   SECONDS_EACH   how long each mode runs                (30)
+#   SCALE          pgbench's scale                        (1: every transaction updates one and the same branch)
+#   MIN_COMMITTED  percent of transactions                (90)
+#   PORT           where the server listens               (26301)
+set -euo pipefail
+
+world=${1:-demo}
+here=$(cd "$(dirname "$0")/.." && pwd)
+meridian=${MERIDIAN:-$here/target/release/meridian}
+clients=${CLIENTS:-4}
+seconds=${SECONDS_EACH:-30}
+scale=${SCALE:-1}
+min_committed=${MIN_COMMITTED:-90}
+export PGHOST=127.0.0.1 PGPORT=${PORT:-26301} PGUSER=root PGDATABASE=defaultdb PGSSLMODE=disable
+
+directory=$(mktemp -d)
+server=
+stop() {
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    rm -rf "$directory"
+}
+trap stop EXIT
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    tail -n 20 "$directory/server.log" >&2 || true
+    exit 1
+}
+
+# The demo's shell ends with its input, which this script keeps open.
+mkfifo "$directory/input"
+exec 3<>"$directory/input"
+case $world in
+single)
+    "$meridian" start-single-node --insecure --log warn --store "$directory/store" \
+        --sql-addr "$PGHOST:$PGPORT" <&3 >"$directory/server.log" 2>&1 &
+    ;;
+demo)
+    "$meridian" demo --store "$directory/store" --sql-addr "$PGHOST:$PGPORT" \
+        <&3 >"$directory/server.log" 2>&1 &
+    ;;
+*) fail "unknown world $world" ;;
+esac
+server=$!
+# Until the ranges have their first leases, transactions wait, and those that began before may have to be run again.
+probe='create table probe (a int primary key); insert into probe values (1); drop table probe'
+for _ in $(seq 300); do
+    psql -qAtc "$probe" >/dev/null 2>&1 && break
+    kill -0 "$server" 2>/dev/null || fail "the server has ended"
+    sleep 0.1
+done
+psql -qAtc "$probe" >/dev/null || fail "the server does not answer"
+
+query() {
+    psql -qAtXc "$1" || fail "$1"
+}
+
+# Fails unless the four sums are equal, and pgbench's tables have all their rows.
+check() {
+    local sums rows
+    sums=$(query "select (select sum(abalance) from pgbench_accounts), (select sum(bbalance) from pgbench_branches),
+        (select sum(tbalance) from pgbench_tellers), (select coalesce(sum(delta), 0) from pgbench_history)")
+    case $sums in
+    *'|'*'|'*'|'*) [ "$(tr '|' '\n' <<<"$sums" | sort -u | wc -l)" = 1 ] || fail "sums $sums" ;;
+    *) fail "sums $sums" ;;
+    esac
+    rows=$(query 'select count(*) from pgbench_accounts')
+    [ "$rows" = $((scale * 100000)) ] || fail "$rows accounts"
+    printf '  sums %s, %s accounts\n' "$sums" "$rows"
+}
+
+load() {
+    local began ended
+    began=$(date +%s.%N)
+    pgbench -i -s "$scale" -q "$@" >"$directory/init.log" 2>&1 || {
+        cat "$directory/init.log" >&2
+        fail "pgbench -i $*"
+    }
+    ended=$(date +%s.%N)
+    printf 'pgbench -i -s %s %s: %.1f s (%s)\n' "$scale" "$*" "$(awk "BEGIN { print $ended - $began }")" \
+        "$(grep -o '(drop.*)' "$directory/init.log" || true)"
+    check
+}
+
+# Runs a script of pgbench's in a mode, and checks how many of its transactions were committed.
+run() {
+    local mode=$1 script=$2 report committed failed share
+    report=$(pgbench -n -M "$mode" -b "$script" -c "$clients" -j 2 -T "$seconds" 2>"$directory/run.log") || {
+        cat "$directory/run.log" >&2
+        fail "pgbench -M $mode -b $script"
+    }
+    committed=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' <<<"$report")
+    failed=$(sed -n 's/^number of failed transactions: \([0-9]*\).*/\1/p' <<<"$report")
+    [ "${committed:-0}" -gt 0 ] || fail "no transaction was committed"
+    share=$(awk "BEGIN { printf \"%.3f\", 100 * $committed / ($committed + ${failed:-0}) }")
+    printf '%-14s %-9s %8s committed, %5s failed, %s%% committed, %s tps, latency %s\n' "$script" "$mode" \
+        "$committed" "${failed:-0}" "$share" \
+        "$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' <<<"$report")" \
+        "$(sed -n 's/^latency average = \(.*\)/\1/p' <<<"$report")"
+    awk "BEGIN { exit !($share >= $min_committed) }" || fail "$share% committed"
+}
+
+load
+for mode in simple extended prepared; do
+    run "$mode" tpcb-like
+    check
+done
+seconds=$((seconds / 3 > 0 ? seconds / 3 : 1))
+run prepared simple-update
+run prepared select-only
+# Rows generated by the server.
+load -I dtGvp
+printf 'all well\n'

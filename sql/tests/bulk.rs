@@ -1,0 +1,184 @@
+//! Statements of many rows: COPY, and what they cost in requests.
+
+#![allow(clippy::disallowed_methods, reason = "plays clients, on tokio's paused clock")]
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sql::error::{SqlError, SqlResult};
+use sql::plan::OutputColumn;
+use sql::session::{Notice, ResultSink, Session, SqlEngine, Step};
+use sql::types::Datum;
+use txn::db::{Config, Db};
+use txn::testing::LocalCluster;
+
+/// What a session gave: tags, and the first value of each row.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl ResultSink for Told {
+    fn columns(&mut self, _: &[OutputColumn]) -> SqlResult<()> {
+        Ok(())
+    }
+    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
+        self.0.push(format!("{:?}", row.first()));
+        Ok(())
+    }
+    fn complete(&mut self, tag: &str) -> SqlResult<()> {
+        self.0.push(tag.to_owned());
+        Ok(())
+    }
+    fn suspended(&mut self) -> SqlResult<()> {
+        Ok(())
+    }
+    fn empty(&mut self) -> SqlResult<()> {
+        Ok(())
+    }
+    fn notice(&mut self, _: Notice) -> SqlResult<()> {
+        Ok(())
+    }
+    fn parameter(&mut self, _: &str, _: &str) -> SqlResult<()> {
+        Ok(())
+    }
+    fn can_discard(&self) -> bool {
+        true
+    }
+    fn discard(&mut self) {
+        self.0.clear();
+    }
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+struct World {
+    cluster: Arc<LocalCluster>,
+    session: Session,
+}
+
+impl World {
+    fn new() -> World {
+        let cluster = LocalCluster::new();
+        let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
+        let engine = SqlEngine::new(db, cluster.env.clone());
+        let session = Session::new(engine, "postgres", "postgres", &[]).expect("opens");
+        World { cluster, session }
+    }
+
+    async fn run(&mut self, text: &str) -> Result<Vec<String>, SqlError> {
+        let mut told = Told::default();
+        self.session.simple_query(text, &mut told).await?;
+        Ok(told.0)
+    }
+
+    async fn ok(&mut self, text: &str) -> Vec<String> {
+        self.run(text).await.unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.detail))
+    }
+
+    /// The requests that a statement sends, each with everything that it asks for.
+    async fn requests_of(&mut self, text: &str) -> usize {
+        let before = self.cluster.sent().len();
+        self.ok(text).await;
+        self.cluster.sent().len() - before
+    }
+
+    /// COPY of lines, each a message of its own.
+    async fn copy(&mut self, command: &str, lines: &[String]) -> Result<Vec<String>, SqlError> {
+        let mut told = Told::default();
+        let step = self.session.simple_query(command, &mut told).await?;
+        assert!(matches!(step, Step::CopyIn { .. }));
+        for line in lines {
+            self.session.copy_data(format!("{line}\n").as_bytes()).await?;
+        }
+        self.session.copy_done(&mut told).await?;
+        Ok(told.0)
+    }
+}
+
+fn lines(numbers: impl Iterator<Item = u32>) -> Vec<String> {
+    numbers.map(|number| format!("{number}\t{number}")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_statement_sends_a_request_a_row() {
+    let mut world = World::new();
+    world.ok("create table t (id int primary key, n int unique, c int)").await;
+    world.ok("create index t_c on t (c)").await;
+    let statements = [
+        "insert into t select g, g, g % 3 from generate_series(1, 1000) g",
+        "insert into t select g, g, g % 3 from generate_series(501, 1500) g on conflict do nothing",
+        "insert into t select g + 9000, g, 7 from generate_series(1, 500) g
+             on conflict (n) do update set c = excluded.c",
+        "update t set c = c + 1",
+        "update t set n = n + 5000 where id > 700",
+        "select count(*) from t where c = 2",
+        "select c from t where c = 2 for update",
+        "select * from t where id in (1, 20, 300, 4000, 50, 600, 7, 80, 900, 1000, 1100, 1200, 13, 14, 15)",
+        "delete from t where c = 1",
+        "create index t_nc on t (n, c)",
+        "truncate t",
+    ];
+    for text in statements {
+        let requests = world.requests_of(text).await;
+        assert!(requests < 30, "{requests} for {text}");
+    }
+    world.ok("create table h (a int, b int)").await;
+    // With the table's description at hand: nothing is asked of a table without a key of its own.
+    world.ok("insert into h values (1, 2)").await;
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    assert_eq!(world.requests_of("insert into h values (1, 2)").await, 1, "the commit");
+    for text in [
+        "truncate h",
+        "insert into h select g, g from generate_series(1, 1000) g",
+        "alter table h add primary key (a)",
+        "drop table h",
+    ] {
+        let requests = world.requests_of(text).await;
+        assert!(requests < 60, "{requests} for {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_inserts_in_portions_and_names_the_line_that_fails() {
+    let mut world = World::new();
+    world.ok("create table t (a int primary key, b int)").await;
+    let before = world.cluster.sent().len();
+    let told = world.copy("copy t from stdin", &lines(1..=2_500)).await.unwrap();
+    assert_eq!(told, ["COPY 2500"]);
+    let requests = world.cluster.sent().len() - before;
+    assert!(requests < 30, "{requests}");
+    let failure = async |world: &mut World, lines: &[String]| {
+        let error = world.copy("copy t from stdin", lines).await.unwrap_err();
+        world.session.copy_fail(error.clone());
+        (error.state.0, error.detail.unwrap_or_default())
+    };
+    // In the table, and within the data.
+    let (state, detail) = failure(&mut world, &lines((3_001..4_200).chain([7]))).await;
+    assert_eq!(state, "23505");
+    assert_eq!(detail, "Key (a)=(7) already exists. COPY t, line 1200");
+    let (state, detail) = failure(&mut world, &lines((3_001..4_500).chain([3_005]))).await;
+    assert_eq!((state, detail.ends_with("COPY t, line 1500")), ("23505", true), "{detail}");
+    // What comes first is reported first.
+    let mut mixed = lines((3_001..3_400).chain([7]).chain(3_401..3_500));
+    mixed[450] = "x\ty".into();
+    let (state, detail) = failure(&mut world, &mixed).await;
+    assert_eq!((state, detail.ends_with("COPY t, line 400")), ("23505", true), "{detail}");
+    mixed[300] = "x\ty".into();
+    let (state, detail) = failure(&mut world, &mixed).await;
+    assert_eq!((state, detail.ends_with("COPY t, line 301")), ("22P02", true), "{detail}");
+    assert_eq!(world.ok("select count(*) from t").await, ["Some(Int8(2500))", "SELECT 1"]);
+}
+
+/// In one transaction with what made the table empty, as pgbench does it.
+#[tokio::test(start_paused = true)]
+async fn copy_after_truncate_in_one_transaction() {
+    let mut world = World::new();
+    world.ok("create table t (a int primary key, b int)").await;
+    world.copy("copy t from stdin", &lines(1..=1_200)).await.unwrap();
+    world.ok("begin; truncate table t").await;
+    world.copy("copy t from stdin with (freeze on)", &lines(600..=2_000)).await.unwrap();
+    world.ok("commit").await;
+    let told = world.ok("select count(*) from t; select min(a) from t").await;
+    assert_eq!(told, ["Some(Int8(1401))", "SELECT 1", "Some(Int4(600))", "SELECT 1"]);
+}
