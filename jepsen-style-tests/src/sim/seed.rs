@@ -131,6 +131,11 @@ async fn run(options: SeedOptions) -> SeedOutcome {
         }
     }
     tasks.push(tokio::task::spawn_local(split(cluster.clone(), seed, splits)));
+    if through == Through::Sql {
+        let rng = SeedRng::stream(seed, "schema", 0);
+        let changes = sql_client::change_schema(cluster.clone(), rng, start + end);
+        tasks.push(tokio::task::spawn_local(changes));
+    }
     let nemesis_sink = sink.clone();
     let note = move |now: Duration, what: &str, fault: &crate::nemesis::Fault| {
         if let Some(sink) = &nemesis_sink {
@@ -143,6 +148,10 @@ async fn run(options: SeedOptions) -> SeedOutcome {
         task.await.expect("a client does not panic");
     }
 
+    if through == Through::Sql {
+        let rng = SeedRng::stream(seed, "final check", 0);
+        violations.extend(sql_client::final_check(&cluster, rng).await);
+    }
     let mut histories = Vec::new();
     let mut counts = Counts::default();
     let mut progress = 0;

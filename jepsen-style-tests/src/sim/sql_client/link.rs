@@ -24,6 +24,9 @@ const HANG_UP_BEFORE: u64 = 12;
 /// Share of blocks, in a thousand, whose client hangs up after it has said COMMIT.
 const HANG_UP_AFTER: u64 = 4;
 
+/// Share of statements for which a cancel request is sent, which may come too late and hit a later one.
+const CANCEL_PERCENT: u64 = 1;
+
 /// Errors that a client has to live with: a check that is false, a lock or data that is not to be had in time, a
 /// statement that was cancelled.
 const BEARABLE: [&str; 4] = ["23514", "55P03", "58000", "57014"];
@@ -188,6 +191,19 @@ impl Link {
         }
     }
 
+    /// Asks the node, at some time from now, to cancel what this connection does then, if anything.
+    pub(super) fn cancel_within(&self, longest: Duration) {
+        let after = self.rng.duration_between(Duration::ZERO, longest);
+        let (token, cluster, node) = (self.client.cancel_token(), self.cluster.clone(), self.node);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(after).await;
+            if let Some(pipe) = cluster.dial(node) {
+                // Nothing is ever answered to it; a node that crashes right now does not mind.
+                let _ = token.cancel_query_raw(pipe, NoTls).await;
+            }
+        });
+    }
+
     /// The client's patience is over.
     pub(super) fn give_up(&mut self) -> Failure {
         self.cut();
@@ -204,12 +220,25 @@ impl Link {
 
     /// Runs a statement, by any of the three protocols.
     pub(super) async fn run(&mut self, text: &str, params: &[Param]) -> Result<Reply, Trouble> {
+        if self.rng.percent(CANCEL_PERCENT) {
+            self.cancel_within(Duration::from_millis(8));
+        }
         let result = match self.roll(3) {
             0 => self.run_simple(text, params).await,
             1 => self.run_unnamed(text, params).await,
             _ => self.run_prepared(text, params).await,
         };
         self.settle(text, params, result)
+    }
+
+    /// A query's plan.
+    pub(super) async fn explain(&self, query: &str) -> Result<String, String> {
+        let said = self.client.simple_query(&format!("EXPLAIN {query}")).await;
+        let rows = said.map_err(|error| describe(&error))?.into_iter().filter_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else { return None };
+            row.get(0).map(str::to_owned)
+        });
+        Ok(rows.collect::<Vec<_>>().join("\n"))
     }
 
     /// Runs a whole block as one text, by the only protocol that takes it.

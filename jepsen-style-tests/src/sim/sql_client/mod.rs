@@ -15,6 +15,7 @@
 //!   violation, without any checker.
 
 mod bank;
+mod changer;
 mod link;
 mod pairs;
 mod register;
@@ -30,6 +31,7 @@ use crate::client::{Answer, ClientOp};
 use crate::rng::SeedRng;
 use crate::sim::clients::{ATTEMPTS_MAX, Failure, OP_TIMEOUT, retry_pause};
 use crate::sim::cluster::Cluster;
+pub(super) use changer::{change_schema, final_check};
 pub(super) use link::Link;
 use link::Trouble;
 pub(super) use schema::{load, split_keys};
@@ -60,21 +62,27 @@ impl SqlClient {
         }
     }
 
-    /// Runs an operation over a connection, and keeps the connection for the next one if it is still good.
+    /// Runs an operation over a connection.
     pub(super) async fn execute(&self, mut link: Link, op: ClientOp) -> Result<Answer, Failure> {
         let work = tokio::time::timeout(OP_TIMEOUT, self.attempts(&mut link, op)).await;
         let result = match work {
             Ok(result) => result,
             Err(_) => Err(link.give_up()),
         };
-        if link.is_usable() {
-            if self.rng.percent(CLOSE_PERCENT) {
-                link.close();
-            } else {
-                self.links.borrow_mut().insert(link.node(), link);
-            }
-        }
+        self.keep(link);
         result
+    }
+
+    /// Keeps a connection that is still good; now and then it is closed with a farewell.
+    fn keep(&self, link: Link) {
+        if !link.is_usable() {
+            return;
+        }
+        if self.rng.percent(CLOSE_PERCENT) {
+            link.close();
+        } else {
+            self.links.borrow_mut().insert(link.node(), link);
+        }
     }
 
     /// Runs an operation, again after serialization failures.

@@ -8,8 +8,8 @@ use sql::catalog::descriptor::{IndexId, PRIMARY_INDEX, TableId};
 use sql::row::{encode_key_datum, index_prefix};
 use sql::types::{Datum, SqlType};
 
-use super::SqlClient;
-use super::link::{Param, Trouble};
+use super::link::Param;
+use super::{SqlClient, bank};
 use crate::client::Key;
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};
@@ -64,17 +64,25 @@ pub(crate) async fn load(
     for (text, params) in statements {
         // Every one may be repeated.
         while let Err(trouble) = link.run(text, &params).await {
-            if let Trouble::Fail(why) = trouble
-                && !why.starts_with("58000")
-            {
-                return Err(why);
+            if !link.is_usable() {
+                return Err(format!("{text}: {trouble:?}"));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+    let plan = link.explain(&bank::BY_INDEX.replace("$1", "1")).await?;
+    if !plan.contains("account_branch") {
+        return Err(format!("the index of account is not used, so that it proves nothing: {plan}"));
+    }
     let text = "SELECT 'register'::regclass::oid::bigint, 'account'::regclass::oid::bigint, \
                 'pair'::regclass::oid::bigint";
-    let reply = link.run(text, &[]).await.map_err(|trouble| format!("{trouble:?}"))?;
+    let reply = loop {
+        match link.run(text, &[]).await {
+            Ok(reply) => break reply,
+            Err(trouble) if !link.is_usable() => return Err(format!("{text}: {trouble:?}")),
+            Err(_) => {}
+        }
+    };
     let id = |index: usize| {
         let value = reply.rows.first().and_then(|row| *row.get(index)?);
         value.and_then(|id| u32::try_from(id).ok()).map(TableId).ok_or("a table has no id")
