@@ -9,6 +9,7 @@
 //! | | write | `[key value]` | the same |
 //! | | cas | `[key [old new]]` | the same; a mismatch is a `fail` |
 //! | bank | read | nil | `{account balance, …}` |
+//! | | total | nil | the sum of all balances |
 //! | | transfer | `{:from :to :amount :mode :pause-ms}` | the same |
 //! | pairs | read | `[pair nil]` | `[pair [a b]]` |
 //! | | deposit, withdraw | `{:pair :side :mode :pause-ms}` | and `:read [a b] :wrote value-or-nil` |
@@ -16,6 +17,30 @@
 use std::time::Duration;
 
 use crate::value::Value;
+
+/// How the clients of a test speak to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// As transactions over keys, which only a client within the process can.
+    Kv,
+    /// As SQL over PostgreSQL's protocol.
+    Sql,
+}
+
+impl Through {
+    /// Both with their command-line names.
+    pub const ALL: [(&'static str, Through); 2] = [("kv", Through::Kv), ("sql", Through::Sql)];
+
+    /// The command-line name.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
+
+    /// What a seed takes that is not told: SQL if its number is odd, so that a series has as much of both.
+    pub fn of_seed(seed: u64) -> Self {
+        if seed % 2 == 1 { Through::Sql } else { Through::Kv }
+    }
+}
 
 /// A family of operations which one checker judges. Each has its own history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +167,8 @@ pub enum ClientOp {
         /// By one scan over everything, rather than key by key.
         scan: bool,
     },
+    /// Have the database add all balances up.
+    ReadTotal,
     /// Read both keys of a pair in one transaction.
     ReadPair {
         /// The pair.
@@ -181,6 +208,8 @@ pub enum Answer {
     Register(Option<i64>),
     /// Accounts and balances, as they came.
     Accounts(Vec<(u64, Option<i64>)>),
+    /// The sum of all balances.
+    Total(i64),
     /// What a transaction on a pair read, and what it wrote if it did.
     Pair {
         /// The first key's value.
@@ -199,6 +228,7 @@ impl ClientOp {
             ClientOp::Read { .. } | ClientOp::ReadAccounts { .. } | ClientOp::ReadPair { .. } => {
                 "read"
             }
+            ClientOp::ReadTotal => "total",
             ClientOp::Write { .. } => "write",
             ClientOp::Cas { .. } => "cas",
             ClientOp::Transfer { .. } => "transfer",
@@ -222,7 +252,7 @@ impl ClientOp {
                 (Value::Keyword("mode"), mode.value()),
                 (Value::Keyword("pause-ms"), Value::from(pause.as_millis() as u64)),
             ]),
-            ClientOp::ReadAccounts { .. } => Value::Nil,
+            ClientOp::ReadAccounts { .. } | ClientOp::ReadTotal => Value::Nil,
             ClientOp::ReadPair { pair } => two(Value::from(pair), Value::Nil),
             ClientOp::Deposit { pair, side, mode, pause }
             | ClientOp::Withdraw { pair, side, mode, pause } => Value::Map(vec![
@@ -252,6 +282,7 @@ impl ClientOp {
                     .map(|(account, sum)| (Value::from(*account), Value::from(*sum)))
                     .collect(),
             ),
+            (ClientOp::ReadTotal, Answer::Total(sum)) => Value::Int(*sum),
             (ClientOp::ReadPair { pair }, Answer::Pair { a, b, wrote: None }) => {
                 two(Value::from(*pair), two(Value::Int(*a), Value::Int(*b)))
             }
@@ -301,12 +332,22 @@ mod tests {
         assert_eq!(read.ok_value(&Answer::Register(Some(4))).edn(), "[3 4]");
         let rows = Answer::Accounts(vec![(0, Some(99)), (1, None)]);
         assert_eq!(ClientOp::ReadAccounts { scan: false }.ok_value(&rows).edn(), "{0 99, 1 nil}");
+        let total = ClientOp::ReadTotal;
+        assert_eq!((total.f(), total.ok_value(&Answer::Total(800)).edn()), ("total", "800".into()));
         let mode = ReadMode::Plain;
         let withdraw = ClientOp::Withdraw { pair: 2, side: Side::B, mode, pause: second };
         assert_eq!(
             withdraw.ok_value(&Answer::Pair { a: 100, b: 0, wrote: Some(-100) }).edn(),
             "{:pair 2, :side :b, :mode :plain, :pause-ms 1000, :read [100 0], :wrote -100}"
         );
+    }
+
+    #[test]
+    fn a_series_of_seeds_takes_both_ways() {
+        assert_eq!([1, 2, 3].map(Through::of_seed), [Through::Sql, Through::Kv, Through::Sql]);
+        for (name, through) in Through::ALL {
+            assert_eq!(through.name(), name);
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct GeneratorConfig {
     pub slow_pairs_percent: u64,
     /// Share of the reads of all accounts that scan.
     pub scans_percent: u64,
+    /// Share of the reads of the bank that only ask for the sum.
+    pub totals_percent: u64,
 }
 
 impl Default for GeneratorConfig {
@@ -50,6 +52,7 @@ impl Default for GeneratorConfig {
             slow_transfers_percent: 5,
             slow_pairs_percent: 20,
             scans_percent: 40,
+            totals_percent: 15,
         }
     }
 }
@@ -156,6 +159,9 @@ impl Generator {
 
     fn bank_op(&mut self) -> ClientOp {
         if self.rng.percent(30) {
+            if self.rng.percent(self.config.totals_percent) {
+                return ClientOp::ReadTotal;
+            }
             return ClientOp::ReadAccounts { scan: self.rng.percent(self.config.scans_percent) };
         }
         let from = self.rng.below(ACCOUNTS);

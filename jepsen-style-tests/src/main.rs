@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use jepsen_style_tests::client::Through;
 use jepsen_style_tests::report::Summary;
 use jepsen_style_tests::sim::{SeedOptions, SeedOutcome, run_seed};
 use kv::env::Mutant;
@@ -39,6 +40,9 @@ struct Sim {
     /// The first of them; alone it runs just this one.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How the clients speak to the database; without it, each seed's number says.
+    #[arg(long, value_parser = parse_through)]
+    through: Option<Through>,
     /// Write every message, fault and operation of the last seed to a file.
     #[arg(long)]
     trace: Option<PathBuf>,
@@ -60,6 +64,11 @@ fn parse_mutant(name: &str) -> Result<Mutant, String> {
             format!("known mutants: {}", known.join(", "))
         },
     )
+}
+
+fn parse_through(name: &str) -> Result<Through, String> {
+    let known = Through::ALL.into_iter().find(|(known, _)| *known == name);
+    known.map(|(_, through)| through).ok_or_else(|| "known ways: kv, sql".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -94,6 +103,7 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
                     let mut outcome = run_seed(&SeedOptions {
                         seed,
                         mutant: sim.mutant,
+                        through: sim.through,
                         trace,
                         ..SeedOptions::default()
                     });
@@ -119,7 +129,10 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
         None => Ok(summary.is_clean()),
         Some(mutant) => {
             match summary.violated.first() {
-                Some(seed) => println!("{mutant:?} found by seed {seed}"),
+                Some(seed) => {
+                    let through = sim.through.unwrap_or(Through::of_seed(*seed)).name();
+                    println!("{mutant:?} found by seed {seed} through {through}");
+                }
                 None => println!("{mutant:?} not found"),
             }
             Ok(found.into_inner())
@@ -136,8 +149,9 @@ fn report(outcome: &SeedOutcome) {
         lines.push_str(&format!("\n  {}", violation.replace('\n', "\n  ")));
     }
     if !outcome.report.verdict.is_valid() {
-        let seed = outcome.report.seed;
-        lines.push_str(&format!("\n  replay: sim --seed {seed} --trace FILE --histories DIR"));
+        let (seed, through) = (outcome.report.seed, outcome.report.through.name());
+        let replay = format!("sim --seed {seed} --through {through} --trace FILE --histories DIR");
+        lines.push_str(&format!("\n  replay: {replay}"));
     }
     println!("{lines}");
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checker::Verdict;
+use crate::client::Through;
 use crate::history::Counts;
 
 /// What one seed showed.
@@ -14,6 +15,8 @@ use crate::history::Counts;
 pub struct SeedReport {
     /// The root seed.
     pub seed: u64,
+    /// How the clients spoke to the database.
+    pub through: Through,
     /// Simulated time.
     pub simulated: Duration,
     /// Outcomes of the clients' operations.
@@ -55,7 +58,8 @@ impl SeedReport {
 
 impl fmt::Display for SeedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}: {} simulated, ", self.seed, Tenths(self.simulated))?;
+        let (seed, through) = (self.seed, self.through.name());
+        write!(f, "seed {seed} through {through}: {} simulated, ", Tenths(self.simulated))?;
         write!(f, "{}, {} faults of {} kinds, ", Outcomes(self.counts), self.faults, self.kinds)?;
         match &self.verdict {
             Verdict::Unknown(why) => write!(f, "UNKNOWN ({why})")?,
@@ -195,6 +199,7 @@ mod tests {
     fn report(verdict: Verdict) -> SeedReport {
         SeedReport {
             seed: 42,
+            through: Through::Sql,
             simulated: Duration::from_millis(75_250),
             counts: Counts { ok: 2_000, fail: 300, info: 100 },
             faults: 14,
@@ -208,7 +213,7 @@ mod tests {
     fn a_seed_is_one_line() {
         assert_eq!(
             report(Verdict::Valid).to_string(),
-            "seed 42: 75.2 s simulated, 2,400 operations (ok 83.3 %, failed 12.5 %, unknown 4.2 %), \
+            "seed 42 through sql: 75.2 s simulated, 2,400 operations (ok 83.3 %, failed 12.5 %, unknown 4.2 %), \
              14 faults of 7 kinds, 0 violations, 1,600 operations per CPU-second"
         );
         let unknown = report(Verdict::Unknown("no final read".into()));

@@ -316,3 +316,26 @@ async fn a_cancelled_statement_fails_its_block() {
     assert_eq!(error.state.0, "57014");
     assert_eq!(two.status(), TxnStatus::Idle);
 }
+
+/// A COMMIT that is cancelled before anything of it has left has not committed; like any COMMIT that fails, it ends
+/// its block.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_commit_ends_its_block() {
+    let cluster = LocalCluster::new();
+    let engine = engine(&cluster);
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key)").await;
+    ok(&mut session, "select * from t").await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    ok(&mut session, "begin; insert into t values (1)").await;
+    // Long enough for the table's lease to end: the commit renews it first, which takes its time.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    cluster.set_apply_delay(Duration::from_millis(200));
+    {
+        let commit = run(&mut session, "commit");
+        assert!(tokio::time::timeout(Duration::from_millis(100), commit).await.is_err());
+    }
+    assert_eq!(session.cancelled().state.0, "57014");
+    assert_eq!(session.status(), TxnStatus::Idle);
+    assert_eq!(ok(&mut session, "select * from t").await, ["SELECT 0"]);
+}

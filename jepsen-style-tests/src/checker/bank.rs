@@ -5,6 +5,8 @@
 //! - B2. the total that the bank began with;
 //! - B3. no balance below zero: a transfer checks before it pays.
 //!
+//! Where the database added the balances up itself, B2 is all that can be asked.
+//!
 //! A total that is wrong once and right later is read skew; one that stays wrong is a lost update or half a commit.
 
 use std::collections::BTreeMap;
@@ -25,7 +27,8 @@ pub fn check(history: &History, accounts: u64, total: i64) -> Verdict {
                 last_read = last_read.max(Some(call.invoke.index));
                 violations.extend(broken(read, accounts, total));
             }
-            ("read", _, _) => {}
+            ("total", Kind::Ok, Some(read)) => violations.extend(wrong_total(read, total)),
+            ("read" | "total", _, _) => {}
             // One that is unknown may end at any time: only its begin says something.
             ("transfer", outcome, completion) => {
                 let known = completion.filter(|_| outcome == Kind::Ok);
@@ -41,6 +44,12 @@ pub fn check(history: &History, accounts: u64, total: i64) -> Verdict {
         _ => Verdict::Unknown("no read succeeded after the last transfer".into()),
     };
     Verdict::of(violations).and(silent)
+}
+
+/// B2 of a sum that the database made.
+fn wrong_total(read: &Op, total: i64) -> Option<String> {
+    let right = read.value == Value::Int(total);
+    (!right).then(|| format!("bank: the sum is not {total}: {}", read.to_value().edn()))
 }
 
 /// The first rule that a read shows broken.
@@ -124,6 +133,18 @@ mod tests {
         found(&[(0, Some(200)), (1, None)], "account 1 has no balance");
         found(&[(0, Some(100)), (0, Some(100))], "account 0 was returned twice");
         found(&[(0, Some(100)), (2, Some(100))], "does not exist");
+    }
+
+    #[test]
+    fn a_sum_made_by_the_database_is_checked() {
+        for (sum, sound) in [(200, true), (205, false)] {
+            let mut recorder = Recorder::new(1);
+            transfer(&mut recorder);
+            recorder.invoke(0, NOW, ClientOp::ReadTotal.f(), ClientOp::ReadTotal.value());
+            recorder.ok(0, NOW, ClientOp::ReadTotal.ok_value(&Answer::Total(sum)));
+            read(&mut recorder, &[(0, Some(95)), (1, Some(105))]);
+            assert_eq!(check(&recorder.finish(NOW), 2, 200).is_valid(), sound);
+        }
     }
 
     #[test]

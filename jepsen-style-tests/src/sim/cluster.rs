@@ -7,7 +7,7 @@ use std::time::Duration;
 use kv::clock::Clock;
 use kv::engine::Engine;
 use kv::engine::sim::SimEngine;
-use kv::env::{Env, Mutant, TimeSource, Transport};
+use kv::env::{Env, Mutant, TaskScope, TimeSource, Transport};
 use kv::ids::NodeId;
 use kv::log::RaftLog;
 use kv::log::sim::SimLog;
@@ -15,7 +15,10 @@ use kv::range::bootstrap::{StoreIdent, bootstrap};
 use kv::sim::disk::{SimDisk, SyncLatency};
 use kv::store::StoreConfig;
 use node::node::Node;
+use node::pg::{Limits, Server};
+use node::sessions::Sessions;
 use node::sim::{SimNetwork, SimScope, SimTime, TraceSink};
+use tokio::io::DuplexStream;
 use tokio::time::Instant;
 
 use crate::rng::SeedRng;
@@ -26,6 +29,10 @@ pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 pub(super) const MAX_OFFSET: Duration = Duration::from_millis(500);
 /// When the simulated world begins, in Unix milliseconds: 2026-01-01.
 const EPOCH_MS: u64 = 1_767_225_600_000;
+/// Bytes on their way between a client and its node, in either direction: as many as a socket holds.
+const PIPE_BYTES: usize = 64 << 10;
+/// What went wrong is kept up to this.
+const FAULTS_MAX: usize = 100;
 const CLUSTER_ID: u64 = 0x006d_6572_6964_6961;
 
 /// One place for a node: what survives a crash, and the present life if there is one.
@@ -41,6 +48,8 @@ struct Life {
     node: Node,
     scope: SimScope,
     engine: Arc<SimEngine>,
+    /// Its SQL port.
+    server: Arc<Server<Sessions>>,
 }
 
 /// A cluster of [`NODES`].
@@ -51,15 +60,17 @@ pub struct Cluster {
     pub network: Arc<SimNetwork>,
     chaos: Arc<SeedRng>,
     start: Instant,
+    sink: Option<TraceSink>,
     seats: RefCell<Vec<Seat>>,
-    /// What went wrong below the clients: damaged stores, panics, failed stores.
+    /// What went wrong and shows in no history: damaged stores, panics, failed stores, errors that no client should see.
     pub faults: RefCell<Vec<String>>,
 }
 
 impl Cluster {
     /// Bootstraps and starts all nodes. Within a paused runtime.
     pub async fn start(seed: u64, mutant: Option<Mutant>, sink: Option<TraceSink>) -> Cluster {
-        let network = SimNetwork::new(Arc::new(SeedRng::stream(seed, "network", 0)), sink);
+        let rng = Arc::new(SeedRng::stream(seed, "network", 0));
+        let network = SimNetwork::new(rng, sink.clone());
         let start = Instant::now();
         let mut seats = Vec::new();
         for id in NODES {
@@ -82,6 +93,7 @@ impl Cluster {
             network,
             chaos: Arc::new(SeedRng::stream(seed, "crash", 0)),
             start,
+            sink,
             seats: RefCell::new(seats),
             faults: RefCell::default(),
         };
@@ -96,6 +108,33 @@ impl Cluster {
         let seats = self.seats.borrow();
         let life = seats.iter().find(|seat| seat.id == id)?.life.as_ref()?;
         Some((life.node.clone(), life.scope.clone()))
+    }
+
+    /// A connection to the node's SQL port, unless the node is down. It ends with the node's present life.
+    pub fn dial(&self, id: NodeId) -> Option<DuplexStream> {
+        let seats = self.seats.borrow();
+        let life = seats.iter().find(|seat| seat.id == id)?.life.as_ref()?;
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let server = life.server.clone();
+        let serve = async move { server.serve(far).await };
+        life.scope.spawn("sql", Box::pin(serve));
+        Some(near)
+    }
+
+    /// Writes a line into the trace, if there is one.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        if let Some(sink) = &self.sink {
+            sink(&format!("{:>10} {}", self.start.elapsed().as_micros(), line()));
+        }
+    }
+
+    /// Something is wrong that no history shows. The first hundred will do.
+    pub fn complain(&self, what: String) {
+        self.note(|| format!("complaint {what}"));
+        let mut faults = self.faults.borrow_mut();
+        if faults.len() < FAULTS_MAX {
+            faults.push(what);
+        }
     }
 
     /// The engine of the node's present life.
@@ -190,7 +229,7 @@ fn live(
     let transport = network.connect(seat.id, clock.clone(), Arc::new(scope.clone()));
     let env = Env {
         node_id: seat.id,
-        clock,
+        clock: clock.clone(),
         // Every life has its own stream: incarnations and transaction ids must not repeat.
         rng: Arc::new(SeedRng::stream(seed, &format!("node {}", seat.id), seat.lives)),
         transport: transport.clone() as Arc<dyn Transport>,
@@ -202,5 +241,7 @@ fn live(
     let node = Node::start(env, config, engine.clone() as Arc<dyn Engine>, log)
         .map_err(|error| error.to_string())?;
     transport.register(node.inbound());
-    Ok(Life { node, scope, engine })
+    let (rng, limits) = (node.env().rng.clone(), Limits::recommended());
+    let server = Arc::new(Server::new(Sessions::new(&node), clock, rng, limits));
+    Ok(Life { node, scope, engine, server })
 }

@@ -22,9 +22,11 @@
 
 mod clients;
 mod cluster;
+mod kv_client;
 mod nemesis;
 mod replicas;
 mod seed;
+mod sql_client;
 
 pub use cluster::{Cluster, NODES};
 pub use seed::{SeedOptions, SeedOutcome, run_seed};

@@ -8,32 +8,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kv::env::{Mutant, Rng};
-use kv::range::bootstrap::DATA_PREFIX;
 use node::sim::TraceSink;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::checker::{Verdict, bank, linearizable, pairs};
-use crate::client::{ClientOp, Workload};
+use crate::client::{ClientOp, Key, Through, Workload};
 use crate::generator::{self, ACCOUNTS, Generator, GeneratorConfig, INITIAL_BALANCE};
 use crate::history::{Counts, History, Recorder};
 use crate::nemesis::{FaultPlan, Limits};
 use crate::report::SeedReport;
 use crate::rng::SeedRng;
-use crate::sim::clients::{self, Client};
+use crate::sim::clients::{self, Client, Way};
 use crate::sim::cluster::{Cluster, MAX_OFFSET, NODES};
-use crate::sim::nemesis;
 use crate::sim::replicas::ReplicaCheck;
+use crate::sim::sql_client::{self, SqlClient};
+use crate::sim::{kv_client, nemesis};
 
 /// Simulated time of a seed's faults and load, unless it is asked to be shorter.
 const DURATION: Duration = Duration::from_secs(60);
 /// After the load, the cluster gets this long for each final read and for its replicas to agree.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
-/// Where the data range is split while the load runs, in an order of the seed's own: every workload gets several
-/// ranges.
-const SPLITS: [&[u8]; 6] = [b"20", b"40", b"60", b"80", b"a0", b"c0"];
 /// Longest time between two splits.
-const SPLIT_PAUSE: Duration = Duration::from_secs(12);
+const SPLIT_PAUSE: Duration = Duration::from_secs(8);
 /// Operations that must succeed in the calm at the end.
 const PROGRESS_MIN: u64 = 50;
 
@@ -44,6 +41,8 @@ pub struct SeedOptions {
     pub seed: u64,
     /// A deliberate bug.
     pub mutant: Option<Mutant>,
+    /// How the clients speak to the database; if not told, the seed's number says.
+    pub through: Option<Through>,
     /// Collect a trace of every message and operation.
     pub trace: bool,
     /// Simulated time of faults and load. A shorter seed than the default's does not count as one.
@@ -52,7 +51,7 @@ pub struct SeedOptions {
 
 impl Default for SeedOptions {
     fn default() -> Self {
-        SeedOptions { seed: 0, mutant: None, trace: false, duration: DURATION }
+        SeedOptions { seed: 0, mutant: None, through: None, trace: false, duration: DURATION }
     }
 }
 
@@ -85,6 +84,7 @@ pub fn run_seed(options: &SeedOptions) -> SeedOutcome {
 
 async fn run(options: SeedOptions) -> SeedOutcome {
     let seed = options.seed;
+    let through = options.through.unwrap_or(Through::of_seed(seed));
     let trace: Arc<Mutex<Vec<u8>>> = Arc::default();
     let sink: Option<TraceSink> = options.trace.then(|| {
         let trace = trace.clone();
@@ -110,14 +110,12 @@ async fn run(options: SeedOptions) -> SeedOutcome {
             }
         })
         .collect();
-    let (first, _) = cluster.node(NODES[0]).expect("a fresh cluster is up");
-    for load in &loads {
-        let rows = generator::initial_rows(load.workload);
-        if let Err(error) = clients::load(&first, &rows).await {
-            violations.push(format!("a healthy cluster took no first rows: {error}"));
-        }
-    }
-    drop(first);
+    let rows: Vec<(Key, i64)> =
+        loads.iter().flat_map(|load| generator::initial_rows(load.workload)).collect();
+    let splits = load_rows(through, &cluster, seed, &rows).await.unwrap_or_else(|error| {
+        violations.push(format!("a healthy cluster took no first rows: {error}"));
+        Vec::new()
+    });
 
     let load_start = start.elapsed();
     let end = load_start + options.duration;
@@ -128,11 +126,16 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     for load in &loads {
         let (workers, think) = clients::clients_of(load.workload);
         for worker in 0..workers {
-            let client = client_of(load, worker, &cluster, seed, start, think);
+            let client = client_of(load, worker, &cluster, seed, through, start, think);
             tasks.push(tokio::task::spawn_local(client.run(end)));
         }
     }
-    tasks.push(tokio::task::spawn_local(split(cluster.clone(), seed)));
+    tasks.push(tokio::task::spawn_local(split(cluster.clone(), seed, splits)));
+    if through == Through::Sql {
+        let rng = SeedRng::stream(seed, "schema", 0);
+        let changes = sql_client::change_schema(cluster.clone(), rng, start + end);
+        tasks.push(tokio::task::spawn_local(changes));
+    }
     let nemesis_sink = sink.clone();
     let note = move |now: Duration, what: &str, fault: &crate::nemesis::Fault| {
         if let Some(sink) = &nemesis_sink {
@@ -145,12 +148,16 @@ async fn run(options: SeedOptions) -> SeedOutcome {
         task.await.expect("a client does not panic");
     }
 
+    if through == Through::Sql {
+        let rng = SeedRng::stream(seed, "final check", 0);
+        violations.extend(sql_client::final_check(&cluster, rng).await);
+    }
     let mut histories = Vec::new();
     let mut counts = Counts::default();
     let mut progress = 0;
     let mut verdict = Verdict::Valid;
     for load in loads {
-        violations.extend(final_reads(&load, &cluster, seed, start).await);
+        violations.extend(final_reads(&load, &cluster, seed, through, start).await);
         let recorder = Rc::into_inner(load.recorder).expect("the clients are gone").into_inner();
         let history = recorder.finish(start.elapsed());
         let part = history.counts();
@@ -178,6 +185,7 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     violations.append(&mut cluster.faults.borrow_mut());
     let report = SeedReport {
         seed,
+        through,
         simulated: start.elapsed(),
         counts,
         faults,
@@ -196,16 +204,26 @@ fn client_of(
     worker: usize,
     cluster: &Rc<Cluster>,
     seed: u64,
+    through: Through,
     start: Instant,
     think: Duration,
 ) -> Client {
     let purpose = format!("client {}", load.workload.name());
+    let way = match through {
+        Through::Kv => Way::Kv,
+        Through::Sql => {
+            let rng = SeedRng::stream(seed, &format!("sql {purpose}"), worker as u64);
+            let name = format!("{} {worker}", load.workload.name());
+            Way::Sql(SqlClient::new(name, cluster.clone(), rng))
+        }
+    };
     Client {
         worker,
         cluster: cluster.clone(),
         generator: load.generator.clone(),
         recorder: load.recorder.clone(),
         rng: SeedRng::stream(seed, &purpose, worker as u64),
+        way,
         start,
         think,
     }
@@ -219,20 +237,38 @@ fn judge(workload: Workload, history: &History) -> Verdict {
     }
 }
 
-/// Splits the data range here and there during the load, whatever the faults are.
-async fn split(cluster: Rc<Cluster>, seed: u64) {
+/// Writes the first rows. Returns where the ranges may be cut.
+async fn load_rows(
+    through: Through,
+    cluster: &Rc<Cluster>,
+    seed: u64,
+    rows: &[(Key, i64)],
+) -> Result<Vec<Bytes>, String> {
+    match through {
+        Through::Kv => {
+            let (first, _) = cluster.node(NODES[0]).ok_or("a fresh cluster is down")?;
+            kv_client::load(&first, rows).await.map_err(|error| error.to_string())?;
+            Ok(kv_client::split_keys())
+        }
+        Through::Sql => {
+            let rng = SeedRng::stream(seed, "load", 0);
+            let tables = sql_client::load(cluster, rng, rows).await?;
+            Ok(sql_client::split_keys(tables))
+        }
+    }
+}
+
+/// Splits ranges here and there during the load, whatever the faults are.
+async fn split(cluster: Rc<Cluster>, seed: u64, mut keys: Vec<Bytes>) {
     let rng = SeedRng::stream(seed, "splits", 0);
-    let mut splits = SPLITS;
-    rng.shuffle(&mut splits);
-    for at in splits {
+    rng.shuffle(&mut keys);
+    for key in keys {
         tokio::time::sleep(rng.duration_between(Duration::ZERO, SPLIT_PAUSE)).await;
-        let mut key = vec![DATA_PREFIX];
-        key.extend_from_slice(at);
         if let Some((node, scope)) = cluster.node(NODES[rng.below(NODES.len() as u64) as usize]) {
             let router = node.router().clone();
             let work = async move {
                 // A split that fails for its faults leaves the range as it is; that is all right.
-                let _ = router.split(Bytes::from(key)).await;
+                let _ = router.split(key).await;
             };
             kv::env::TaskScope::spawn(&scope, "split", Box::pin(work));
         }
@@ -240,9 +276,15 @@ async fn split(cluster: Rc<Cluster>, seed: u64) {
 }
 
 /// Reads everything once more; each read must succeed in time.
-async fn final_reads(load: &Load, cluster: &Rc<Cluster>, seed: u64, start: Instant) -> Vec<String> {
+async fn final_reads(
+    load: &Load,
+    cluster: &Rc<Cluster>,
+    seed: u64,
+    through: Through,
+    start: Instant,
+) -> Vec<String> {
     let (workers, _) = clients::clients_of(load.workload);
-    let client = client_of(load, workers, cluster, seed, start, Duration::ZERO);
+    let client = client_of(load, workers, cluster, seed, through, start, Duration::ZERO);
     let reads: Vec<ClientOp> = load.generator.borrow().final_reads();
     for read in reads {
         let deadline = start.elapsed() + SETTLE_MAX;

@@ -192,7 +192,7 @@ impl Session {
     fn failed(&mut self, error: SqlError) -> SqlError {
         self.copy = None;
         match std::mem::take(&mut self.state) {
-            State::Open(open) if open.explicit && !open.is_committing() => {
+            State::Open(open) if open.explicit && !open.is_ending() => {
                 let dead = error.state == SqlState::SERIALIZATION_FAILURE;
                 self.state = State::Failed((!dead).then_some(open));
             }

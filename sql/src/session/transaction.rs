@@ -43,6 +43,7 @@ pub(crate) struct Open {
     /// Settings that `set_config` asked for: name, value, and whether for this transaction only.
     pub(crate) asked: Vec<(String, String, bool)>,
     savepoints: Vec<(String, Savepoint)>,
+    ending: bool,
     committing: bool,
 }
 
@@ -69,6 +70,7 @@ impl Open {
             statements: 0,
             asked: Vec::new(),
             savepoints: Vec::new(),
+            ending: false,
             committing: false,
         })
     }
@@ -82,6 +84,7 @@ impl Open {
 
     /// Commits. The transaction has ended whatever comes back.
     pub(super) async fn commit(&mut self) -> SqlResult<()> {
+        self.ending = true;
         self.catalog.bind_commit(&mut self.txn).await;
         self.committing = true;
         let result = self.txn.commit().await;
@@ -90,6 +93,11 @@ impl Open {
             self.catalog.commit_settled();
         }
         result.map(|_| ()).map_err(SqlError::from)
+    }
+
+    /// Its commit has been asked for: whatever comes of it, the transaction has ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
     }
 
     /// A commit is on its way, and nobody has heard of its outcome.

@@ -1,0 +1,213 @@
+//! Operations as transactions over keys, which begin on a simulated node.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kv::clock::Clock;
+use kv::env::TaskScope;
+use kv::range::bootstrap::{DATA_PREFIX, KEYSPACE_END};
+use node::node::Node;
+use node::sim::SimScope;
+use tokio::sync::oneshot;
+use txn::api::Row;
+use txn::coordinator::{Txn, TxnError};
+use txn::db::{Db, TxnOptions};
+
+use crate::client::{Answer, ClientOp, Key, ReadMode, Side};
+use crate::generator::ACCOUNTS;
+use crate::rng::SeedRng;
+use crate::sim::clients::{ATTEMPTS_MAX, Failure, OP_TIMEOUT, retry_pause};
+
+/// Where the data range is split: every workload gets several ranges.
+const SPLITS: [&[u8]; 6] = [b"20", b"40", b"60", b"80", b"a0", b"c0"];
+
+impl From<TxnError> for Failure {
+    fn from(error: TxnError) -> Self {
+        match error {
+            TxnError::Ambiguous => Failure::Info(error.to_string()),
+            _ => Failure::Fail(error.to_string()),
+        }
+    }
+}
+
+/// The bytes of a workload's key in the cluster.
+fn key_bytes(key: Key) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(DATA_PREFIX);
+    out.put_slice(&key.bytes());
+    out.freeze()
+}
+
+/// Where the ranges may be cut.
+pub(super) fn split_keys() -> Vec<Bytes> {
+    SPLITS.into_iter().map(|at| Bytes::from([&[DATA_PREFIX], at].concat())).collect()
+}
+
+fn encode(value: i64) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+fn decode(value: Option<Bytes>) -> Option<i64> {
+    let bytes = value?;
+    let text = std::str::from_utf8(&bytes).expect("only numbers are written");
+    Some(text.parse().expect("only numbers are written"))
+}
+
+async fn read(txn: &mut Txn, key: Key, mode: ReadMode) -> Result<Option<i64>, TxnError> {
+    let key = key_bytes(key);
+    Ok(decode(match mode {
+        ReadMode::Plain => txn.get(key).await?,
+        ReadMode::Locking => txn.get_for_update(key).await?,
+    }))
+}
+
+/// A sum of nothing is no row at all, so that rows come and go.
+fn store(txn: &mut Txn, key: Key, value: i64) -> Result<(), TxnError> {
+    match value {
+        0 => txn.delete(key_bytes(key)),
+        _ => txn.put(key_bytes(key), encode(value)),
+    }
+}
+
+/// The accounts that have a row, from a scan over all workloads' rows.
+async fn scan_accounts(txn: &mut Txn) -> Result<Vec<(u64, i64)>, TxnError> {
+    let (start, end) = (Bytes::from_static(&[DATA_PREFIX]), Bytes::from_static(KEYSPACE_END));
+    let rows = txn.scan(start, end, usize::MAX).await?.into_iter();
+    let account = |row: Row| Some((Key::account_of(&row.key[1..])?, decode(Some(row.value))?));
+    Ok(rows.filter_map(account).collect())
+}
+
+/// The body of an operation's transaction, up to its commit.
+async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Failure> {
+    match *op {
+        ClientOp::Read { key } => {
+            Ok(Answer::Register(read(txn, Key::Register(key), ReadMode::Plain).await?))
+        }
+        ClientOp::Write { key, value } => {
+            txn.put(key_bytes(Key::Register(key)), encode(value))?;
+            Ok(Answer::Done)
+        }
+        ClientOp::Cas { key, old, new } => {
+            if read(txn, Key::Register(key), ReadMode::Plain).await? != Some(old) {
+                return Err(Failure::Fail("mismatch".into()));
+            }
+            txn.put(key_bytes(Key::Register(key)), encode(new))?;
+            Ok(Answer::Done)
+        }
+        ClientOp::Transfer { from, to, amount, mode, pause } => {
+            let (from, to) = (Key::Account(from), Key::Account(to));
+            let paying = read(txn, from, mode).await?.unwrap_or(0);
+            let receiving = read(txn, to, mode).await?.unwrap_or(0);
+            clock.sleep(pause).await;
+            if paying < amount {
+                return Err(Failure::Fail("insufficient funds".into()));
+            }
+            store(txn, from, paying - amount)?;
+            store(txn, to, receiving + amount)?;
+            Ok(Answer::Done)
+        }
+        ClientOp::ReadAccounts { scan } => {
+            let mut rows: BTreeMap<u64, i64> = (0..ACCOUNTS).map(|account| (account, 0)).collect();
+            if scan {
+                rows.extend(scan_accounts(txn).await?);
+            } else {
+                for (account, balance) in &mut rows {
+                    let found = read(txn, Key::Account(*account), ReadMode::Plain).await?;
+                    *balance = found.unwrap_or(0);
+                }
+            }
+            let rows = rows.into_iter().map(|(account, balance)| (account, Some(balance)));
+            Ok(Answer::Accounts(rows.collect()))
+        }
+        ClientOp::ReadTotal => {
+            let rows = scan_accounts(txn).await?;
+            Ok(Answer::Total(rows.into_iter().map(|(_, balance)| balance).sum()))
+        }
+        ClientOp::ReadPair { pair } => {
+            let (a, b) = read_pair(txn, pair, ReadMode::Plain).await?;
+            Ok(Answer::Pair { a, b, wrote: None })
+        }
+        ClientOp::Deposit { pair, side, mode, pause }
+        | ClientOp::Withdraw { pair, side, mode, pause } => {
+            let (a, b) = read_pair(txn, pair, mode).await?;
+            clock.sleep(pause).await;
+            let wrote = op.pair_write(a, b);
+            if let Some(value) = wrote {
+                let key = if side == Side::A { Key::PairA(pair) } else { Key::PairB(pair) };
+                store(txn, key, value)?;
+            }
+            Ok(Answer::Pair { a, b, wrote })
+        }
+    }
+}
+
+async fn read_pair(txn: &mut Txn, pair: u64, mode: ReadMode) -> Result<(i64, i64), Failure> {
+    let a = read(txn, Key::PairA(pair), mode).await?.unwrap_or(0);
+    let b = read(txn, Key::PairB(pair), mode).await?.unwrap_or(0);
+    Ok((a, b))
+}
+
+/// Runs an operation through a gateway, with fresh attempts after serialization failures.
+async fn attempts(db: Db, clock: Clock, rng: SeedRng, op: ClientOp) -> Result<Answer, Failure> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let mut txn = db.begin(TxnOptions { priority: attempt, deadline: None });
+        let error = match body(&mut txn, &clock, &op).await {
+            Ok(answer) => match txn.commit().await {
+                Ok(_) => return Ok(answer),
+                Err(error) => error.into(),
+            },
+            Err(error) => error,
+        };
+        let retry = matches!(&error, Failure::Fail(why) if why.starts_with(RETRY_PREFIX));
+        if !retry || attempt == ATTEMPTS_MAX {
+            txn.rollback();
+            return Err(error);
+        }
+        txn.rollback();
+        drop(txn);
+        clock.sleep(retry_pause(&rng)).await;
+    }
+}
+
+/// How a serialization failure begins.
+const RETRY_PREFIX: &str = "could not serialize";
+
+/// Runs an operation as a task of a node: a crash ends it where it stands.
+pub(super) async fn execute(
+    node: Node,
+    scope: SimScope,
+    rng: SeedRng,
+    op: ClientOp,
+) -> Result<Answer, Failure> {
+    let (sender, answer) = oneshot::channel();
+    let (db, clock) = (node.db().clone(), node.env().clock.clone());
+    drop(node);
+    let work = async move {
+        // The client may have given up.
+        let _ = sender.send(attempts(db, clock, rng, op).await);
+    };
+    scope.spawn("client", Box::pin(work));
+    match tokio::time::timeout(OP_TIMEOUT, answer).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Failure::Info("the node crashed".into())),
+        Err(_) => Err(Failure::Info("timeout".into())),
+    }
+}
+
+/// Writes the first rows.
+pub(super) async fn load(node: &Node, rows: &[(Key, i64)]) -> Result<(), TxnError> {
+    loop {
+        let mut txn = node.db().begin(TxnOptions::default());
+        for (key, value) in rows {
+            txn.put(key_bytes(*key), encode(*value))?;
+        }
+        match txn.commit().await {
+            Ok(_) => return Ok(()),
+            // The same values again do no harm before the first client begins.
+            Err(TxnError::Retry { .. } | TxnError::Unavailable | TxnError::Ambiguous) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
