@@ -8,6 +8,7 @@ use kv::env::Mutant;
 /// Seeds that a mutant may take before it counts as unnoticed.
 const MUTANT_SEEDS: u64 = 12;
 
+/// An odd seed speaks SQL, an even one speaks to keys: here as on the command line.
 #[test]
 fn seeds_hold_what_is_promised() {
     for seed in 1..=2 {

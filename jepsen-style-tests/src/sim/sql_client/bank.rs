@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use super::link::{Link, Param, Reply, Trouble};
+use super::link::Link;
+use super::outcome::Trouble;
 use super::schema::branch_of;
+use super::statement::{Param, Reply};
 use crate::client::{Answer, ReadMode};
 use crate::generator::ACCOUNTS;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::link::Trouble;
+use super::outcome::Trouble;
 use super::{SqlClient, bank};
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};

@@ -1,18 +1,16 @@
-//! A connection: statements in, rows out, and what an error says about their effect.
+//! A connection: blocks and statements, farewells and hang-ups, and whether something that may commit is on its way.
 
-use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use kv::env::Rng;
 use kv::ids::NodeId;
 use tokio::task::JoinHandle;
-use tokio_postgres::error::{Error, SqlState};
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Config, NoTls, RowStream, SimpleQueryMessage, Statement};
+use tokio_postgres::error::Error;
+use tokio_postgres::{Config, NoTls};
 
+use super::outcome::{Trouble, describe, is_bearable, judge};
+use super::statement::{Param, Reply, Statements};
 use crate::rng::SeedRng;
 use crate::sim::clients::Failure;
 use crate::sim::cluster::Cluster;
@@ -23,89 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const HANG_UP_BEFORE: u64 = 12;
 /// Share of blocks, in a thousand, whose client hangs up after it has said COMMIT.
 const HANG_UP_AFTER: u64 = 4;
-
 /// Share of statements for which a cancel request is sent, which may come too late and hit a later one.
 const CANCEL_PERCENT: u64 = 1;
-
-/// Errors that a client has to live with: a check that is false, a lock or data that is not to be had in time, a
-/// statement that was cancelled.
-const BEARABLE: [&str; 4] = ["23514", "55P03", "58000", "57014"];
-
-/// Why an attempt came to nothing.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// 40001: nothing happened, and another attempt may succeed.
-    Retry(String),
-    /// Certainly nothing happened.
-    Fail(String),
-    /// Nobody knows.
-    Unknown(String),
-}
-
-/// A statement's parameter.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Param {
-    /// INT.
-    Int(i32),
-    /// BIGINT.
-    Big(i64),
-}
-
-impl Param {
-    /// A key of a workload.
-    pub(super) fn key(number: u64) -> Param {
-        Param::Int(i32::try_from(number).expect("keys are small"))
-    }
-
-    fn ty(self) -> Type {
-        match self {
-            Param::Int(_) => Type::INT4,
-            Param::Big(_) => Type::INT8,
-        }
-    }
-
-    fn literal(self) -> String {
-        match self {
-            Param::Int(value) => format!("({value})"),
-            Param::Big(value) => format!("({value})"),
-        }
-    }
-}
-
-impl ToSql for Param {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut bytes::BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match self {
-            Param::Int(value) => value.to_sql(ty, out),
-            Param::Big(value) => value.to_sql(ty, out),
-        }
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        [Type::INT4, Type::INT8].contains(ty)
-    }
-
-    to_sql_checked!();
-}
-
-/// What a statement gave.
-#[derive(Debug, Default)]
-pub(super) struct Reply {
-    /// Rows of numbers.
-    pub(super) rows: Vec<Vec<Option<i64>>>,
-    /// The number in the command tag.
-    pub(super) count: u64,
-}
-
-impl Reply {
-    /// The first value of the first row.
-    pub(super) fn value(&self) -> Option<i64> {
-        *self.rows.first()?.first()?
-    }
-}
 
 /// A connection to a node.
 pub(crate) struct Link {
@@ -113,10 +30,9 @@ pub(crate) struct Link {
     node: NodeId,
     cluster: Rc<Cluster>,
     rng: Rc<SeedRng>,
-    client: Client,
+    statements: Statements,
     /// Moves the bytes. None: it ends by itself.
     task: Option<JoinHandle<()>>,
-    prepared: BTreeMap<String, Statement>,
     in_block: bool,
     /// Something that may commit is on its way.
     in_doubt: bool,
@@ -138,7 +54,7 @@ impl Link {
         let (client, connection) = match opened.ok()? {
             Ok(opened) => opened,
             Err(error) => {
-                if !is_lost(&error) {
+                if !is_bearable(&error) {
                     cluster.complain(format!("{node} refuses a session: {error}"));
                 }
                 return None;
@@ -153,9 +69,8 @@ impl Link {
             node,
             cluster: cluster.clone(),
             rng: rng.clone(),
-            client,
+            statements: Statements::new(client),
             task: Some(task),
-            prepared: BTreeMap::new(),
             in_block: false,
             in_doubt: false,
             broken: false,
@@ -169,7 +84,7 @@ impl Link {
 
     /// True while it may be used further.
     pub(super) fn is_usable(&self) -> bool {
-        !self.broken && !self.client.is_closed()
+        !self.broken && !self.statements.is_closed()
     }
 
     /// A number below `sides`, to choose among ways to say the same.
@@ -194,7 +109,8 @@ impl Link {
     /// Asks the node, at some time from now, to cancel what this connection does then, if anything.
     pub(super) fn cancel_within(&self, longest: Duration) {
         let after = self.rng.duration_between(Duration::ZERO, longest);
-        let (token, cluster, node) = (self.client.cancel_token(), self.cluster.clone(), self.node);
+        let token = self.statements.cancel_token();
+        let (cluster, node) = (self.cluster.clone(), self.node);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(after).await;
             if let Some(pipe) = cluster.dial(node) {
@@ -224,80 +140,44 @@ impl Link {
             self.cancel_within(Duration::from_millis(8));
         }
         let result = match self.roll(3) {
-            0 => self.run_simple(text, params).await,
-            1 => self.run_unnamed(text, params).await,
-            _ => self.run_prepared(text, params).await,
+            0 => {
+                self.doubt(text);
+                self.statements.simple(text, params).await
+            }
+            1 => {
+                self.doubt(text);
+                self.statements.unnamed(text, params).await
+            }
+            _ => match self.statements.prepare(text, params).await {
+                Ok(statement) => {
+                    self.doubt(text);
+                    self.statements.prepared(&statement, params).await
+                }
+                Err(error) => Err(error),
+            },
         };
         self.settle(text, params, result)
     }
 
     /// A query's plan.
     pub(super) async fn explain(&self, query: &str) -> Result<String, String> {
-        let said = self.client.simple_query(&format!("EXPLAIN {query}")).await;
-        let rows = said.map_err(|error| describe(&error))?.into_iter().filter_map(|message| {
-            let SimpleQueryMessage::Row(row) = message else { return None };
-            row.get(0).map(str::to_owned)
-        });
-        Ok(rows.collect::<Vec<_>>().join("\n"))
+        self.statements.explain(query).await.map_err(|error| describe(&error))
     }
 
     /// Runs a whole block as one text, by the only protocol that takes it.
     pub(super) async fn run_block(&mut self, text: &str) -> Result<(), Trouble> {
         // An error within leaves the block open.
         self.in_block = true;
-        let result = self.run_simple(text, &[]).await;
+        self.doubt(text);
+        let result = self.statements.simple(text, &[]).await;
         self.settle(text, &[], result)?;
         self.in_block = false;
         Ok(())
     }
 
-    async fn run_simple(&mut self, text: &str, params: &[Param]) -> Result<Reply, Error> {
-        let mut whole = text.to_owned();
-        for (index, param) in params.iter().enumerate() {
-            whole = whole.replace(&format!("${}", index + 1), &param.literal());
-        }
-        self.doubt(text);
-        let mut reply = Reply::default();
-        for message in self.client.simple_query(&whole).await? {
-            match message {
-                SimpleQueryMessage::Row(row) => {
-                    let mut values = Vec::with_capacity(row.len());
-                    for index in 0..row.len() {
-                        let value = row.try_get(index)?.map(str::parse::<i64>);
-                        values.push(value.map(|value| value.expect("only numbers are asked for")));
-                    }
-                    reply.rows.push(values);
-                }
-                SimpleQueryMessage::CommandComplete(count) => reply.count = count,
-                _ => {}
-            }
-        }
-        Ok(reply)
-    }
-
-    async fn run_unnamed(&mut self, text: &str, params: &[Param]) -> Result<Reply, Error> {
-        self.doubt(text);
-        let params: Vec<_> = params.iter().map(|param| (*param, param.ty())).collect();
-        collect(self.client.query_typed_raw(text, params).await?).await
-    }
-
-    async fn run_prepared(&mut self, text: &str, params: &[Param]) -> Result<Reply, Error> {
-        let statement = match self.prepared.get(text) {
-            Some(statement) => statement.clone(),
-            None => {
-                let types: Vec<_> = params.iter().map(|param| param.ty()).collect();
-                let statement = self.client.prepare_typed(text, &types).await?;
-                self.prepared.insert(text.to_owned(), statement.clone());
-                statement
-            }
-        };
-        self.doubt(text);
-        collect(self.client.query_raw(&statement, params.iter().copied()).await?).await
-    }
-
     /// From here on the outcome is unknown unless an answer comes, if the statement can commit anything.
     fn doubt(&mut self, text: &str) {
-        let reads = ["SELECT", "BEGIN READ ONLY"].iter().any(|read| text.starts_with(read));
+        let reads = ["SELECT", "ROLLBACK"].iter().any(|read| text.starts_with(read));
         self.in_doubt = text.contains("COMMIT") || (!self.in_block && !reads);
     }
 
@@ -314,31 +194,13 @@ impl Link {
         let (name, node) = (&self.name, self.node);
         self.cluster.note(|| format!("sql {name} {node} {text} {params:?} -> {said}"));
         let doubt = std::mem::take(&mut self.in_doubt);
-        result.map_err(|error| self.judge(&error, &said, doubt))
-    }
-
-    /// What an error says about the effect of a statement (Q1).
-    fn judge(&mut self, error: &Error, said: &str, doubt: bool) -> Trouble {
-        let said = said.to_owned();
-        match error.code() {
-            Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE => Trouble::Retry(said),
-            Some(code) if *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => {
-                Trouble::Unknown(said)
+        result.map_err(|error| {
+            if !is_bearable(&error) {
+                self.complain(&said);
             }
-            Some(code) => {
-                if !BEARABLE.contains(&code.code()) {
-                    self.complain(&said);
-                }
-                Trouble::Fail(said)
-            }
-            None => {
-                self.broken = true;
-                if !is_lost(error) {
-                    self.complain(&said);
-                }
-                if doubt { Trouble::Unknown(said) } else { Trouble::Fail(said) }
-            }
-        }
+            self.broken |= error.code().is_none();
+            judge(&error, doubt)
+        })
     }
 
     /// Opens a block.
@@ -408,38 +270,5 @@ impl Drop for Link {
         if let Some(task) = self.task.take() {
             task.abort();
         }
-    }
-}
-
-async fn collect(stream: RowStream) -> Result<Reply, Error> {
-    let mut stream = std::pin::pin!(stream);
-    let mut reply = Reply::default();
-    while let Some(row) = stream.try_next().await? {
-        let mut values = Vec::with_capacity(row.len());
-        for (index, column) in row.columns().iter().enumerate() {
-            values.push(match *column.type_() {
-                Type::INT4 => row.try_get::<_, Option<i32>>(index)?.map(i64::from),
-                _ => row.try_get(index)?,
-            });
-        }
-        reply.rows.push(values);
-    }
-    reply.count = stream.rows_affected().unwrap_or(0);
-    Ok(reply)
-}
-
-/// The connection has ended, and nothing is wrong with what came over it.
-fn is_lost(error: &Error) -> bool {
-    let is_io = || error.source().is_some_and(|source| source.is::<std::io::Error>());
-    error.is_closed() || (is_io() && error.to_string().starts_with("error communicating"))
-}
-
-fn describe(error: &Error) -> String {
-    match error.as_db_error() {
-        Some(db) => {
-            let detail = db.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
-            format!("{} {}{detail}", db.code().code(), db.message())
-        }
-        None => error.to_string(),
     }
 }

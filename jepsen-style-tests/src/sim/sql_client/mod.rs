@@ -17,9 +17,11 @@
 mod bank;
 mod changer;
 mod link;
+mod outcome;
 mod pairs;
 mod register;
 mod schema;
+mod statement;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,7 +35,7 @@ use crate::sim::clients::{ATTEMPTS_MAX, Failure, OP_TIMEOUT, retry_pause};
 use crate::sim::cluster::Cluster;
 pub(super) use changer::{change_schema, final_check};
 pub(super) use link::Link;
-use link::Trouble;
+use outcome::Trouble;
 pub(super) use schema::{load, split_keys};
 
 /// Share of operations after which a client says goodbye to its connection.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::link::{Link, Param, Trouble};
+use super::link::Link;
+use super::outcome::Trouble;
+use super::statement::Param;
 use crate::client::{Answer, ClientOp, ReadMode, Side};
 
 /// What both rows hold, if they are there.

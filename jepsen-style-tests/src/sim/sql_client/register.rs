@@ -1,6 +1,8 @@
 //! Registers: one row each, most of the time without an index, so that most commits take one phase.
 
-use super::link::{Link, Param, Trouble};
+use super::link::Link;
+use super::outcome::Trouble;
+use super::statement::Param;
 use crate::client::Answer;
 
 const READ: &str = "SELECT v FROM register WHERE k = $1";

@@ -8,7 +8,7 @@ use sql::catalog::descriptor::{IndexId, PRIMARY_INDEX, TableId};
 use sql::row::{encode_key_datum, index_prefix};
 use sql::types::{Datum, SqlType};
 
-use super::link::Param;
+use super::statement::Param;
 use super::{SqlClient, bank};
 use crate::client::Key;
 use crate::rng::SeedRng;
