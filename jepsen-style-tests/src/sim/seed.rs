@@ -132,9 +132,7 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     }
     tasks.push(tokio::task::spawn_local(split(cluster.clone(), seed, splits)));
     if through == Through::Sql {
-        let rng = SeedRng::stream(seed, "schema", 0);
-        let changes = sql_client::change_schema(cluster.clone(), rng, start + end);
-        tasks.push(tokio::task::spawn_local(changes));
+        tasks.extend(sql_client::disturb(&cluster, seed, start + end));
     }
     let nemesis_sink = sink.clone();
     let note = move |now: Duration, what: &str, fault: &crate::nemesis::Fault| {

@@ -4,25 +4,26 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use kv::env::Rng;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::outcome::Trouble;
-use super::{SqlClient, bank};
+use super::{SqlClient, bank, linger};
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};
 
 /// Every one may be repeated, whatever became of it before.
-const CHANGES: [&str; 10] = [
+const CHANGES: [&str; 9] = [
     "DROP INDEX IF EXISTS account_branch",
     INDEX,
-    INDEX,
     "CREATE UNIQUE INDEX IF NOT EXISTS account_balance ON account (balance, id)",
-    "DROP INDEX IF EXISTS account_balance",
+    "CREATE INDEX IF NOT EXISTS register_v ON register (v)",
     "ALTER TABLE account ADD COLUMN IF NOT EXISTS note BIGINT NOT NULL DEFAULT 7",
-    "ALTER TABLE account DROP COLUMN IF EXISTS note",
+    "DROP INDEX IF EXISTS account_balance",
     "ALTER TABLE account DROP CONSTRAINT IF EXISTS rich, \
      ADD CONSTRAINT rich CHECK (balance < 1000000)",
-    "CREATE INDEX IF NOT EXISTS register_v ON register (v)",
+    "ALTER TABLE account DROP COLUMN IF EXISTS note",
     "DROP INDEX IF EXISTS register_v",
 ];
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS account_branch ON account (branch, balance)";
@@ -36,13 +37,45 @@ const GATE: Duration = Duration::from_secs(360);
 /// Share of changes whose client thinks better of it while they run.
 const CANCEL_PERCENT: u64 = 15;
 
-/// Changes the schema until `end`.
-pub(crate) async fn change_schema(cluster: Rc<Cluster>, rng: SeedRng, end: Instant) {
+/// Lingering clients.
+const LINGERING: i32 = 6;
+
+/// Starts everything that changes the schema until `end`, and what lives with it beside the workloads.
+pub(crate) fn disturb(cluster: &Rc<Cluster>, seed: u64, end: Instant) -> Vec<JoinHandle<()>> {
+    let rng = |number: i32| SeedRng::stream(seed, "schema", number.unsigned_abs().into());
+    let mut tasks = vec![
+        tokio::task::spawn_local(change_schema(cluster.clone(), rng(0), &CHANGES, PAUSE, end)),
+        tokio::task::spawn_local(change_schema(
+            cluster.clone(),
+            rng(1),
+            &linger::CHANGES,
+            PAUSE / 5,
+            end,
+        )),
+    ];
+    for number in 0..LINGERING {
+        let rng = SeedRng::stream(seed, "linger", number.unsigned_abs().into());
+        let lingering = linger::linger(cluster.clone(), rng, number, end);
+        tasks.push(tokio::task::spawn_local(lingering));
+    }
+    tasks
+}
+
+async fn change_schema(
+    cluster: Rc<Cluster>,
+    rng: SeedRng,
+    changes: &'static [&'static str],
+    pause: Duration,
+    end: Instant,
+) {
     let client = SqlClient::new("schema".into(), cluster, rng);
+    // In their order, so that nearly every one has something to do.
+    let mut turn = client.rng.below(changes.len() as u64) as usize;
     while Instant::now() < end {
-        tokio::time::sleep(client.rng.duration_between(Duration::ZERO, PAUSE)).await;
+        tokio::time::sleep(client.rng.duration_between(Duration::ZERO, pause)).await;
         let Some(mut link) = client.link(*client.rng.pick(&NODES)).await else { continue };
-        let text = *client.rng.pick(&CHANGES);
+        let text = changes[turn % changes.len()];
+        turn += 1;
         if client.rng.percent(CANCEL_PERCENT) {
             link.cancel_within(Duration::from_secs(12));
         }
@@ -64,7 +97,9 @@ pub(crate) async fn final_check(cluster: &Rc<Cluster>, rng: SeedRng) -> Vec<Stri
         let Some(mut link) = client.link(*client.rng.pick(&NODES)).await else { continue };
         let work = async {
             link.run(INDEX, &[]).await?;
-            bank::read_every_way(&mut link).await
+            bank::read_every_way(&mut link).await?;
+            link.run(linger::INDEX, &[]).await?;
+            linger::check(&mut link).await
         };
         match tokio::time::timeout(PATIENCE, work).await {
             Ok(Ok(_)) => return Vec::new(),

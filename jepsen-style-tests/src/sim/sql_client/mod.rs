@@ -16,6 +16,7 @@
 
 mod bank;
 mod changer;
+mod linger;
 mod link;
 mod outcome;
 mod pairs;
@@ -33,7 +34,7 @@ use crate::client::{Answer, ClientOp};
 use crate::rng::SeedRng;
 use crate::sim::clients::{ATTEMPTS_MAX, Failure, OP_TIMEOUT, retry_pause};
 use crate::sim::cluster::Cluster;
-pub(super) use changer::{change_schema, final_check};
+pub(super) use changer::{disturb, final_check};
 pub(super) use link::Link;
 use outcome::Trouble;
 pub(super) use schema::{load, split_keys};

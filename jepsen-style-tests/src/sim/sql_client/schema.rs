@@ -14,7 +14,8 @@ use crate::client::Key;
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};
 
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
+    "CREATE TABLE IF NOT EXISTS item (id INT PRIMARY KEY, tag INT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS register (k INT PRIMARY KEY, v BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS account (id INT PRIMARY KEY, branch INT NOT NULL, \
      balance BIGINT NOT NULL CHECK (balance >= 0))",
