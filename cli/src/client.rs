@@ -48,6 +48,7 @@ pub(crate) struct Report {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    pub context: Option<String>,
     /// In characters from 1.
     pub position: Option<usize>,
 }
@@ -266,6 +267,7 @@ fn report(mut fields: ErrorFields<'_>) -> anyhow::Result<Report> {
             b'M' => report.message = value,
             b'D' => report.detail = Some(value),
             b'H' => report.hint = Some(value),
+            b'W' => report.context = Some(value),
             b'P' => report.position = value.parse().ok(),
             _ => {}
         }

@@ -186,7 +186,7 @@ pub struct SqlError {
     pub object: Option<Box<ErrorObject>>,
 }
 
-/// What an error is about; drivers read the constraint's name.
+/// What an error is about, and where in a command's data; drivers read the constraint's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorObject {
     /// Schema of the table.
@@ -197,6 +197,8 @@ pub struct ErrorObject {
     pub column: Option<String>,
     /// The constraint.
     pub constraint: Option<String>,
+    /// The line of a COPY, for people.
+    pub context: Option<String>,
 }
 
 impl SqlError {
@@ -241,6 +243,12 @@ impl SqlError {
     /// With the objects concerned.
     pub fn about(mut self, object: ErrorObject) -> Self {
         self.object = Some(Box::new(object));
+        self
+    }
+
+    /// With a place in the data of a command.
+    pub fn context(mut self, place: impl Into<String>) -> Self {
+        self.object.get_or_insert_default().context = Some(place.into());
         self
     }
 

@@ -167,4 +167,7 @@ fn show_error(report: &Report, statement: &str) {
     if let Some(hint) = &report.hint {
         eprintln!("HINT: {hint}");
     }
+    if let Some(context) = &report.context {
+        eprintln!("CONTEXT: {context}");
+    }
 }

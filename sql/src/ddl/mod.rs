@@ -142,6 +142,7 @@ fn about(table: &TableDescriptor, column: Option<&str>, constraint: Option<&str>
         table: Some(table.name.clone()),
         column: column.map(str::to_owned),
         constraint: constraint.map(str::to_owned),
+        ..ErrorObject::default()
     }
 }
 

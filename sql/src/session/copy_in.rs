@@ -303,11 +303,6 @@ impl CopyIn {
     }
 
     fn placed(&self, error: SqlError, line: u64) -> SqlError {
-        let place = format!("COPY {}, line {line}", self.table);
-        let detail = match &error.detail {
-            Some(detail) => format!("{detail} {place}"),
-            None => place,
-        };
-        error.detail(detail)
+        error.context(format!("COPY {}, line {line}", self.table))
     }
 }

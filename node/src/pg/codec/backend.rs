@@ -231,6 +231,7 @@ fn report(out: &mut BytesMut, tag: u8, severity: &str, error: &SqlError) {
         let optional = [
             (b'D', error.detail.as_deref()),
             (b'H', error.hint.as_deref()),
+            (b'W', object.and_then(|object| object.context.as_deref())),
             (b's', object.and_then(|object| object.schema.as_deref())),
             (b't', object.and_then(|object| object.table.as_deref())),
             (b'c', object.and_then(|object| object.column.as_deref())),

@@ -1,76 +1,21 @@
-//! Sessions as the protocol uses them: the extended protocol, COPY, retries, and schema leases between two nodes that
-//! share the data.
+//! Sessions as the protocol uses them: the extended protocol, COPY, retries, statements of many rows, and schema leases
+//! between two nodes that share the data.
 
 #![allow(clippy::disallowed_methods, reason = "plays clients, on tokio's paused clock")]
+
+mod bulk;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use sql::error::{SqlError, SqlResult};
-use sql::plan::OutputColumn;
-use sql::session::{Notice, ResultSink, Session, SqlEngine, Step, TxnStatus, Value};
-use sql::types::{Datum, SqlType, TextFormat};
+use sql::error::SqlError;
+use sql::session::{Session, SqlEngine, Step, TxnStatus, Value};
+use sql::types::SqlType;
 use txn::db::{Config, Db};
 use txn::testing::LocalCluster;
 
-/// What a session gave, as lines.
-#[derive(Default)]
-struct Told {
-    types: Vec<SqlType>,
-    lines: Vec<String>,
-    discards: usize,
-}
-
-impl ResultSink for Told {
-    fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()> {
-        self.types = columns.iter().map(|column| column.ty).collect();
-        Ok(())
-    }
-    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
-        let values = row.iter().zip(&self.types);
-        let values: Vec<_> =
-            values.map(|(datum, ty)| datum.to_text(*ty, &TextFormat::UTC)).collect();
-        self.lines.push(values.join(","));
-        Ok(())
-    }
-    fn complete(&mut self, tag: &str) -> SqlResult<()> {
-        self.lines.push(tag.to_owned());
-        Ok(())
-    }
-    fn suspended(&mut self) -> SqlResult<()> {
-        self.lines.push("suspended".to_owned());
-        Ok(())
-    }
-    fn empty(&mut self) -> SqlResult<()> {
-        self.lines.push("empty".to_owned());
-        Ok(())
-    }
-    fn notice(&mut self, _: Notice) -> SqlResult<()> {
-        Ok(())
-    }
-    fn parameter(&mut self, _: &str, _: &str) -> SqlResult<()> {
-        Ok(())
-    }
-    fn copy_out(&mut self, _: usize) -> SqlResult<()> {
-        Ok(())
-    }
-    fn copy_data(&mut self, data: &[u8]) -> SqlResult<()> {
-        self.lines.push(String::from_utf8_lossy(data).trim_end().to_owned());
-        Ok(())
-    }
-    fn can_discard(&self) -> bool {
-        true
-    }
-    fn discard(&mut self) {
-        self.lines.clear();
-        self.discards += 1;
-    }
-    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
-        async { Ok(()) }.boxed()
-    }
-}
+use told::Told;
 
 fn engine(cluster: &Arc<LocalCluster>) -> Arc<SqlEngine> {
     let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
@@ -169,7 +114,8 @@ async fn copy_takes_and_gives_lines() {
     );
     session.simple_query("copy t from stdin", &mut told).await.unwrap();
     let error = session.copy_data(b"4\tx\ty\n").await.unwrap_err();
-    assert_eq!((error.state.0, error.detail.as_deref()), ("22P04", Some("COPY t, line 1")));
+    let context = error.object.and_then(|object| object.context);
+    assert_eq!((error.state.0, context.as_deref()), ("22P04", Some("COPY t, line 1")));
     assert_eq!(ok(&mut session, "select count(*) from t").await, ["3", "SELECT 1"]);
 }
 
