@@ -257,11 +257,20 @@ impl LocalCluster {
 
     /// The lease of a key's range passes to another node and back: memory of locks and reads is void.
     pub fn change_lease(&self, key: &[u8]) {
+        self.begin_lease(key, 2);
+    }
+
+    /// The first lease that a key's range ever had begins only now.
+    pub fn delay_first_lease(&self, key: &[u8]) {
+        self.begin_lease(key, 0);
+    }
+
+    fn begin_lease(&self, key: &[u8], steps: u64) {
         let (descriptor, lease) = {
             let mut ranges = self.ranges.lock().unwrap();
             let found = ranges.iter_mut().find(|(d, _)| d.contains_key(key));
             let (descriptor, lease) = found.expect("the ranges cover all");
-            lease.sequence += 2;
+            lease.sequence += steps;
             lease.start = self.env.clock.now().raw();
             (descriptor.clone(), lease.clone())
         };

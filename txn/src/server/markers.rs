@@ -5,7 +5,7 @@
 //! the latest at commit that somebody gave it up; who gives it up while there is no record leaves a marker.
 //!
 //! - I1. A marker that blocks never unblocks: a later lease holder's low-water mark is the start of its lease,
-//!   above everything that was marked under the lease before.
+//!   above everything that was marked under the lease before. (A range's first lease has none before it, and no mark.)
 //! - I2. A blocking marker with an owner says that the transaction committed in one phase at that timestamp.
 //!   Without an owner it says nothing about what became of it, only that nothing more will.
 

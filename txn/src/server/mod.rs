@@ -65,6 +65,8 @@ const MAX_PAYLOAD: usize = 64 << 20;
 const MAX_LATCH_WAIT: Duration = Duration::from_secs(10);
 /// Spans that the timestamp cache remembers.
 const TIMESTAMP_CACHE: usize = 50_000;
+/// The sequence of the first lease that a range ever had. What a split makes inherits its lease, and its sequence.
+const FIRST_LEASE: u64 = 1;
 
 /// The transaction server of a node.
 pub struct Server(Arc<Inner>);
@@ -147,8 +149,11 @@ impl RangeObserver for Server {
                 let began = lease.start_ts();
                 if !inner.env.mutation(Mutant::TimestampCacheLostOnLeaseChange) {
                     inner.reads.add(start, end, began, None);
-                    // The markers are timestamp caches too: what is left of them would hide the loss.
-                    inner.markers.lease_began(start, end, began);
+                    // The markers are timestamp caches too: what is left of them would hide the loss. Before a range's
+                    // first lease nobody has marked anything; a client may have begun its transaction then.
+                    if lease.sequence > FIRST_LEASE {
+                        inner.markers.lease_began(start, end, began);
+                    }
                 }
                 inner.locks.clear(start, end);
                 inner.quarantine.release_range(descriptor.id());

@@ -43,6 +43,18 @@ async fn an_older_transaction_cannot_create_its_record_under_a_new_lease() {
     recorded.commit_two_phase(&["r"]).await.unwrap();
 }
 
+/// Nobody has served the range before, so nobody has given the transaction up. A client that begins in the first second of
+/// a cluster would hear of an abort at its commit.
+#[tokio::test(start_paused = true)]
+async fn a_ranges_first_lease_refuses_no_record() {
+    let cluster = LocalCluster::new();
+    let mut txn = Txn::new(&cluster, 1);
+    cluster.delay_first_lease(b"k");
+    txn.put("k", "v").await.unwrap();
+    txn.meta.read_ts = txn.meta.write_ts;
+    txn.commit_two_phase(&["k"]).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_wakes_the_waiters_and_forgets_the_locks() {
     let cluster = LocalCluster::new();
