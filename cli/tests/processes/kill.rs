@@ -14,7 +14,7 @@ use crate::harness::{Cluster, connect};
 /// about as long at most.
 const STALL_MAX: Duration = Duration::from_secs(10);
 const WRITERS: i64 = 4;
-/// Acknowledged inserts between two faults.
+/// How long the load runs between two faults.
 const PROGRESS: Duration = Duration::from_secs(2);
 
 /// What a client knows at the end.
