@@ -108,7 +108,7 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
                         ..SeedOptions::default()
                     });
                     outcome.report.cpu = thread_cpu().saturating_sub(begin);
-                    report(&outcome);
+                    report(&outcome, sim.mutant);
                     if !outcome.report.verdict.violations().is_empty() {
                         found.store(true, Ordering::Relaxed);
                     }
@@ -140,7 +140,7 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
     }
 }
 
-fn report(outcome: &SeedOutcome) {
+fn report(outcome: &SeedOutcome, mutant: Option<Mutant>) {
     let mut lines = outcome.report.to_string();
     for shortfall in outcome.report.shortfalls() {
         lines.push_str(&format!("\n  too thin: {shortfall}"));
@@ -150,8 +150,10 @@ fn report(outcome: &SeedOutcome) {
     }
     if !outcome.report.verdict.is_valid() {
         let (seed, through) = (outcome.report.seed, outcome.report.through.name());
-        let replay = format!("sim --seed {seed} --through {through} --trace FILE --histories DIR");
-        lines.push_str(&format!("\n  replay: {replay}"));
+        let mutant = Mutant::ALL.into_iter().find(|(_, known)| Some(*known) == mutant);
+        let mutant = mutant.map_or(String::new(), |(name, _)| format!(" --mutant {name}"));
+        let replay = format!("sim --seed {seed} --through {through}{mutant}");
+        lines.push_str(&format!("\n  replay: {replay} --trace FILE --histories DIR"));
     }
     println!("{lines}");
 }

@@ -20,6 +20,9 @@ use crate::sim::sql_client::{Link, SqlClient};
 
 /// A client gives up on an operation after this.
 pub(super) const OP_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client waits so long for a node that is up. A store that a bug has damaged starts no more, on one node or on all:
+/// then its complaint must be heard, and the seed end.
+const REACH_TIMEOUT: Duration = Duration::from_secs(15);
 /// Attempts of one operation after serialization failures.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
 /// Share of acknowledged writes to a register that are read at once through another gateway: what its clock does not
@@ -72,8 +75,8 @@ impl Client {
     pub(super) async fn run(self, end: Duration) {
         while self.start.elapsed() < end {
             let op = self.generator.borrow_mut().next_op();
-            let (at, done) = self.invoke_elsewhere(op, None).await;
-            if let (true, ClientOp::Write { key, .. } | ClientOp::Cas { key, .. }) = (done, op)
+            let done = self.invoke_elsewhere(op, None).await;
+            if let (Some(at), ClientOp::Write { key, .. } | ClientOp::Cas { key, .. }) = (done, op)
                 && self.rng.percent(READ_BACK_PERCENT)
             {
                 self.invoke_elsewhere(ClientOp::Read { key }, Some(at)).await;
@@ -85,12 +88,13 @@ impl Client {
 
     /// One operation, on a random node that is up. Returns whether it succeeded.
     pub(super) async fn invoke(&self, op: ClientOp) -> bool {
-        self.invoke_elsewhere(op, None).await.1
+        self.invoke_elsewhere(op, None).await.is_some()
     }
 
-    /// One operation on a node that is up and not `other`. Returns where, and whether it succeeded.
-    async fn invoke_elsewhere(&self, op: ClientOp, other: Option<NodeId>) -> (NodeId, bool) {
-        let (at, gateway) = self.gateway(other).await;
+    /// One operation on a node that is up and not `other`. Returns where it succeeded.
+    async fn invoke_elsewhere(&self, op: ClientOp, other: Option<NodeId>) -> Option<NodeId> {
+        let gateway = self.gateway(other);
+        let (at, gateway) = tokio::time::timeout(REACH_TIMEOUT, gateway).await.ok()?;
         self.recorder.borrow_mut().invoke(self.worker, self.start.elapsed(), op.f(), op.value());
         let result = self.execute(gateway, op).await;
         let now = self.start.elapsed();
@@ -100,7 +104,7 @@ impl Client {
             Err(Failure::Fail(why)) => recorder.fail(self.worker, now, why),
             Err(Failure::Info(why)) => recorder.info(self.worker, now, why),
         }
-        (at, result.is_ok())
+        result.is_ok().then_some(at)
     }
 
     async fn execute(&self, gateway: Gateway, op: ClientOp) -> Result<Answer, Failure> {

@@ -185,7 +185,7 @@ impl Cluster {
         seat.lives += 1;
         match live(self.seed, self.mutant, &self.network, seat) {
             Ok(life) => seat.life = Some(life),
-            Err(why) => self.faults.borrow_mut().push(format!("{id} does not start: {why}")),
+            Err(why) => self.complain(format!("{id} does not start: {why}")),
         }
     }
 

@@ -14,6 +14,8 @@
 //! - I1. The same seed gives the same run: nothing here asks the operating system for time, order or chance.
 //! - I2. A client reports `fail` only when the database said that nothing was committed; a crash, a timeout and
 //!   an unknown outcome are `info`.
+//! - I3. Every seed ends, whatever a bug does to the cluster: each wait has a bound in simulated time, and what comes to
+//!   none of its ends by then is a violation.
 
 #![expect(
     clippy::disallowed_methods,
@@ -27,6 +29,8 @@ mod nemesis;
 mod replicas;
 mod seed;
 mod sql_client;
+#[cfg(test)]
+mod tests;
 
 pub use cluster::{Cluster, NODES};
 pub use seed::{SeedOptions, SeedOutcome, run_seed};

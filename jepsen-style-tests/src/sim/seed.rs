@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::env::{Mutant, Rng};
 use node::sim::TraceSink;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
 use crate::checker::{Verdict, bank, linearizable, pairs};
@@ -29,6 +29,10 @@ use crate::sim::{kv_client, nemesis};
 const DURATION: Duration = Duration::from_secs(60);
 /// After the load, the cluster gets this long for each final read and for its replicas to agree.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
+/// A fresh cluster, still without faults, must have taken its first rows after this.
+const LOAD_MAX: Duration = Duration::from_secs(60);
+/// After the load every client must have come to its end within this: longer than each of them is patient.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Longest time between two splits.
 const SPLIT_PAUSE: Duration = Duration::from_secs(8);
 /// Operations that must succeed in the calm at the end.
@@ -112,7 +116,8 @@ async fn run(options: SeedOptions) -> SeedOutcome {
         .collect();
     let rows: Vec<(Key, i64)> =
         loads.iter().flat_map(|load| generator::initial_rows(load.workload)).collect();
-    let splits = load_rows(through, &cluster, seed, &rows).await.unwrap_or_else(|error| {
+    let loaded = tokio::time::timeout(LOAD_MAX, load_rows(through, &cluster, seed, &rows)).await;
+    let splits = loaded.unwrap_or_else(|late| Err(late.to_string())).unwrap_or_else(|error| {
         violations.push(format!("a healthy cluster took no first rows: {error}"));
         Vec::new()
     });
@@ -142,9 +147,7 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     };
     nemesis::run(cluster.clone(), plan, Instant::now(), note).await;
     let calm_from = start.elapsed();
-    for task in tasks {
-        task.await.expect("a client does not panic");
-    }
+    violations.extend(drain(tasks, DRAIN_MAX).await);
 
     if through == Through::Sql {
         let rng = SeedRng::stream(seed, "final check", 0);
@@ -271,6 +274,26 @@ async fn split(cluster: Rc<Cluster>, seed: u64, mut keys: Vec<Bytes>) {
             kv::env::TaskScope::spawn(&scope, "split", Box::pin(work));
         }
     }
+}
+
+/// Waits for the clients' ends. Those that come to none within `limit` are a violation, and are dropped.
+pub(super) async fn drain(tasks: Vec<JoinHandle<()>>, limit: Duration) -> Option<String> {
+    let deadline = Instant::now() + limit;
+    let mut stuck = 0;
+    for mut task in tasks {
+        let ended = match tokio::time::timeout_at(deadline, &mut task).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                stuck += 1;
+                task.abort();
+                task.await
+            }
+        };
+        if let Err(error) = ended {
+            assert!(error.is_cancelled(), "a client does not panic: {error}");
+        }
+    }
+    (stuck > 0).then(|| format!("{stuck} clients wait for ever"))
 }
 
 /// Reads everything once more; each read must succeed in time.
