@@ -88,16 +88,19 @@ pub enum Mutant {
     TimestampCacheLostOnLeaseChange,
     /// A replica serves without a valid lease (breaks I3 and I20).
     StaleLeaseRead,
+    /// A commit does not heed the end of the schema leases that it relies on (breaks L1 of `sql::catalog::lease`).
+    CommitPastSchemaLease,
 }
 
 impl Mutant {
     /// Every mutant with its command-line name.
-    pub const ALL: [(&'static str, Mutant); 5] = [
+    pub const ALL: [(&'static str, Mutant); 6] = [
         ("ack-before-fsync", Mutant::AckBeforeFsync),
         ("skip-read-refresh", Mutant::SkipReadRefresh),
         ("ignore-uncertainty", Mutant::IgnoreUncertainty),
         ("timestamp-cache-lost-on-lease-change", Mutant::TimestampCacheLostOnLeaseChange),
         ("stale-lease-read", Mutant::StaleLeaseRead),
+        ("commit-past-schema-lease", Mutant::CommitPastSchemaLease),
     ];
 }
 

@@ -8,7 +8,7 @@ use kv::env::Env;
 use kv::seam::Routing;
 
 use crate::coordinator::sender::Sender;
-pub use crate::coordinator::{BodyError, Savepoint, Txn, TxnError};
+pub use crate::coordinator::{BodyError, CommitDeadline, Savepoint, Txn, TxnError};
 
 /// Bounds and intervals of a gateway's transactions.
 #[derive(Clone, Debug)]

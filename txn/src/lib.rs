@@ -11,4 +11,4 @@ pub mod testing;
 
 /// The node's injected world and its time, for crates that know no other part of kv.
 pub use kv::clock::{Clock, Timestamp};
-pub use kv::env::Env;
+pub use kv::env::{Env, Mutant};

@@ -114,15 +114,23 @@ pub(super) struct NextId {
     pub(super) id: u32,
 }
 
-/// A gate: until this time no node takes a lease on the table, and the change must commit before it.
+/// A gate: no node takes a lease on the table while the change that closed it lives.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct Gate {
-    /// Raw timestamp; zero is an open gate.
-    #[prost(fixed64, tag = "1")]
-    pub(super) until: u64,
     /// Which change closed it.
     #[prost(fixed64, tag = "2")]
     pub(super) owner: u64,
+}
+
+/// A change's sign of life: it lives until this time, and must commit before it.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Beat {
+    /// Which change.
+    #[prost(fixed64, tag = "1")]
+    pub(super) owner: u64,
+    /// Raw timestamp.
+    #[prost(fixed64, tag = "2")]
+    pub(super) until: u64,
 }
 
 /// A node's lease: its transactions may rely on the version before this time.

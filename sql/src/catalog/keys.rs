@@ -6,6 +6,7 @@
 //! | `n` + schema + `00` + name | table id: tables and indexes, which share their names |
 //! | `i` | next id |
 //! | `g` + table id | gate: a schema change is under way |
+//! | `h` + table id | heartbeat of that change |
 //! | `l` + table id + holder | a node's lease on a table; the holder is a random number of the node's present life |
 //!
 //! Ids are big-endian, so that a scan gives them in order.
@@ -49,6 +50,11 @@ pub(super) fn next_id() -> Bytes {
 /// A table's gate.
 pub(super) fn gate(id: TableId) -> Bytes {
     key(b'g', &[&id.0.to_be_bytes()])
+}
+
+/// The sign of life of the change that has closed a table's gate.
+pub(super) fn beat(id: TableId) -> Bytes {
+    key(b'h', &[&id.0.to_be_bytes()])
 }
 
 /// A node's lease on a table.

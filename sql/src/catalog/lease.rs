@@ -11,20 +11,24 @@
 //! - L3. A schema change closes the gate, then waits until every lease it finds has ended, then writes the gate
 //!   again and, in its own transaction, reads that write: so its reads and its commit are later than the end of
 //!   every lease on the old version. Order is by timestamps alone; no clock is compared with another's.
-//! - L4. A closed gate names the time until which it holds, and that is the change's commit deadline: a change
+//! - L4. A gate is closed while its change is known to live, and that bounds the change's commit (`gate`): a change
 //!   whose node dies delays others, and cannot surprise them.
 //! - L5. Whoever has no lease reads the descriptor in its own transaction, where serializability protects it. So a
 //!   lease is never needed, it only saves a read; getting one happens in the background and may fail.
+//! - L6. The node that changes a table waits for its own transactions, not for its lease row. So a lease that it asked
+//!   for before it revoked the one it had counts for nothing, however late the answer comes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use txn::db::{Db, TxnError, TxnOptions};
 use txn::{Env, Timestamp};
 
-use super::codec::{self, Gate, LeaseRecord};
+use super::codec::{self, LeaseRecord};
 use super::descriptor::{TableDescriptor, TableId};
+use super::gate::closed_by;
 use super::keys;
 use crate::error::SqlError;
 
@@ -39,8 +43,8 @@ pub(super) struct Lease {
     pub(super) table: Arc<TableDescriptor>,
     pub(super) start: Timestamp,
     pub(super) end: Timestamp,
-    /// One reference for each transaction that uses this version, and one here.
-    users: Arc<()>,
+    /// A reference to the table's `Uses`.
+    _user: Arc<()>,
 }
 
 #[derive(Default)]
@@ -49,10 +53,38 @@ struct State {
     names: BTreeMap<(String, String), TableId>,
     /// Tables for which a lease is being taken or renewed.
     busy: BTreeSet<TableId>,
-    /// Tables that this node is changing.
-    revoked: BTreeSet<TableId>,
-    /// Until when a commit of this node may still arrive of which nobody here knows the outcome.
-    in_doubt: BTreeMap<TableId, Timestamp>,
+    /// Tables that this node is changing, and by how many changes: one may still be on its way out.
+    revoked: BTreeMap<TableId, usize>,
+    /// Revocations so far.
+    revocations: u64,
+    uses: BTreeMap<TableId, Uses>,
+}
+
+/// What this node's transactions have of all the leases on a table that it ever had.
+#[derive(Default)]
+struct Uses {
+    /// One reference here, one of the present lease, and one of each transaction that relies on one.
+    users: Arc<()>,
+    /// The latest end.
+    end: Timestamp,
+    /// Until when a commit may still arrive of which nobody here knows the outcome.
+    in_doubt: Timestamp,
+}
+
+impl Uses {
+    /// False if no commit that relies on a lease can happen any more, as long as no new one is installed.
+    fn may_commit(&self, now: Timestamp) -> bool {
+        now < self.in_doubt || (now < self.end && self.are_in_use())
+    }
+
+    fn are_in_use(&self) -> bool {
+        Arc::strong_count(&self.users) > 1
+    }
+
+    /// False if they are as good as none. A transaction that outlived its lease may yet extend it, and is counted.
+    fn matter(&self, now: Timestamp) -> bool {
+        now < self.end.max(self.in_doubt) || self.are_in_use()
+    }
 }
 
 /// A node's leases. One for all its sessions.
@@ -122,13 +154,13 @@ impl Leases {
             return end;
         }
         // Without one the commit is bound to the lease that it began with, and fails if that has ended.
-        let lease = self.take(table.id).await.ok().flatten()?;
-        let renewed = (lease.table.version == table.version).then_some(lease.end);
-        let mut state = self.state();
-        if !state.revoked.contains(&table.id) {
-            state.install(lease);
+        let Some(asked) = self.state().asks(table.id) else { return end };
+        let Ok(Some(taken)) = self.take(table.id).await else { return end };
+        let renewed = (taken.table.version == table.version).then_some(taken.end);
+        match self.state().install(asked, taken) {
+            true => renewed.max(end),
+            false => end,
         }
-        renewed.max(end)
     }
 
     /// The end of the present lease on this version.
@@ -140,97 +172,143 @@ impl Leases {
 
     /// Takes or renews a lease in the background, unless that is under way.
     pub(super) fn want(self: &Arc<Self>, id: TableId) {
-        {
+        let asked = {
             let mut state = self.state();
-            if state.revoked.contains(&id) || !state.busy.insert(id) {
+            let Some(asked) = state.asks(id) else { return };
+            if !state.busy.insert(id) {
                 return;
             }
-        }
+            asked
+        };
         let leases = self.clone();
         let task = async move {
             let taken = leases.take(id).await;
             let mut state = leases.state();
             state.busy.remove(&id);
             match taken {
-                Ok(Some(lease)) if !state.revoked.contains(&id) => state.install(lease),
-                Ok(Some(_)) | Err(_) => {}
+                Ok(Some(lease)) => {
+                    state.install(asked, lease);
+                }
                 Ok(None) => state.remove(id),
+                Err(_) => {}
             }
         };
         self.env.tasks.spawn("schema lease", Box::pin(task));
     }
 
-    /// One transaction: the gate is open, the descriptor is this, the lease is written (L2 by `install`).
-    async fn take(&self, id: TableId) -> Result<Option<Lease>, TxnError> {
+    /// One transaction: the gate is open, the descriptor is this, the lease is written.
+    async fn take(&self, id: TableId) -> Result<Option<Taken>, TxnError> {
         let end = self.env.clock.now().saturating_add(DURATION);
-        let holder = self.holder;
-        let record = self.db.run(TxnOptions::default(), move |txn| {
+        let own = keys::lease(id, self.holder);
+        let table = self.db.run(TxnOptions::default(), move |txn| {
+            let own = own.clone();
             Box::pin(async move {
-                if is_closed(txn.get(keys::gate(id)).await?.as_deref(), txn.read_ts())? {
-                    return Ok(None);
+                if closed_by(txn, id).await?.is_some() {
+                    return Ok::<_, TxnError>(None);
                 }
                 let Some(bytes) = txn.get(keys::descriptor(id)).await? else { return Ok(None) };
                 let table = codec::decode_table(&bytes).map_err(invalid)?;
-                let record = LeaseRecord { version: table.version, end: end.raw() };
-                txn.put(keys::lease(id, holder), codec::encode(&record))?;
-                Ok(Some((table, txn.read_ts())))
+                // Another attempt of this node may have got ahead: the row speaks for the latest end.
+                let written = match txn.get(own.clone()).await? {
+                    Some(bytes) => codec::decode::<LeaseRecord>(&bytes).map_err(invalid)?.end,
+                    None => 0,
+                };
+                let record = LeaseRecord { version: table.version, end: end.raw().max(written) };
+                txn.put(own, codec::encode(&record))?;
+                Ok(Some(table))
             })
         });
+        let Some(table) = table.await? else { return Ok(None) };
         // Later than the commit: the version was current there, and is until `end`.
-        let Some((table, _)) = record.await? else { return Ok(None) };
         let start = self.env.clock.now();
-        Ok(Some(Lease { table: Arc::new(table), start, end, users: Arc::new(()) }))
+        Ok(Some(Taken { table: Arc::new(table), start, end }))
     }
 
-    /// No transaction of this node begins to use its lease on this table; waits, until the lease's end at the
-    /// longest, for those that do. Every revocation is followed by [`Leases::restore`].
-    pub(super) async fn revoke(&self, id: TableId) {
-        let (lease, doubt) = {
-            let mut state = self.state();
-            state.revoked.insert(id);
-            (state.leases.remove(&id), state.in_doubt.remove(&id).unwrap_or(Timestamp::ZERO))
-        };
-        let (users, end) = match &lease {
-            Some(lease) => (Some(&lease.users), lease.end.max(doubt)),
-            None => (None, doubt),
-        };
-        let in_use = || users.is_some_and(|users| Arc::strong_count(users) > 1);
-        loop {
-            let now = self.env.clock.now();
-            if now >= end || (now >= doubt && !in_use()) {
-                return;
-            }
+    /// No transaction of this node begins to use a lease on this table any more. Every revocation is followed by
+    /// [`Leases::restore`].
+    pub(super) fn revoke(&self, id: TableId) {
+        let mut state = self.state();
+        *state.revoked.entry(id).or_default() += 1;
+        state.revocations += 1;
+        state.remove(id);
+    }
+
+    /// Waits until no transaction of this node can commit by a lease on this revoked table: until the last one's end
+    /// at the longest.
+    pub(super) async fn unused(&self, id: TableId) {
+        while self.may_commit(id) {
             self.env.clock.sleep(Duration::from_millis(2)).await;
         }
     }
 
-    /// A commit that relies on the table's lease may still arrive.
+    fn may_commit(&self, id: TableId) -> bool {
+        let now = self.env.clock.now();
+        self.state().uses.get(&id).is_some_and(|uses| uses.may_commit(now))
+    }
+
+    /// A commit that relies on the table's lease, which its transaction still has, may arrive until this time.
     pub(super) fn doubt(&self, id: TableId, end: Timestamp) {
         let mut state = self.state();
-        let latest = state.in_doubt.entry(id).or_insert(end);
-        *latest = end.max(*latest);
+        let uses = state.uses.entry(id).or_default();
+        uses.in_doubt = uses.in_doubt.max(end);
     }
 
     /// The schema change has ended, one way or the other.
     pub(super) fn restore(&self, id: TableId) {
+        let now = self.env.clock.now();
         let mut state = self.state();
-        state.revoked.remove(&id);
-        state.remove(id);
+        if let Entry::Occupied(mut changes) = state.revoked.entry(id) {
+            *changes.get_mut() -= 1;
+            if *changes.get() == 0 {
+                changes.remove();
+            }
+        }
+        state.uses.retain(|_, uses| uses.matter(now));
     }
 }
 
+/// A lease that the catalog holds.
+struct Taken {
+    table: Arc<TableDescriptor>,
+    start: Timestamp,
+    end: Timestamp,
+}
+
+/// When a lease was asked for: after so many revocations.
+#[derive(Clone, Copy)]
+struct Asked(u64);
+
 impl State {
-    fn install(&mut self, mut lease: Lease) {
-        let id = lease.table.id;
+    /// What a lease that is asked for now is installed with, unless the table is revoked.
+    fn asks(&self, id: TableId) -> Option<Asked> {
+        (!self.revoked.contains_key(&id)).then_some(Asked(self.revocations))
+    }
+
+    /// Makes what was taken this node's lease, unless any was revoked since it was asked for (L6). True iff it is.
+    fn install(&mut self, asked: Asked, taken: Taken) -> bool {
+        if asked.0 != self.revocations {
+            return false;
+        }
+        let id = taken.table.id;
+        let uses = self.uses.entry(id).or_default();
+        uses.end = uses.end.max(taken.end);
+        let mut lease = Lease {
+            table: taken.table,
+            start: taken.start,
+            end: taken.end,
+            _user: uses.users.clone(),
+        };
+        // Renewed (L2); of two attempts the later end counts.
         if let Some(old) = self.leases.get(&id)
             && old.table.version == lease.table.version
         {
-            lease.start = old.start;
-            lease.users = old.users.clone();
             lease.table = old.table.clone();
+            lease.start = old.start;
+            lease.end = old.end.max(lease.end);
         }
         self.names.insert((lease.table.schema.clone(), lease.table.name.clone()), id);
         self.leases.insert(id, lease);
+        true
     }
 
     fn remove(&mut self, id: TableId) {
@@ -239,13 +317,9 @@ impl State {
     }
 }
 
-/// True iff a schema change holds the gate at this time.
-pub(super) fn is_closed(gate: Option<&[u8]>, at: Timestamp) -> Result<bool, TxnError> {
-    let Some(bytes) = gate else { return Ok(false) };
-    let gate: Gate = codec::decode(bytes).map_err(invalid)?;
-    Ok(Timestamp::from_raw(gate.until) > at)
-}
-
 pub(super) fn invalid(error: SqlError) -> TxnError {
     TxnError::Invalid(error.message)
 }
+
+#[cfg(test)]
+mod tests;

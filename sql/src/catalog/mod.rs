@@ -1,8 +1,8 @@
 //! What exists: schemas, tables, columns, indexes, constraints.
 //!
-//! Descriptors live in system tables (`crate::row` has their keys) and are versioned: at most two adjacent versions
-//! of a table are in use in the cluster, and a transaction's commit carries the end of the lease on the versions
-//! that it used. What a transaction creates is visible to itself at once.
+//! Descriptors live in the system range (`keys`) and are versioned: leases (`lease`) are on one version of a table at a
+//! time, and a transaction's commit carries the ends of those that it used. A change waits behind a closed gate (`gate`)
+//! until none is left. What a transaction creates is visible to itself at once.
 
 mod codec;
 pub mod descriptor;
@@ -10,6 +10,8 @@ mod gate;
 mod keys;
 pub mod lease;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod view;
 pub mod virtuals;
 

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
-use txn::Timestamp;
-use txn::db::Txn;
+use txn::Mutant;
+use txn::db::{CommitDeadline, Txn};
 
 use super::codec::{self, NameRecord, NextId};
 use super::descriptor::{TableDescriptor, TableId};
@@ -52,7 +52,6 @@ pub struct TxnCatalog {
     /// Changed or created here: never leased.
     changing: BTreeSet<TableId>,
     created: BTreeSet<TableId>,
-    gate_deadline: Option<Timestamp>,
     /// Everything has been read.
     whole: bool,
     committing: bool,
@@ -67,7 +66,6 @@ impl TxnCatalog {
             names: BTreeMap::new(),
             changing: BTreeSet::new(),
             created: BTreeSet::new(),
-            gate_deadline: None,
             whole: false,
             committing: false,
         }
@@ -192,11 +190,15 @@ impl TxnCatalog {
         }
         let before = self.used.remove(&id).map(|used| used.table.version);
         let gate = match gates.0.entry(id) {
-            Entry::Occupied(gate) => gate.into_mut(),
+            Entry::Occupied(gate) if gate.get().is_alive() => gate.into_mut(),
+            // Of an earlier attempt, which the cluster took for dead.
+            Entry::Occupied(mut gate) => {
+                gate.insert(ClosedGate::close(&self.leases, id).await?);
+                gate.into_mut()
+            }
             Entry::Vacant(place) => place.insert(ClosedGate::close(&self.leases, id).await?),
         };
-        let until = gate.enter(txn).await?;
-        self.gate_deadline = Some(self.gate_deadline.map_or(until, |other| other.min(until)));
+        gate.enter(txn).await?;
         self.changing.insert(id);
         let table = self.table_by_id(txn, id).await?.ok_or_else(gone)?;
         if before.is_some_and(|before| before != table.version) {
@@ -279,19 +281,17 @@ impl TxnCatalog {
         self.names.retain(|_, id| used.contains_key(id));
     }
 
-    /// Gives the commit its deadline: the earliest end of what the transaction relies on. Leases that were renewed
+    /// Gives the commit its deadlines: the ends of the leases that the transaction relies on. Those that were renewed
     /// meanwhile count with their present end.
     pub async fn bind_commit(&mut self, txn: &mut Txn) {
-        let mut deadline = self.gate_deadline;
         for used in self.used.values_mut() {
             let Some(lease) = &mut used.lease else { continue };
             if let Some(end) = self.leases.extended(&used.table).await {
                 lease.end = lease.end.max(end);
             }
-            deadline = Some(deadline.map_or(lease.end, |other| other.min(lease.end)));
-        }
-        if let Some(deadline) = deadline {
-            txn.set_commit_deadline(deadline);
+            if !self.leases.env().mutation(Mutant::CommitPastSchemaLease) {
+                txn.commit_before(CommitDeadline::new(lease.end));
+            }
         }
         self.committing = true;
     }

@@ -27,6 +27,7 @@ use kv::range::descriptor::RangeDescriptor;
 use kv::seam::SendError;
 
 use super::cleanup::Remains;
+use super::deadline::CommitDeadline;
 use super::error::TxnError;
 use super::heartbeat::{aborted_error, status};
 use super::sender::{Answer, Backoff, Patience, request};
@@ -305,12 +306,17 @@ impl Txn {
     }
 
     fn end_txn(&self, (keys, spans): (Vec<Bytes>, Vec<Span>)) -> EndTxn {
-        let deadline = self.commit_deadline.map_or(0, Timestamp::raw);
+        let deadline = self.commit_deadline().map_or(0, Timestamp::raw);
         EndTxn { commit: true, one_phase: false, keys, deadline, spans }
     }
 
+    /// The earliest of all, as of now.
+    fn commit_deadline(&self) -> Option<Timestamp> {
+        self.commit_deadlines.iter().map(CommitDeadline::get).min()
+    }
+
     fn check_commit_deadline(&self, ts: Timestamp) -> Result<(), TxnError> {
-        match self.commit_deadline {
+        match self.commit_deadline() {
             Some(deadline) if ts >= deadline => Err(TxnError::DeadlineExceeded),
             _ => Ok(()),
         }

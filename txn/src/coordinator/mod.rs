@@ -36,6 +36,7 @@
 mod buffer;
 mod cleanup;
 mod commit;
+mod deadline;
 mod error;
 mod heartbeat;
 mod read;
@@ -53,6 +54,7 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 
 pub use buffer::Savepoint;
+pub use deadline::CommitDeadline;
 pub use error::{BodyError, TxnError};
 
 use crate::api::Row;
@@ -87,7 +89,7 @@ pub struct Txn {
     phase: Phase,
     /// A commit has begun. Open nevertheless: its future was dropped half-way.
     committing: bool,
-    commit_deadline: Option<Timestamp>,
+    commit_deadlines: Vec<CommitDeadline>,
     deadline: Option<Duration>,
 }
 
@@ -104,7 +106,7 @@ impl Txn {
             pulse: None,
             phase: Phase::Open,
             committing: false,
-            commit_deadline: None,
+            commit_deadlines: Vec::new(),
             deadline: options.deadline,
             sender,
         }
@@ -120,10 +122,10 @@ impl Txn {
         self.state.read_ts()
     }
 
-    /// The commit must happen below this timestamp (the end of a schema lease, say), or it fails with
-    /// [`TxnError::DeadlineExceeded`].
-    pub fn set_commit_deadline(&mut self, deadline: Timestamp) {
-        self.commit_deadline = Some(deadline);
+    /// The commit must happen below this timestamp (the end of a schema lease, say) and all others that were given, or
+    /// it fails with [`TxnError::DeadlineExceeded`].
+    pub fn commit_before(&mut self, deadline: CommitDeadline) {
+        self.commit_deadlines.push(deadline);
     }
 
     /// The value of a key, if it has one.

@@ -32,8 +32,8 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS account_branch ON account (branc
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Longest pause between two changes.
 const PAUSE: Duration = Duration::from_secs(10);
-/// A change whose node died keeps others out for 300 seconds; then, with all healed, one must succeed.
-const GATE: Duration = Duration::from_secs(360);
+/// A change whose node died keeps others out for 20 seconds; then, with all healed, one must succeed.
+const GATE: Duration = Duration::from_secs(60);
 /// Share of changes whose client thinks better of it while they run.
 const CANCEL_PERCENT: u64 = 15;
 

@@ -1,7 +1,8 @@
 //! Clients whose blocks stay open for seconds, over a table whose index comes and goes meanwhile.
 //!
 //! Nothing that such a block has read is changed by others, so nothing but the end of its node's lease on the schema
-//! keeps it from committing by an old descriptor. If it does, the index misses its row for ever.
+//! keeps it from committing by an old descriptor. If it does, the index misses its row for ever. So a block waits twice:
+//! before it writes, when it only knows the descriptor, and after, when it is bound to it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,39 +23,44 @@ pub(super) const CHANGES: [&str; 2] = [INDEX, "DROP INDEX IF EXISTS item_tag"];
 pub(super) const INDEX: &str = "CREATE INDEX IF NOT EXISTS item_tag ON item (tag)";
 /// Different tags.
 const TAGS: i32 = 4;
-/// Longest pause within a block: nearly as long as a lease.
-const PAUSE: Duration = Duration::from_secs(9);
+/// Longest pause between two blocks.
+const REST: Duration = Duration::from_millis(450);
+/// Longest pause of a block before its row is written.
+const BEFORE: Duration = Duration::from_secs(4);
+/// Longest pause between row and commit: as long as a lease.
+const AFTER: Duration = Duration::from_secs(10);
 
 /// Inserts rows until `end`, each in a block of its own. No two clients of a seed have the same number.
 pub(super) async fn linger(cluster: Rc<Cluster>, rng: SeedRng, number: i32, end: Instant) {
     let client = SqlClient::new(format!("linger {number}"), cluster, rng);
     let mut id = number * 100_000;
     while Instant::now() < end {
-        tokio::time::sleep(client.rng.duration_between(Duration::ZERO, PAUSE / 20)).await;
+        tokio::time::sleep(client.rng.duration_between(Duration::ZERO, REST)).await;
         let Some(mut link) = client.link(*client.rng.pick(&NODES)).await else { continue };
         id += 1;
-        let pause = client.rng.duration_between(Duration::ZERO, PAUSE);
+        let pauses = [BEFORE, AFTER].map(|most| client.rng.duration_between(Duration::ZERO, most));
         let work = async {
             // Any outcome will do: what counts is that table and index agree.
-            let _ = insert(&mut link, id, pause).await;
+            let _ = insert(&mut link, id, pauses).await;
             link.leave_block().await;
             let _ = check(&mut link).await;
             link.leave_block().await;
         };
-        if tokio::time::timeout(OP_TIMEOUT, work).await.is_err() {
+        if tokio::time::timeout(AFTER + OP_TIMEOUT, work).await.is_err() {
             link.give_up();
         }
         client.keep(link);
     }
 }
 
-async fn insert(link: &mut Link, id: i32, pause: Duration) -> Result<(), Trouble> {
+async fn insert(link: &mut Link, id: i32, [before, after]: [Duration; 2]) -> Result<(), Trouble> {
     let row = [Param::Int(id), Param::Int(id % TAGS)];
     link.begin().await?;
     // From here on the block relies on the descriptor that it has found.
     link.run("SELECT id FROM item WHERE id = $1", &row[..1]).await?;
-    tokio::time::sleep(pause).await;
+    tokio::time::sleep(before).await;
     link.run("INSERT INTO item (id, tag) VALUES ($1, $2)", &row).await?;
+    tokio::time::sleep(after).await;
     link.commit().await
 }
 

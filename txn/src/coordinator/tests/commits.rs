@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fake::{Fate, World, ends_with};
 use crate::api::{ErrorKind, RequestKind, TxnStatus};
-use crate::db::{Config, Db, Txn, TxnError, TxnOptions};
+use crate::db::{CommitDeadline, Config, Db, Txn, TxnError, TxnOptions};
 
 fn b(text: &'static str) -> Bytes {
     text.into()
@@ -295,14 +295,41 @@ async fn the_commit_deadline_is_kept() {
     for keys in [&["a"][..], &["a", "z"], &[]] {
         let mut txn = writing(&world, keys);
         let deadline = txn.read_ts();
-        txn.set_commit_deadline(deadline);
+        txn.commit_before(CommitDeadline::new(Timestamp::MAX));
+        txn.commit_before(CommitDeadline::new(deadline));
         assert_eq!(txn.commit().await, Err(TxnError::DeadlineExceeded));
     }
     settle().await;
     assert_eq!(world.read("a"), None);
     let mut txn = writing(&world, &["a"]);
-    txn.set_commit_deadline(Timestamp::from_raw(txn.read_ts().raw() + 1));
+    txn.commit_before(CommitDeadline::new(Timestamp::from_raw(txn.read_ts().raw() + 1)));
     txn.commit().await.expect("just in time");
+}
+
+/// While a commit is under way it is pushed beyond its deadline, which has moved on as well, or has not.
+#[tokio::test(start_paused = true)]
+async fn a_commit_deadline_may_move_on_meanwhile() {
+    for (moves, keys) in
+        [(false, &["a"][..]), (true, &["a"]), (false, &["a", "z"]), (true, &["a", "z"])]
+    {
+        let world = World::new(&["m"]);
+        let mut txn = writing(&world, keys);
+        let deadline = CommitDeadline::new(txn.read_ts().next_millisecond());
+        txn.commit_before(deadline.clone());
+        let pushed = txn.read_ts().saturating_add(Duration::from_secs(5));
+        let mut push = true;
+        world.hook(move |_| match std::mem::take(&mut push) {
+            true if moves => {
+                deadline.extend(pushed.next());
+                deadline.extend(Timestamp::ZERO);
+                Fate::Refused(ErrorKind::RetryAt, pushed.raw())
+            }
+            true => Fate::Refused(ErrorKind::RetryAt, pushed.raw()),
+            false => Fate::Normal,
+        });
+        let expected = if moves { Ok(pushed) } else { Err(TxnError::DeadlineExceeded) };
+        assert_eq!(txn.commit().await, expected, "{keys:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
