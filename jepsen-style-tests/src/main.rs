@@ -128,7 +128,7 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
     match sim.mutant {
         None => Ok(summary.is_clean()),
         Some(mutant) => {
-            match summary.violated.first() {
+            match summary.violated.iter().min() {
                 Some(seed) => {
                     let through = sim.through.unwrap_or(Through::of_seed(*seed)).name();
                     println!("{mutant:?} found by seed {seed} through {through}");
