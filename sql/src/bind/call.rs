@@ -11,6 +11,7 @@ use super::scope::{AGGREGATES, Clause, SETS};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::func::{Body, ParamType};
 use crate::parse::name;
+use crate::plan::walk::own_slot;
 use crate::plan::{AggregateCall, Expr};
 use crate::types::{Datum, SqlType};
 
@@ -89,6 +90,10 @@ impl Binder<'_> {
             }
             "nullif" => self.nullif(args, position),
             "greatest" | "least" => self.extreme(&name, args, position),
+            "pg_typeof" if args.len() == 1 => {
+                let oid = args.first().map_or(SqlType::Unknown, |(expr, _)| expr.ty()).base().oid();
+                Ok(Expr::Const(Datum::Oid(oid), SqlType::RegType))
+            }
             "row" => self.row(args.into_iter().map(|(expr, _)| expr).collect()),
             _ => self.ordinary(&name, args, position),
         }
@@ -167,7 +172,12 @@ impl Binder<'_> {
         };
         let (_, place) = left;
         let value = self.settle_like(left.0.clone(), &right.0, place)?;
-        let same = self.operator("=", vec![(value.clone(), place), right], position)?;
+        let (equals, sides, ty) =
+            self.resolve_operator("=", vec![(value, place), right], position)?;
+        // What it returns is the side of the comparison: of `NULLIF(1, 2.5)` a numeric.
+        let value = sides.first().cloned().unwrap_or(Expr::Const(Datum::Null, ty));
+        let same = Expr::Call { function: equals.function, args: sides, ty };
+        let same = self.fold(same, position)?;
         let ty = value.ty();
         let null = Expr::Const(Datum::Null, ty);
         Ok(Expr::Case { branches: vec![(same, null)], otherwise: Some(Box::new(value)), ty })
@@ -266,12 +276,14 @@ impl Binder<'_> {
         }
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
         let (function, args, ty) = self.function(name, args, position)?;
-        let outer = |expr: &Expr| matches!(expr, Expr::Outer { .. });
-        let inner = |expr: &Expr| matches!(expr, Expr::Slot(..));
-        if !args.is_empty()
-            && args.iter().any(|arg| arg.any(&mut |e| outer(e)))
-            && !args.iter().any(|arg| arg.any(&mut |e| inner(e)))
-        {
+        let (mut own, mut outer) = (false, false);
+        for arg in &args {
+            arg.look(&mut |e, depth| {
+                own |= own_slot(e, depth).is_some();
+                outer |= matches!(e, Expr::Outer { level, .. } if *level >= depth);
+            });
+        }
+        if outer && !own {
             // It would be the outer query's aggregate.
             return Err(SqlError::unsupported("an aggregate over an outer query's columns alone")
                 .at_if(position));
