@@ -117,6 +117,9 @@ pub(super) struct NextId {
 /// A gate: no node takes a lease on the table while the change that closed it lives.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct Gate {
+    /// Raw timestamp. Builds that know no beats take the gate for closed until then.
+    #[prost(fixed64, tag = "1")]
+    pub(super) until: u64,
     /// Which change closed it.
     #[prost(fixed64, tag = "2")]
     pub(super) owner: u64,

@@ -8,6 +8,8 @@
 //! - B2. Only the owner renews a beat, and only before it has ended: between two beats the gate is not open for a moment.
 //! - B3. Who closes a gate writes both rows, so that an owner that was taken for dead can neither renew nor commit.
 //! - B4. The change commits before the end of the latest beat that it knows to be written.
+//! - B5. Earlier builds know no beats: a gate of theirs is closed until the time in it, and ours is closed to them for as
+//!   long as it is there. So both may serve in one cluster while it is upgraded.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -129,10 +131,18 @@ fn lost() -> SqlError {
 pub(super) async fn closed_by(txn: &mut Txn, table: TableId) -> Result<Option<Beat>, TxnError> {
     let Some(gate) = txn.get(keys::gate(table)).await? else { return Ok(None) };
     let gate: Gate = codec::decode(&gate).map_err(invalid)?;
-    let Some(beat) = txn.get(keys::beat(table)).await? else { return Ok(None) };
-    let beat: Beat = codec::decode(&beat).map_err(invalid)?;
-    let lives = beat.owner == gate.owner && Timestamp::from_raw(beat.until) > txn.read_ts();
-    Ok(lives.then_some(beat))
+    let beat = match txn.get(keys::beat(table)).await? {
+        Some(bytes) => Some(codec::decode::<Beat>(&bytes).map_err(invalid)?),
+        None => None,
+    };
+    // B5: without a beat of its owner, the gate's own time counts.
+    let beat = beat.filter(|beat| beat.owner == gate.owner);
+    let beat = beat.unwrap_or(Beat { owner: gate.owner, until: gate.until });
+    Ok((Timestamp::from_raw(beat.until) > txn.read_ts()).then_some(beat))
+}
+
+fn closed(owner: u64) -> Gate {
+    Gate { until: u64::MAX, owner }
 }
 
 /// Closes the gate, with a first beat. False if another change holds it.
@@ -143,7 +153,7 @@ async fn seize(leases: &Leases, table: TableId, beat: Beat) -> SqlResult<bool> {
             if closed_by(txn, table).await?.is_some_and(|found| found.owner != beat.owner) {
                 return Ok::<_, TxnError>(false);
             }
-            txn.put(keys::gate(table), codec::encode(&Gate { owner: beat.owner }))?;
+            txn.put(keys::gate(table), codec::encode(&closed(beat.owner)))?;
             txn.put(keys::beat(table), codec::encode(&beat))?;
             Ok(true)
         })
@@ -158,7 +168,7 @@ async fn touch(leases: &Leases, table: TableId, owner: u64) -> SqlResult<bool> {
             if closed_by(txn, table).await?.is_none_or(|found| found.owner != owner) {
                 return Ok::<_, TxnError>(false);
             }
-            txn.put(keys::gate(table), codec::encode(&Gate { owner }))?;
+            txn.put(keys::gate(table), codec::encode(&closed(owner)))?;
             Ok(true)
         })
     });

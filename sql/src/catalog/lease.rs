@@ -36,6 +36,8 @@ use crate::error::SqlError;
 const DURATION: Duration = Duration::from_secs(10);
 /// A lease in use is renewed when less is left.
 const RENEW_BELOW: Duration = Duration::from_secs(5);
+/// Beyond so many leases, those that have ended go: of tables that others have dropped, or nobody uses.
+const MAX_KEPT: usize = 1_000;
 
 /// A lease of this node. Held by whoever uses the descriptor.
 #[derive(Clone)]
@@ -186,8 +188,8 @@ impl Leases {
             let mut state = leases.state();
             state.busy.remove(&id);
             match taken {
-                Ok(Some(lease)) => {
-                    state.install(asked, lease);
+                Ok(Some(taken)) => {
+                    state.install(asked, taken);
                 }
                 Ok(None) => state.remove(id),
                 Err(_) => {}
@@ -263,7 +265,7 @@ impl Leases {
                 changes.remove();
             }
         }
-        state.uses.retain(|_, uses| uses.matter(now));
+        state.forget(now);
     }
 }
 
@@ -289,6 +291,13 @@ impl State {
         if asked.0 != self.revocations {
             return false;
         }
+        if self.leases.len() >= MAX_KEPT {
+            // Its start is about now.
+            self.leases.retain(|_, lease| taken.start < lease.end);
+            let leases = &self.leases;
+            self.names.retain(|_, named| leases.contains_key(named));
+            self.forget(taken.start);
+        }
         let id = taken.table.id;
         let uses = self.uses.entry(id).or_default();
         uses.end = uses.end.max(taken.end);
@@ -309,6 +318,10 @@ impl State {
         self.names.insert((lease.table.schema.clone(), lease.table.name.clone()), id);
         self.leases.insert(id, lease);
         true
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        self.uses.retain(|_, uses| uses.matter(now));
     }
 
     fn remove(&mut self, id: TableId) {

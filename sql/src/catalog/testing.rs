@@ -9,7 +9,7 @@ use txn::testing::LocalCluster;
 use super::CatalogView;
 use super::descriptor::{TableDescriptor, TableId};
 use super::gate::ClosedGate;
-use super::lease::Leases;
+use super::lease::{Lease, Leases};
 use super::store::TxnCatalog;
 use crate::testing::TestCatalog;
 
@@ -52,6 +52,12 @@ impl World {
         leases.want(self.id());
         self.sleep(Duration::from_millis(10)).await;
         assert!(self.has_lease(leases));
+    }
+
+    /// A lease of this node, as a transaction has it.
+    pub(super) async fn used_here(&self) -> Lease {
+        self.lease(&self.here).await;
+        self.here.by_id(self.id(), self.here.env().clock.now()).unwrap()
     }
 
     pub(super) fn has_lease(&self, leases: &Arc<Leases>) -> bool {

@@ -69,3 +69,27 @@ async fn a_change_that_was_not_heard_of_does_not_commit() {
     let beat = Beat { owner: dead.owner, until: u64::MAX };
     assert_eq!(renew(&world.here, world.id(), beat).await, Ok(false));
 }
+
+/// B5: a gate that a build without beats has closed, and how such a build reads one of ours.
+#[tokio::test(start_paused = true)]
+async fn gates_of_builds_without_beats_are_kept() {
+    let world = World::new().await;
+    let mut txn = world.db.begin(TxnOptions::default());
+    let until = txn.read_ts().saturating_add(Duration::from_secs(300));
+    let gate = Gate { until: until.raw(), owner: 7 };
+    txn.put(keys::gate(world.id()), codec::encode(&gate)).unwrap();
+    txn.commit().await.unwrap();
+    world.there.want(world.id());
+    world.sleep(Duration::from_secs(1)).await;
+    assert!(!world.has_lease(&world.there));
+    let refused = ClosedGate::close(&world.here, world.id()).await.err();
+    assert_eq!(refused.unwrap().state, SqlState::LOCK_NOT_AVAILABLE);
+    world.sleep(Duration::from_secs(270)).await;
+    let ours = world.close(&world.here).await;
+    let mut txn = world.db.begin(TxnOptions::default());
+    let found: Gate =
+        codec::decode(&txn.get(keys::gate(world.id())).await.unwrap().unwrap()).unwrap();
+    assert_eq!((found.until, found.owner), (u64::MAX, ours.owner));
+    drop(txn);
+    world.change(&ours, Duration::ZERO).await.unwrap();
+}

@@ -60,8 +60,7 @@ async fn a_lease_row_never_goes_back() {
 #[tokio::test(start_paused = true)]
 async fn a_change_waits_for_transactions_whose_lease_another_one_revoked() {
     let world = World::new().await;
-    world.lease(&world.here).await;
-    let used = world.here.by_id(world.id(), world.here.env().clock.now()).unwrap();
+    let used = world.used_here().await;
     assert!(Box::pin(world.close(&world.here)).now_or_never().is_none());
     world.sleep(Duration::from_millis(10)).await;
     let free = world.time() + Duration::from_secs(3);
@@ -77,9 +76,8 @@ async fn a_change_waits_for_transactions_whose_lease_another_one_revoked() {
 #[tokio::test(start_paused = true)]
 async fn a_change_waits_for_a_commit_that_ends_in_doubt_meanwhile() {
     let world = World::new().await;
-    world.lease(&world.here).await;
+    let used = world.used_here().await;
     let clock = world.here.env().clock.clone();
-    let used = world.here.by_id(world.id(), clock.now()).unwrap();
     let end = used.end;
     let (_gate, ()) = futures::join!(world.close(&world.here), async {
         world.sleep(Duration::from_secs(1)).await;
@@ -93,9 +91,8 @@ async fn a_change_waits_for_a_commit_that_ends_in_doubt_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_change_waits_for_a_transaction_that_extended_its_lease() {
     let world = World::new().await;
-    world.lease(&world.here).await;
+    let used = world.used_here().await;
     let clock = world.here.env().clock.clone();
-    let used = world.here.by_id(world.id(), clock.now()).unwrap();
     world.sleep(DURATION * 2).await;
     // Another table's change ends: what does not matter any more is forgotten.
     world.here.revoke(TableId(1));
@@ -108,4 +105,26 @@ async fn a_change_waits_for_a_transaction_that_extended_its_lease() {
         drop(used);
     });
     assert!(clock.now() < end);
+}
+
+/// Tables come and go on other nodes: what is kept of them here has a bound, and what is still in use stays.
+#[tokio::test(start_paused = true)]
+async fn leases_that_ended_are_forgotten() {
+    let world = World::new().await;
+    let used = world.used_here().await;
+    world.sleep(DURATION * 2).await;
+    let now = world.here.env().clock.now();
+    let mut state = world.here.state();
+    for number in 0..MAX_KEPT as u32 * 3 {
+        let asked = state.asks(world.id()).unwrap();
+        let mut table = (*world.table).clone();
+        (table.id, table.name) = (TableId(100_000 + number), format!("t{number}"));
+        let start = now.saturating_add(Duration::from_millis(number.into()));
+        let end = start.saturating_add(Duration::from_millis(500));
+        assert!(state.install(asked, Taken { table: Arc::new(table), start, end }));
+        assert!(state.leases.len() <= MAX_KEPT && state.names.len() <= MAX_KEPT);
+        assert!(state.uses.len() <= MAX_KEPT + 1);
+    }
+    assert!(state.uses.contains_key(&world.id()), "a transaction may yet extend its lease");
+    drop(used);
 }
