@@ -11,7 +11,8 @@
 //! session name                  the records below run in this session
 //! ```
 //!
-//! NULL is written `NULL`, the empty string `(empty)`.
+//! NULL is written `NULL`, the empty string `(empty)`. `testdata/record.py` records a script again with PostgreSQL's
+//! answers.
 
 #![allow(clippy::disallowed_methods, reason = "reads the scripts from the tree")]
 

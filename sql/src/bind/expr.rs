@@ -195,11 +195,10 @@ impl Binder<'_> {
 
     fn unary(&mut self, op: &UnaryOperator, operand: &ast::Expr) -> SqlResult<Expr> {
         let position = self.places.operator_before(operand);
-        if let (UnaryOperator::Minus, ast::Expr::Value(value)) = (op, operand)
-            && let Value::Number(digits, _) = &value.value
-        {
+        if let (UnaryOperator::Minus, Some((negative, digits))) = (op, literal(operand)) {
             // The smallest integer is a literal too.
-            return number(&format!("-{digits}")).map_err(|error| error.at_if(position));
+            let sign = if negative { "" } else { "-" };
+            return number(&format!("{sign}{digits}")).map_err(|error| error.at_if(position));
         }
         let (expr, place) = self.placed(operand)?;
         let name = match op {
@@ -312,6 +311,26 @@ impl Binder<'_> {
     }
 }
 
+/// The name of `OPERATOR(…)`: all operators are in `pg_catalog`, so one of another schema keeps it and is not found.
+pub(crate) fn catalog_operator(name: &str) -> &str {
+    name.strip_prefix("pg_catalog.").unwrap_or(name)
+}
+
+/// A number with the signs before it: whether it is negative, and its digits.
+fn literal(expr: &ast::Expr) -> Option<(bool, &str)> {
+    match expr {
+        ast::Expr::Nested(inner) => literal(inner),
+        ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            literal(expr).map(|(negative, digits)| (!negative, digits))
+        }
+        ast::Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => Some((false, digits)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// A number's type: the smallest of integer, bigint and numeric that holds it.
 pub(crate) fn number(digits: &str) -> SqlResult<Expr> {
     let digits = &digits.replace('_', "");
@@ -328,8 +347,10 @@ pub(crate) fn number(digits: &str) -> SqlResult<Expr> {
 pub(crate) fn operator_name(op: &BinaryOperator) -> String {
     match op {
         BinaryOperator::NotEq => "<>".to_owned(),
-        BinaryOperator::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
-        BinaryOperator::BitwiseXor => "^".to_owned(),
+        BinaryOperator::PGCustomBinaryOperator(parts) => match catalog_operator(&parts.join(".")) {
+            "!=" => "<>".to_owned(),
+            name => name.to_owned(),
+        },
         other => other.to_string(),
     }
 }

@@ -4,7 +4,7 @@ use sqlparser::ast::{self, AccessExpr, BinaryOperator, CeilFloorKind, Subscript,
 
 use super::Binder;
 use super::compare::Placed;
-use super::expr::operator_name;
+use super::expr::{catalog_operator, operator_name};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::name;
 use crate::plan::Expr;
@@ -157,7 +157,13 @@ impl Binder<'_> {
             }
             E::Interval(interval) => self.interval(interval),
             E::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
-            E::Prefixed { value, .. } => self.expr(value),
+            // An operator in front of its operand that has no variant of its own.
+            E::Prefixed { prefix, value } => {
+                let position = self.places.operator_before(value);
+                let value = self.placed(value)?;
+                let name = catalog_operator(&prefix.value);
+                self.operator(name, vec![value], position)
+            }
             E::Wildcard(_) | E::QualifiedWildcard(..) => {
                 Err(SqlError::new(SqlState::SYNTAX_ERROR, "* is only allowed in a select list"))
             }
@@ -177,7 +183,14 @@ impl Binder<'_> {
         args: Vec<Placed>,
         position: Option<u32>,
     ) -> SqlResult<Expr> {
-        let (function, args, ty) = self.function(name, args, position)?;
+        let found = self.function(name, args, position).map_err(|mut error| {
+            // The grammar's own names are of the catalog, but for these two, which are plain calls there.
+            if error.state == SqlState::UNDEFINED_FUNCTION && !matches!(name, "ceil" | "floor") {
+                error.message = error.message.replacen("function ", "function pg_catalog.", 1);
+            }
+            error
+        });
+        let (function, args, ty) = found?;
         self.fold(Expr::Call { function: function.oid, args, ty }, position)
     }
 

@@ -258,7 +258,7 @@ pub(crate) fn pair(
 /// Gives a part its alias, and its columns theirs.
 pub(crate) fn rename(scope: &mut Scope, alias: Option<&ast::TableAlias>) -> SqlResult<()> {
     let Some(alias) = alias else { return Ok(()) };
-    let new = name::fold(&alias.name);
+    let new = name::alias(&alias.name)?;
     if let Some(item) = scope.items.first_mut() {
         if item.table.is_some() {
             item.real = Some(item.name.clone());

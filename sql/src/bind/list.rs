@@ -28,7 +28,7 @@ impl Binder<'_> {
         for item in items {
             let (expr, alias) = match item {
                 SelectItem::UnnamedExpr(expr) => (expr, None),
-                SelectItem::ExprWithAlias { expr, alias } => (expr, Some(name::fold(alias))),
+                SelectItem::ExprWithAlias { expr, alias } => (expr, Some(name::alias(alias)?)),
                 SelectItem::Wildcard(options) => {
                     let position = self.places.of_span(options.wildcard_token.0.span);
                     self.star(None, position, &mut outputs)?;

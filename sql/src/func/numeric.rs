@@ -199,7 +199,9 @@ fn random(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of numbers, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 57] = [
+pub(super) static FUNCTIONS: [Function; 59] = [
+    scalar(230, "dsqrt", &[FLOAT8], FLOAT8, float_sqrt),
+    scalar(231, "dcbrt", &[FLOAT8], FLOAT8, float_cbrt),
     scalar(232, "dpow", &[FLOAT8, FLOAT8], FLOAT8, float_power),
     scalar(1194, "log10", &[FLOAT8], FLOAT8, float_log10),
     scalar(1340, "log", &[FLOAT8], FLOAT8, float_log10),

@@ -35,7 +35,7 @@ const fn prefix(
 
 /// Operators, by oid.
 #[rustfmt::skip]
-pub(super) static OPERATORS: [Operator; 388] = [
+pub(super) static OPERATORS: [Operator; 390] = [
     infix(15, "=", (INT4, INT8), BOOL, 852, (416, 36)),
     infix(36, "<>", (INT4, INT8), BOOL, 853, (417, 15)),
     infix(37, "<", (INT4, INT8), BOOL, 854, (419, 82)),
@@ -136,6 +136,8 @@ pub(super) static OPERATORS: [Operator; 388] = [
     infix(593, "/", (FLOAT8, FLOAT8), FLOAT8, 217, (0, 0)),
     infix(594, "*", (FLOAT8, FLOAT8), FLOAT8, 216, (594, 0)),
     prefix(595, "@", FLOAT8, FLOAT8, 221),
+    prefix(596, "|/", FLOAT8, FLOAT8, 230),
+    prefix(597, "||/", FLOAT8, FLOAT8, 231),
     infix(607, "=", (OID, OID), BOOL, 184, (607, 608)),
     infix(608, "<>", (OID, OID), BOOL, 185, (608, 607)),
     infix(609, "<", (OID, OID), BOOL, 716, (610, 612)),

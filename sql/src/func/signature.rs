@@ -36,6 +36,7 @@ params! {
     REGTYPE = SqlType::RegType;
     REGNAMESPACE = SqlType::RegNamespace;
     RECORD = SqlType::Record;
+    VOID = SqlType::Void;
     UUID = SqlType::Uuid;
     NAME_ARRAY = SqlType::Array(ElementType::Name);
     TEXT_ARRAY = SqlType::Array(ElementType::Text);

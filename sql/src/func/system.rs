@@ -383,9 +383,14 @@ fn size_pretty(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     }
 }
 
+/// No advisory lock can be taken, so none is held: pools ask for it when they take a connection back.
+fn advisory_unlock_all(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
+    Ok(Datum::text(""))
+}
+
 /// Functions about session and catalog, by oid. Sizes are unknown (NULL): nobody measures them.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 49] = [
+pub(super) static FUNCTIONS: [Function; 50] = [
     scalar(89, "version", &[], TEXT, version).stable(),
     scalar(745, "current_user", &[], NAME, current_user).stable(),
     scalar(746, "session_user", &[], NAME, current_user).stable(),
@@ -425,6 +430,7 @@ pub(super) static FUNCTIONS: [Function; 49] = [
     scalar(2507, "pg_get_indexdef", &[OID, INT4, BOOL], TEXT, get_indexdef).stable(),
     scalar(2508, "pg_get_constraintdef", &[OID, BOOL], TEXT, get_constraintdef).stable(),
     scalar(2509, "pg_get_expr", &[TEXT, OID, BOOL], TEXT, get_expr).stable(),
+    scalar(2892, "pg_advisory_unlock_all", &[], VOID, advisory_unlock_all).volatile(),
     scalar(2997, "pg_table_size", &[REGCLASS], INT8, always_null).volatile(),
     scalar(2998, "pg_indexes_size", &[REGCLASS], INT8, always_null).volatile(),
     scalar(3028, "has_any_column_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),

@@ -27,6 +27,16 @@ pub(crate) fn fold_text(value: &str, quoted: bool) -> String {
     name
 }
 
+/// A column's or table's alias. sqlparser takes strings too, without their places.
+pub(crate) fn alias(ident: &ast::Ident) -> SqlResult<String> {
+    if ident.quote_style == Some('\'') {
+        let text = ident.value.replace('\'', "''");
+        let message = format!("syntax error at or near \"'{text}'\"");
+        return Err(SqlError::new(SqlState::SYNTAX_ERROR, message));
+    }
+    Ok(fold(ident))
+}
+
 /// The parts of a name, folded.
 pub(crate) fn parts(name: &ast::ObjectName) -> SqlResult<Vec<String>> {
     name.0

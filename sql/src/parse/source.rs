@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::dialect::Postgres;
+use super::lexical;
 use super::place::Places;
 use crate::error::{SqlError, SqlResult, SqlState};
 
@@ -37,14 +38,14 @@ impl<'a> Source<'a> {
             ));
         }
         let mut places = Places::of(text);
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        let tokens = Tokenizer::new(&Postgres::default(), text)
             .tokenize_with_location()
             .map_err(|error| unterminated(text, &places, &error.message, error.location))?;
+        let tokens = lexical::tokens(text, &places, tokens)?;
         let mut statements = Vec::new();
         let mut current = Vec::new();
         for token in tokens {
             match token.token {
-                Token::Whitespace(_) => {}
                 Token::SemiColon => {
                     statements.push((std::mem::take(&mut current), Some(token)));
                 }
@@ -80,7 +81,7 @@ impl<'a> Source<'a> {
         end: Option<&TokenWithSpan>,
         run: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
     ) -> SqlResult<T> {
-        let dialect = PostgreSqlDialect {};
+        let dialect = Postgres::default();
         let mut parser = Parser::new(&dialect)
             .with_recursion_limit(MAX_NESTING * 8)
             .with_tokens_with_locations(tokens.to_vec());
@@ -235,7 +236,7 @@ fn check_nesting(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> {
 
 fn is_prefix(token: &Token) -> bool {
     match token {
-        Token::Minus | Token::Plus | Token::Tilde | Token::AtSign => true,
+        Token::Minus | Token::Plus | Token::CustomBinaryOperator(_) => true,
         Token::Word(word) => word.keyword == Keyword::NOT && word.quote_style.is_none(),
         _ => false,
     }

@@ -1,0 +1,187 @@
+//! Tokens as PostgreSQL cuts them, from sqlparser's: operators and literals that are written in pieces.
+
+use std::str::CharIndices;
+
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
+
+use super::dialect::Postgres;
+use super::place::Places;
+use crate::error::{SqlError, SqlResult, SqlState};
+
+/// Finds the bytes of places that come in order.
+struct Bytes<'a> {
+    rest: CharIndices<'a>,
+    /// The character that comes next, from 1.
+    next: u32,
+    len: usize,
+}
+
+impl<'a> Bytes<'a> {
+    fn of(text: &'a str) -> Self {
+        Bytes { rest: text.char_indices(), next: 1, len: text.len() }
+    }
+
+    /// The byte of a character that is not before the last one asked for.
+    fn at(&mut self, position: u32) -> usize {
+        while self.next < position && self.rest.next().is_some() {
+            self.next += 1;
+        }
+        self.rest.clone().next().map_or(self.len, |(byte, _)| byte)
+    }
+}
+
+/// The tokens of a text without blanks and comments.
+pub(crate) fn tokens(
+    text: &str,
+    places: &Places,
+    tokens: Vec<TokenWithSpan>,
+) -> SqlResult<Vec<TokenWithSpan>> {
+    let mut bytes = Bytes::of(text);
+    let mut result: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().peekable();
+    // Since the last token that was kept.
+    let mut newline = false;
+    while let Some(token) = tokens.next() {
+        if let Token::Whitespace(blank) = &token.token {
+            newline |= blank.to_string().contains('\n');
+            continue;
+        }
+        if is_operator_like(&token.token) {
+            let mut last = token.span;
+            while let Some(next) =
+                tokens.next_if(|next| is_operator_like(&next.token) && next.span.start == last.end)
+            {
+                last = next.span;
+            }
+            let (from, to) = (places.at(token.span.start), places.at(last.end));
+            let (Some(from), Some(to)) = (from, to) else {
+                return Err(SqlError::internal("a token without a place"));
+            };
+            let (first, end) = (bytes.at(from), bytes.at(to));
+            cut_operators(&text[first..end], token.span, &mut result);
+        } else {
+            match continued(result.last(), &token, newline, text, places, &mut bytes)? {
+                Some(joined) => {
+                    result.pop();
+                    result.push(joined);
+                }
+                None => result.push(token),
+            }
+        }
+        newline = false;
+    }
+    Ok(result)
+}
+
+/// Cuts a run of operator characters into operators, as PostgreSQL's lexer does: the longest, but without `+` and `-`
+/// at its end unless it has a character that the SQL standard's operators do not have.
+fn cut_operators(run: &str, span: Span, result: &mut Vec<TokenWithSpan>) {
+    let mut rest = run;
+    let mut start = span.start;
+    while !rest.is_empty() {
+        let mut op = rest;
+        if !op.contains(['~', '!', '@', '#', '^', '&', '|', '`', '?', '%']) {
+            let bare = op.trim_end_matches(['+', '-']);
+            op = &op[..bare.len().max(1)];
+        }
+        let mut end = start;
+        end.column += op.len() as u64;
+        result.push(TokenWithSpan::new(operator(op), Span::new(start, end)));
+        (rest, start) = (&rest[op.len()..], end);
+    }
+}
+
+fn operator(text: &str) -> Token {
+    match text {
+        "=" => Token::Eq,
+        "<>" | "!=" => Token::Neq,
+        "<" => Token::Lt,
+        ">" => Token::Gt,
+        "<=" => Token::LtEq,
+        ">=" => Token::GtEq,
+        "+" => Token::Plus,
+        "-" => Token::Minus,
+        "*" => Token::Mul,
+        "/" => Token::Div,
+        "%" => Token::Mod,
+        "^" => Token::Caret,
+        "=>" => Token::RArrow,
+        other => Token::CustomBinaryOperator(other.to_owned()),
+    }
+}
+
+/// True iff a token has only characters of operators.
+fn is_operator_like(token: &Token) -> bool {
+    !matches!(
+        token,
+        Token::Word(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::DollarQuotedString(_)
+            | Token::Whitespace(_)
+    ) && token.to_string().chars().all(|ch| "+-*/<>=~!@#%^&|`?".contains(ch))
+        && !matches!(token, Token::EOF)
+}
+
+/// A string after a string is the same literal if a newline is between them, and an error otherwise.
+fn continued(
+    before: Option<&TokenWithSpan>,
+    token: &TokenWithSpan,
+    newline: bool,
+    text: &str,
+    places: &Places,
+    bytes: &mut Bytes<'_>,
+) -> SqlResult<Option<TokenWithSpan>> {
+    let (Some(before), Token::SingleQuotedString(more)) = (before, &token.token) else {
+        return Ok(None);
+    };
+    let span = Span::new(before.span.start, token.span.end);
+    let joined = match &before.token {
+        _ if !newline => None,
+        Token::SingleQuotedString(first) => {
+            Some(Token::SingleQuotedString(format!("{first}{more}")))
+        }
+        Token::NationalStringLiteral(first) => {
+            Some(Token::NationalStringLiteral(format!("{first}{more}")))
+        }
+        Token::EscapedStringLiteral(first) => {
+            // The continuation has escapes as well.
+            let (Some(from), Some(to)) = (places.of_span(token.span), places.at(token.span.end))
+            else {
+                return Ok(None);
+            };
+            let (from, to) = (bytes.at(from), bytes.at(to));
+            let dialect = Postgres::default();
+            let escaped = format!("E{}", &text[from..to]);
+            match Tokenizer::new(&dialect, &escaped).tokenize().ok().as_deref() {
+                Some([Token::EscapedStringLiteral(more)]) => {
+                    Some(Token::EscapedStringLiteral(format!("{first}{more}")))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let literal = matches!(
+        before.token,
+        Token::SingleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::DollarQuotedString(_)
+    );
+    match joined {
+        Some(joined) => Ok(Some(TokenWithSpan::new(joined, span))),
+        None if literal => {
+            let from = places.of_span(token.span).unwrap_or(1);
+            let to = places.at(token.span.end).unwrap_or(from);
+            let (from_byte, to_byte) = (bytes.at(from), bytes.at(to));
+            let near = &text[from_byte..to_byte];
+            let message = format!("syntax error at or near \"{near}\"");
+            Err(SqlError::new(SqlState::SYNTAX_ERROR, message).at(from))
+        }
+        None => Ok(None),
+    }
+}
