@@ -65,6 +65,25 @@ pub struct BatchRequest {
     /// A server uses the entry of its own node and no other; without one, the global limit stands.
     #[prost(message, repeated, tag = "5")]
     pub observed: Vec<ObservedTs>,
+    /// Milliseconds that the batch may wait for locks and intents. Then it is answered with `Waiting`, and asked
+    /// again: how long to wait altogether is the gateway's to say. None, from builds that know no `Waiting`: ten
+    /// seconds, and `LockTimeout`.
+    #[prost(uint32, optional, tag = "6")]
+    pub max_wait_ms: Option<u32>,
+    /// Places in the queues of locks, from earlier answers `Waiting`.
+    #[prost(message, repeated, tag = "7")]
+    pub tickets: Vec<Ticket>,
+}
+
+/// A place in the queue of a key's lock. Best effort: a later lease holder knows nothing of it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Ticket {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+    /// Lower comes first; zero is none.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
 }
 
 /// A clock reading that a transaction took from a node after it began.
@@ -82,7 +101,7 @@ pub struct ObservedTs {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Request {
     /// What is asked.
-    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub kind: Option<RequestKind>,
 }
 
@@ -119,6 +138,88 @@ pub enum RequestKind {
     /// Removes the record of a finished transaction that has no intents left. Addressed to its anchor.
     #[prost(message, tag = "10")]
     CollectTxn(CollectTxn),
+    /// Tells for whom the batch's transaction waits. Addressed to its own anchor. Changes memory only.
+    #[prost(message, tag = "11")]
+    ReportWait(Wait),
+    /// Ends a wait that is part of a deadlock. Addressed to the key that is waited for. Changes memory only.
+    #[prost(message, tag = "12")]
+    BreakWait(BreakWait),
+}
+
+/// What a lock keeps out: PostgreSQL's strengths of row locks, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum LockStrength {
+    /// FOR UPDATE: every other lock.
+    Update = 0,
+    /// FOR NO KEY UPDATE: every other lock but `KeyShare`. What a write needs.
+    NoKeyUpdate = 1,
+    /// FOR SHARE: `NoKeyUpdate` and `Update`.
+    Share = 2,
+    /// FOR KEY SHARE: `Update`.
+    KeyShare = 3,
+}
+
+impl LockStrength {
+    /// May two transactions not hold a key with these at the same time? The sum of the two numbers is PostgreSQL's
+    /// table.
+    pub fn conflicts(self, other: LockStrength) -> bool {
+        self as i32 + other as i32 <= LockStrength::KeyShare as i32
+    }
+}
+
+/// What a locking read does about a lock that is not to be had at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum WaitPolicy {
+    /// Waits.
+    Block = 0,
+    /// Answers with `Locked` (NOWAIT).
+    Error = 1,
+    /// Leaves the row out (SKIP LOCKED).
+    Skip = 2,
+}
+
+/// How a locking read locks. None, from older builds, is the default.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct LockMode {
+    /// What the lock keeps out.
+    #[prost(enumeration = "LockStrength", tag = "1")]
+    pub strength: i32,
+    /// What to do about others.
+    #[prost(enumeration = "WaitPolicy", tag = "2")]
+    pub policy: i32,
+    /// Number of the transaction's savepoint under which the lock is taken; see `Resolve`.
+    #[prost(uint32, tag = "3")]
+    pub number: u32,
+}
+
+/// A transaction waits for another.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Wait {
+    /// Who is waited for, as its lock or intent knows it.
+    #[prost(message, required, tag = "1")]
+    pub holder: TxnMeta,
+    /// What is waited for.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: Bytes,
+}
+
+/// Ends a wait that is part of a deadlock.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BreakWait {
+    /// The transaction that is to give up.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub waiter: Bytes,
+    /// Whom it waits for. Nothing happens if it does no longer.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub holder: Bytes,
+    /// What it waits for.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub key: Bytes,
+    /// Who waits for whom, for people.
+    #[prost(string, tag = "4")]
+    pub detail: String,
 }
 
 /// Reads a key.
@@ -127,9 +228,12 @@ pub struct Get {
     /// The key.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: Bytes,
-    /// Take an exclusive lock on it first (SELECT FOR UPDATE).
+    /// Take a lock on it first (SELECT FOR UPDATE).
     #[prost(bool, tag = "2")]
     pub lock: bool,
+    /// Which lock.
+    #[prost(message, optional, tag = "3")]
+    pub mode: Option<LockMode>,
 }
 
 /// Reads a span.
@@ -141,9 +245,12 @@ pub struct Scan {
     /// At most this many rows; zero means 10,000.
     #[prost(uint32, tag = "2")]
     pub limit: u32,
-    /// Take an exclusive lock on every key found.
+    /// Take a lock on every key found.
     #[prost(bool, tag = "3")]
     pub lock: bool,
+    /// Which lock.
+    #[prost(message, optional, tag = "4")]
+    pub mode: Option<LockMode>,
 }
 
 /// Writes a key.
@@ -208,8 +315,7 @@ pub struct PushTxn {
     /// When the pushee is known to have been alive at the latest (its lock's or intent's timestamp).
     #[prost(fixed64, tag = "2")]
     pub last_active: u64,
-    /// Abort it even if it is alive, provided that the pusher (the batch's `txn`) precedes it. Sent after the
-    /// deadlock timeout.
+    /// Unused: nobody is aborted for being waited for. Earlier builds took a second's wait for a deadlock.
     #[prost(bool, tag = "3")]
     pub force: bool,
     /// The pusher's clock. The anchor's lease holder forwards its own to it.
@@ -229,6 +335,21 @@ pub struct Resolve {
     /// Commit timestamp; zero means aborted.
     #[prost(fixed64, tag = "3")]
     pub commit_ts: u64,
+    /// Rather than all that: the transaction goes on, and has gone back to a savepoint. Only locks of locking reads
+    /// are released, of the keys that have them with numbers in this range and with no others.
+    #[prost(message, optional, tag = "8")]
+    pub rolled_back: Option<LockNumbers>,
+}
+
+/// The locks that a transaction took between a savepoint and its going back there.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct LockNumbers {
+    /// The first number.
+    #[prost(uint32, tag = "1")]
+    pub first: u32,
+    /// The last number.
+    #[prost(uint32, tag = "2")]
+    pub last: u32,
 }
 
 /// Reads a record.
@@ -313,6 +434,9 @@ pub struct BatchResponse {
     /// Nothing was done.
     #[prost(message, optional, tag = "5")]
     pub error: Option<BatchError>,
+    /// With an error: keys that the batch's locking reads have locked nevertheless.
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub locked: Vec<Bytes>,
 }
 
 /// The answer to one request.
@@ -328,6 +452,12 @@ pub struct Response {
     /// Of a push, heartbeat, query or end.
     #[prost(message, optional, tag = "3")]
     pub record: Option<TxnRecord>,
+    /// Of a get: the key is locked by others, and was not read.
+    #[prost(bool, tag = "4")]
+    pub skipped: bool,
+    /// Of a push: whom the transaction is known to wait for.
+    #[prost(message, repeated, tag = "5")]
+    pub waits: Vec<Wait>,
 }
 
 /// A key and its value.
@@ -353,6 +483,12 @@ pub struct BatchError {
     /// For people.
     #[prost(string, tag = "3")]
     pub message: String,
+    /// What is waited for, where the kind says so; the number is the place in its queue.
+    #[prost(message, optional, tag = "4")]
+    pub ticket: Option<Ticket>,
+    /// For how long by now, in milliseconds, by this delivery of the batch.
+    #[prost(uint32, tag = "5")]
+    pub waited_ms: u32,
 }
 
 /// What the coordinator does about an error.
@@ -370,6 +506,12 @@ pub enum ErrorKind {
     Aborted = 3,
     /// The commit timestamp reached the deadline: renew what the deadline stands for, then restart.
     DeadlineExceeded = 4,
-    /// Waited too long for a lock: restart or report.
+    /// Waited too long for a lock: restart or report. Only as an answer to builds that do not know `Waiting`.
     LockTimeout = 5,
+    /// Others are still in the way of the key in `ticket`. Ask again, or not.
+    Waiting = 6,
+    /// Transactions wait for each other, and this one is to give up: restart.
+    Deadlock = 7,
+    /// A lock is not to be had at once, and the batch does not want to wait for it (of the key in `ticket`).
+    Locked = 8,
 }

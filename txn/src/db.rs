@@ -8,14 +8,18 @@ use kv::env::Env;
 use kv::seam::Routing;
 
 use crate::coordinator::sender::Sender;
-pub use crate::coordinator::{BodyError, CommitDeadline, Savepoint, Txn, TxnError};
+pub use crate::coordinator::{BodyError, CommitDeadline, RowLock, Savepoint, Txn, TxnError};
+pub use crate::api::{LockStrength, WaitPolicy};
 
 /// Bounds and intervals of a gateway's transactions.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Longest that one operation may take; of one that is many batches, each of them. An unknown commit may take as
-    /// long again to be found out.
+    /// Longest that one operation may go without an answer; of one that is many batches, each of them. An unknown commit
+    /// may take as long again to be found out.
     pub op_timeout: Duration,
+    /// How long a server waits for locks before it answers that others are still in the way, and is asked again. Well below
+    /// the time after which an attempt at a node counts as failed.
+    pub lock_poll: Duration,
     /// Longest that a step of the cleanup behind a transaction tries.
     pub cleanup_timeout: Duration,
     /// Pause between two signs of life. A fifth of what others take for dead.
@@ -48,6 +52,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             op_timeout: Duration::from_secs(10),
+            lock_poll: Duration::from_millis(300),
             cleanup_timeout: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(1),
             max_refreshes: 5,

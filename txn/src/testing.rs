@@ -148,6 +148,10 @@ pub struct LocalCluster {
     pub engine: Arc<TestEngine>,
     ranges: Mutex<Vec<(RangeDescriptor, Lease)>>,
     server: OnceLock<Arc<Server>>,
+    /// Another node, which serves the second range.
+    second: OnceLock<Arc<LocalCluster>>,
+    /// On the second node: the first.
+    first: OnceLock<Arc<LocalCluster>>,
     apply_delay_ms: AtomicU64,
     fates: Mutex<Vec<Fate>>,
     lose_answers: AtomicU64,
@@ -169,6 +173,25 @@ impl LocalCluster {
     /// A cluster with a deliberate bug.
     pub fn with_mutant(mutant: Mutant) -> Arc<LocalCluster> {
         Self::build(&[], Some(mutant))
+    }
+
+    /// Two nodes with a range each, cut at the key: what one's server sends to the other's range gets there. The first one
+    /// sends as a gateway does.
+    pub fn pair(split: &'static str) -> Arc<LocalCluster> {
+        let (first, second) = (Self::build(&[split], None), Self::build(&[split], None));
+        // The second knows itself as the second; the circle lives as long as the test.
+        assert!(second.second.set(second.clone()).is_ok() && first.second.set(second).is_ok());
+        let back = first.second.get().expect("just set");
+        assert!(back.first.set(first.clone()).is_ok());
+        first
+    }
+
+    fn server_of(&self, range: RangeId) -> Arc<Server> {
+        let first = self.first.get().map_or(self, |first| first);
+        match self.second.get() {
+            Some(second) if range == RangeId(2) => second.server().clone(),
+            _ => first.server().clone(),
+        }
     }
 
     fn build(splits: &[&'static str], mutant: Option<Mutant>) -> Arc<LocalCluster> {
@@ -205,6 +228,8 @@ impl LocalCluster {
             engine: Arc::default(),
             ranges: Mutex::new(ranges.collect()),
             server: OnceLock::new(),
+            second: OnceLock::new(),
+            first: OnceLock::new(),
             apply_delay_ms: AtomicU64::new(0),
             fates: Mutex::default(),
             lose_answers: AtomicU64::new(0),
@@ -305,7 +330,8 @@ impl LocalCluster {
         request: BatchRequest,
     ) -> Result<BatchResponse, Refusal> {
         let payload = Bytes::from(request.encode_to_vec());
-        let answer = self.server().execute(self.range_of(key).id(), payload).await?;
+        let range = self.range_of(key).id();
+        let answer = self.server_of(range).execute(range, payload).await?;
         Ok(BatchResponse::decode(answer).expect("the server encodes what it means"))
     }
 
@@ -422,7 +448,7 @@ impl Routing for LocalCluster {
         let order = Ordering::Relaxed;
         let is_lost = self.lose_answers.fetch_update(order, order, lost).is_ok();
         let twice = self.deliver_twice.load(order) || (is_lost && repeatable);
-        let server = self.server().clone();
+        let server = self.server_of(descriptor.id());
         let clock = self.env.clock.clone();
         async move {
             let left = deadline.saturating_sub(clock.monotonic());

@@ -1,21 +1,25 @@
 //! The lock table: who waits for whom.
 //!
-//! Promise: requests that want to lock or write a key get it one after the other, in the order of their
-//! arrival; a plain reader waits only for intents. What is in here is best effort, and may vanish at any
-//! time: serializability rests on intents, timestamp cache and refreshes, fairness alone on this.
+//! Promise: requests whose locks conflict get a key one after the other, in the order of their arrival; a plain
+//! reader waits only for intents. What is in here is best effort, and may vanish at any time: serializability rests
+//! on intents, timestamp cache and refreshes, fairness alone on this.
 //!
-//! A key has at most one holder: a transaction that took an exclusive lock in a locking read (known only here),
-//! or one whose intent was met during an evaluation (the truth is in the lock space). A request that is in the
-//! way of another holds a [`Place`] in the key's queue until it is done, and only the first place is admitted.
+//! A key has holders whose locks do not conflict: transactions that took a lock in a locking read (known only here), or
+//! one whose intent was met during an evaluation (the truth is in the lock space). A request that is in the way of
+//! another holds a [`Place`] in the key's queue until it is done, and only a place without an earlier one that conflicts
+//! is admitted.
 //!
 //! - I1. A holder is entered under a latch on its key, and so is its removal by resolution: no stale intent
 //!   is entered after the intent is gone.
 //! - I2. A request holds one place at a time: requests never wait for each other in a circle. (Transactions may,
-//!   through the locks that they hold; a push after a while ends it.)
-//! - I3. Whoever leaves the front of a free key's queue wakes the next.
+//!   through the locks that they hold; see [`super::Waits`].)
+//! - I3. Whatever changes at a key, whoever can go on then is woken.
+//! - I4. A request that comes again with its earlier number has its earlier place, ahead of all that came since.
+//! - I5. A lock has the numbers of the savepoints under which it was taken. Going back releases it if no other is left:
+//!   a lock that is taken again has a new number, so a late release does it no harm.
 //!
 //! Bounds: so many keys, beyond which locks of locking reads are not remembered, and those of an intent push out
-//! everything that nobody waits for; waiters as many as there are requests.
+//! everything that nobody waits for; waiters as many as there are requests; so many numbers of a lock.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,12 +28,14 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::api::TxnMeta;
+use crate::api::{LockNumbers, LockStrength, TxnMeta};
 
 /// At most about so many keys are remembered.
 const MAX_KEYS: usize = 100_000;
+/// Numbers of one lock that are told apart. Beyond, it is released only with the transaction, or a little early.
+const MAX_NUMBERS: usize = 16;
 
-/// Who has a key.
+/// A transaction that has a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Holder {
     /// The transaction.
@@ -38,6 +44,19 @@ pub struct Holder {
     pub last_active: Timestamp,
     /// An intent was seen, so that readers wait too.
     pub intent: bool,
+    /// Locks of locking reads, with their savepoints' numbers, ascending.
+    locks: Vec<(u32, LockStrength)>,
+}
+
+impl Holder {
+    /// The holder of an intent.
+    pub fn of_intent(txn: &TxnMeta, last_active: Timestamp) -> Self {
+        Holder { txn: owned(txn), last_active, intent: true, locks: Vec::new() }
+    }
+
+    fn conflicts(&self, strength: LockStrength) -> bool {
+        self.intent || self.locks.iter().any(|(_, held)| held.conflicts(strength))
+    }
 }
 
 /// The lock table of a node. Cheap to clone; clones share the state.
@@ -52,10 +71,18 @@ struct State {
 
 #[derive(Debug, Default)]
 struct KeyState {
-    holder: Option<Holder>,
-    /// Locking requests by order of arrival.
-    queue: BTreeMap<u64, Option<oneshot::Sender<()>>>,
+    /// One for each transaction.
+    holders: Vec<Holder>,
+    /// Locking requests by order of arrival; the second number tells a request from its own repetition.
+    queue: BTreeMap<(u64, u64), Waiter>,
     readers: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    txn_id: Bytes,
+    strength: LockStrength,
+    wake: Option<oneshot::Sender<()>>,
 }
 
 /// A request's place in a key's queue, or among its readers. Left on drop.
@@ -63,13 +90,24 @@ struct KeyState {
 pub struct Place {
     table: LockTable,
     key: Bytes,
-    number: u64,
+    number: (u64, u64),
+    strength: LockStrength,
 }
 
 impl Place {
     /// The key that is waited for.
     pub fn key(&self) -> &Bytes {
         &self.key
+    }
+
+    /// The lock that is waited for.
+    pub fn strength(&self) -> LockStrength {
+        self.strength
+    }
+
+    /// To come again with.
+    pub fn number(&self) -> u64 {
+        self.number.0
     }
 }
 
@@ -79,7 +117,7 @@ pub struct Blocked {
     /// Completes when it is worth another try.
     pub wake: oneshot::Receiver<()>,
     /// Who is in the way; none if only earlier requests are.
-    pub holder: Option<Holder>,
+    pub holders: Vec<Holder>,
     /// No earlier request waits for the same key.
     pub first: bool,
 }
@@ -89,34 +127,57 @@ impl LockTable {
         f(&mut self.0.lock().expect("no panic under the lock table's lock"))
     }
 
-    /// May a locking request of `txn_id` have the key now? `place` is the request's, if it has one.
-    pub fn admits(&self, key: &[u8], txn_id: &[u8], place: Option<&Place>) -> bool {
-        self.with(|state| state.keys.get(key).is_none_or(|k| k.admits(key, txn_id, place)))
+    /// May a request of `txn_id` lock the key now? `place` is the request's, if it has one.
+    pub fn admits(
+        &self,
+        key: &[u8],
+        txn_id: &[u8],
+        strength: LockStrength,
+        place: Option<&Place>,
+    ) -> bool {
+        let own = place.filter(|place| place.key == key).map(|place| place.number);
+        self.with(|state| state.keys.get(key).is_none_or(|k| k.admits(txn_id, strength, own)))
     }
 
-    /// Enters the queue of a key.
-    pub fn enqueue(&self, key: &Bytes) -> Place {
+    /// Enters the queue of a key: at its end, or where the request was before (I4).
+    pub fn enqueue(
+        &self,
+        key: &Bytes,
+        txn_id: &[u8],
+        strength: LockStrength,
+        earlier: Option<u64>,
+    ) -> Place {
+        let key = Bytes::copy_from_slice(key);
         let number = self.with(|state| {
             state.next += 1;
-            let number = state.next;
-            state.keys.entry(key.clone()).or_default().queue.insert(number, None);
+            // A number of another node's table may be any.
+            let number = (earlier.unwrap_or(state.next).min(state.next), state.next);
+            let txn_id = Bytes::copy_from_slice(txn_id);
+            let waiter = Waiter { txn_id, strength, wake: None };
+            state.keys.entry(key.clone()).or_default().queue.insert(number, waiter);
             number
         });
-        Place { table: self.clone(), key: key.clone(), number }
+        Place { table: self.clone(), key, number, strength }
     }
 
     /// What a locking request waits for. `None`: it may try again at once.
     pub fn block(&self, place: &Place, txn_id: &[u8]) -> Option<Blocked> {
         self.with(|state| {
             let key = state.keys.get_mut(&place.key)?;
-            if key.admits(&place.key, txn_id, Some(place)) {
+            if key.admits(txn_id, place.strength, Some(place.number)) {
                 return None;
             }
             let (sender, wake) = oneshot::channel();
             let first = key.queue.keys().next() == Some(&place.number);
-            key.queue.insert(place.number, Some(sender));
-            let holder = key.holder.clone().filter(|h| h.txn.id != txn_id);
-            Some(Blocked { wake, holder, first })
+            key.queue.get_mut(&place.number)?.wake = Some(sender);
+            Some(Blocked { wake, holders: key.in_the_way(txn_id, place.strength), first })
+        })
+    }
+
+    /// Who keeps a request without a place from locking the key.
+    pub fn in_the_way(&self, key: &[u8], txn_id: &[u8], strength: LockStrength) -> Vec<Holder> {
+        self.with(|state| {
+            state.keys.get(key).map_or(Vec::new(), |key| key.in_the_way(txn_id, strength))
         })
     }
 
@@ -126,51 +187,93 @@ impl LockTable {
             state.next += 1;
             let number = state.next;
             let entry = state.keys.get_mut(key)?;
-            let holder = entry.holder.clone().filter(|h| h.intent && h.txn.id != txn_id)?;
+            let holder = entry.holders.iter().find(|h| h.intent && h.txn.id != txn_id)?.clone();
             let (sender, wake) = oneshot::channel();
             let first = entry.readers.is_empty();
             entry.readers.insert(number, sender);
-            let place = Place { table: self.clone(), key: key.clone(), number };
-            Some((Blocked { wake, holder: Some(holder), first }, place))
+            let place = Place {
+                table: self.clone(),
+                key: Bytes::copy_from_slice(key),
+                number: (number, number),
+                strength: LockStrength::KeyShare,
+            };
+            Some((Blocked { wake, holders: vec![holder], first }, place))
         })
     }
 
-    /// A locking read of `txn` got the key. Call under its latch, after [`LockTable::admits`].
-    pub fn acquire(&self, key: &Bytes, txn: &TxnMeta, now: Timestamp) {
+    /// A locking read of `txn` got the key. Call under its latch, after [`LockTable::admits`]. True if it had no lock
+    /// there before.
+    pub fn acquire(
+        &self,
+        key: &Bytes,
+        txn: &TxnMeta,
+        (number, strength): (u32, LockStrength),
+        now: Timestamp,
+    ) -> bool {
         self.with(|state| {
             let full = state.keys.len() >= MAX_KEYS;
-            match state.keys.get_mut(key).map(|entry| &mut entry.holder) {
-                Some(Some(holder)) if holder.txn.id == txn.id => {
-                    holder.last_active = holder.last_active.max(now);
-                    return;
-                }
-                // Not remembered: the next one to write is not held up, and this transaction's refresh tells.
-                None if full => return,
-                _ => {}
+            // Not remembered: the next one to write is not held up, and this transaction's refresh tells.
+            if full && !state.keys.contains_key(key) {
+                return true;
             }
-            let holder = Holder { txn: txn.clone(), last_active: now, intent: false };
-            state.keys.entry(key.clone()).or_default().holder = Some(holder);
-        });
+            let entry = match state.keys.get_mut(key) {
+                Some(entry) => entry,
+                None => state.keys.entry(Bytes::copy_from_slice(key)).or_default(),
+            };
+            if let Some(holder) = entry.holders.iter_mut().find(|h| h.txn.id == txn.id) {
+                holder.last_active = holder.last_active.max(now);
+                holder.add_lock(number, strength);
+                return false;
+            }
+            let locks = vec![(number, strength)];
+            entry.holders.push(Holder { txn: owned(txn), last_active: now, intent: false, locks });
+            // Other requests of the same transaction have it now too.
+            entry.wake(|waiter| waiter.txn_id == txn.id);
+            true
+        })
     }
 
     /// An intent of `txn` was met on the key. Call under its latch.
     pub fn discover(&self, key: &Bytes, txn: &TxnMeta, last_active: Timestamp) {
-        let holder = Holder { txn: txn.clone(), last_active, intent: true };
         self.with(|state| {
             if state.keys.len() >= MAX_KEYS && !state.keys.contains_key(key) {
                 // Met again when they are in the way again.
                 state.keys.retain(|_, k| !k.queue.is_empty() || !k.readers.is_empty());
             }
-            state.keys.entry(key.clone()).or_default().holder = Some(holder);
+            let entry = state.keys.entry(Bytes::copy_from_slice(key)).or_default();
+            match entry.holders.iter_mut().find(|h| h.txn.id == txn.id) {
+                Some(holder) => {
+                    holder.intent = true;
+                    holder.last_active = holder.last_active.max(last_active);
+                }
+                None => entry.holders.push(Holder::of_intent(txn, last_active)),
+            }
         });
     }
 
-    /// The transaction has nothing on the key any more.
+    /// The transaction has nothing on the key any more. Its requests that wait there are woken, too.
     pub fn release(&self, key: &Bytes, txn_id: &[u8]) {
         self.with(|state| {
-            let held = state.keys.get(key).and_then(|k| k.holder.as_ref());
-            if held.is_some_and(|h| h.txn.id == txn_id) {
-                state.free(key);
+            if let Some(entry) = state.keys.get_mut(key) {
+                entry.holders.retain(|h| h.txn.id != txn_id);
+                entry.wake(|waiter| waiter.txn_id == txn_id);
+                state.settle(key);
+            }
+        });
+    }
+
+    /// The transaction has gone back to a savepoint: what it locked since is free (I5).
+    pub fn roll_back(&self, key: &Bytes, txn_id: &[u8], numbers: LockNumbers) {
+        self.with(|state| {
+            if let Some(entry) = state.keys.get_mut(key) {
+                entry.holders.retain_mut(|holder| {
+                    if holder.txn.id != txn_id || holder.locks.is_empty() {
+                        return true;
+                    }
+                    holder.locks.retain(|(n, _)| !(numbers.first..=numbers.last).contains(n));
+                    holder.intent || !holder.locks.is_empty()
+                });
+                state.settle(key);
             }
         });
     }
@@ -183,9 +286,10 @@ impl LockTable {
                 state.keys.range(start.clone()..end.clone()).map(|(key, _)| key.clone()).collect();
             for key in keys {
                 if let Some(entry) = state.keys.get_mut(&key) {
-                    entry.queue.values_mut().filter_map(Option::take).for_each(wake);
+                    entry.holders.clear();
+                    entry.wake(|_| true);
                 }
-                state.free(&key);
+                state.settle(&key);
             }
         });
     }
@@ -201,41 +305,97 @@ impl LockTable {
     }
 }
 
+impl Holder {
+    fn add_lock(&mut self, number: u32, strength: LockStrength) {
+        let at = self.locks.partition_point(|(n, _)| *n < number);
+        match self.locks.get_mut(at) {
+            Some((n, held)) if *n == number => {
+                // FOR SHARE and FOR NO KEY UPDATE together keep out what FOR UPDATE does, but for FOR KEY SHARE.
+                *held = (*held).min(strength);
+            }
+            _ => self.locks.insert(at, (number, strength)),
+        }
+        if self.locks.len() > MAX_NUMBERS {
+            let (_, weakened) = self.locks.remove(MAX_NUMBERS - 1);
+            let last = self.locks.last_mut().expect("there are many");
+            last.1 = last.1.min(weakened);
+        }
+    }
+}
+
 impl KeyState {
-    fn admits(&self, key: &[u8], txn_id: &[u8], place: Option<&Place>) -> bool {
-        match &self.holder {
-            // Whoever holds the lock does not queue for it.
-            Some(holder) => holder.txn.id == txn_id,
-            None => {
-                let own = place.filter(|place| place.key == key).map(|place| place.number);
-                self.queue.keys().next().copied().is_none_or(|first| Some(first) == own)
+    fn in_the_way(&self, txn_id: &[u8], strength: LockStrength) -> Vec<Holder> {
+        let others = self.holders.iter().filter(|holder| holder.txn.id != txn_id);
+        others.filter(|holder| holder.conflicts(strength)).cloned().collect()
+    }
+
+    fn admits(&self, txn_id: &[u8], strength: LockStrength, own: Option<(u64, u64)>) -> bool {
+        let mut is_holder = false;
+        for holder in &self.holders {
+            match holder.txn.id == txn_id {
+                true => is_holder = true,
+                false if holder.conflicts(strength) => return false,
+                false => {}
+            }
+        }
+        // Whoever has a lock does not queue for it, nor for a stronger one.
+        is_holder
+            || self
+                .queue
+                .iter()
+                .take_while(|(number, _)| own.is_none_or(|own| **number < own))
+                .all(|(_, earlier)| !earlier.strength.conflicts(strength))
+    }
+
+    fn wake(&mut self, of: impl Fn(&Waiter) -> bool) {
+        for waiter in self.queue.values_mut().filter(|waiter| of(waiter)) {
+            waiter.wake.take().into_iter().for_each(wake);
+        }
+    }
+
+    /// Wakes those who would be admitted.
+    fn wake_admitted(&mut self) {
+        // The strongest lock that an earlier request waits for.
+        let mut earlier: Option<LockStrength> = None;
+        for waiter in self.queue.values_mut() {
+            let of_others = |holder: &&Holder| holder.txn.id != waiter.txn_id;
+            let mut others = self.holders.iter().filter(of_others);
+            let queued = earlier.is_some_and(|earlier| earlier.conflicts(waiter.strength));
+            let holds = || self.holders.iter().any(|holder| holder.txn.id == waiter.txn_id);
+            if waiter.wake.is_some()
+                && !others.any(|holder| holder.conflicts(waiter.strength))
+                && (!queued || holds())
+            {
+                waiter.wake.take().into_iter().for_each(wake);
+            }
+            earlier = Some(earlier.map_or(waiter.strength, |e| e.min(waiter.strength)));
+            if earlier == Some(LockStrength::Update) && self.holders.is_empty() {
+                return;
             }
         }
     }
 }
 
 impl State {
-    fn free(&mut self, key: &Bytes) {
-        if let Some(entry) = self.keys.get_mut(key) {
-            entry.holder = None;
-            self.settle(key);
-        }
-    }
-
     /// After a change: wakes whoever can go on, and drops the key when nobody is left.
     fn settle(&mut self, key: &Bytes) {
         let Some(entry) = self.keys.get_mut(key) else { return };
-        if entry.holder.as_ref().is_none_or(|h| !h.intent) {
+        if !entry.holders.iter().any(|holder| holder.intent) {
             std::mem::take(&mut entry.readers).into_values().for_each(wake);
         }
-        if entry.holder.is_none() {
-            match entry.queue.values_mut().next() {
-                Some(first) => first.take().into_iter().for_each(wake),
-                None => {
-                    self.keys.remove(key);
-                }
-            }
+        entry.wake_admitted();
+        if entry.holders.is_empty() && entry.queue.is_empty() && entry.readers.is_empty() {
+            self.keys.remove(key);
         }
+    }
+}
+
+/// What is remembered does not keep the request's buffer alive.
+fn owned(txn: &TxnMeta) -> TxnMeta {
+    TxnMeta {
+        id: Bytes::copy_from_slice(&txn.id),
+        anchor: Bytes::copy_from_slice(&txn.anchor),
+        ..txn.clone()
     }
 }
 
@@ -249,7 +409,7 @@ impl Drop for Place {
         self.table.with(|state| {
             if let Some(entry) = state.keys.get_mut(&self.key) {
                 entry.queue.remove(&self.number);
-                entry.readers.remove(&self.number);
+                entry.readers.remove(&self.number.1);
                 state.settle(&self.key);
             }
         });
@@ -261,16 +421,38 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use LockStrength::{KeyShare, NoKeyUpdate, Share, Update};
 
     fn txn(id: u8) -> TxnMeta {
         TxnMeta { id: Bytes::from(vec![id]), ..TxnMeta::default() }
     }
 
+    fn acquire(table: &LockTable, key: &Bytes, id: u8, number: u32, strength: LockStrength) {
+        table.acquire(key, &txn(id), (number, strength), Timestamp::ZERO);
+    }
+
+    /// PostgreSQL's table of conflicting row-level locks.
+    #[test]
+    fn strengths_conflict_as_in_postgresql() {
+        let table = [
+            (KeyShare, [false, false, false, true]),
+            (Share, [false, false, true, true]),
+            (NoKeyUpdate, [false, true, true, true]),
+            (Update, [true, true, true, true]),
+        ];
+        for (a, row) in table {
+            for (b, conflicts) in [KeyShare, Share, NoKeyUpdate, Update].into_iter().zip(row) {
+                assert_eq!(a.conflicts(b), conflicts, "{a:?} {b:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_free_key_goes_to_the_first_in_its_queue_alone() {
         let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
-        table.acquire(&key, &txn(1), Timestamp::ZERO);
-        let (first, second) = (table.enqueue(&key), table.enqueue(&key));
+        acquire(&table, &key, 1, 0, Update);
+        let first = table.enqueue(&key, b"\x02", Update, None);
+        let second = table.enqueue(&key, b"\x03", Update, None);
         let wait = table.block(&first, b"\x02").unwrap();
         let mut later = table.block(&second, b"\x03").unwrap();
         assert!(wait.first && !later.first);
@@ -279,8 +461,8 @@ mod tests {
         table.release(&key, b"\x01");
         assert!(wait.wake.now_or_never().is_some());
         assert!((&mut later.wake).now_or_never().is_none());
-        assert!(!table.admits(&key, b"\x05", None), "newcomers do not pass");
-        assert!(table.admits(&key, b"\x02", Some(&first)));
+        assert!(!table.admits(&key, b"\x05", Update, None), "newcomers do not pass");
+        assert!(table.admits(&key, b"\x02", Update, Some(&first)));
         // The first in the queue goes away without taking the key.
         drop(first);
         assert!(later.wake.now_or_never().is_some());
@@ -289,15 +471,76 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_again_has_its_place() {
+        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
+        acquire(&table, &key, 1, 0, Update);
+        let first = table.enqueue(&key, b"\x02", Update, None);
+        let ticket = first.number();
+        let second = table.enqueue(&key, b"\x03", Update, None);
+        drop(first);
+        let again = table.enqueue(&key, b"\x02", Update, Some(ticket));
+        table.release(&key, b"\x01");
+        assert!(table.admits(&key, b"\x02", Update, Some(&again)));
+        assert!(!table.admits(&key, b"\x03", Update, Some(&second)));
+    }
+
+    #[test]
+    fn sharers_share_and_wait_behind_a_writer() {
+        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
+        acquire(&table, &key, 1, 0, Share);
+        assert!(table.admits(&key, b"\x02", Share, None));
+        acquire(&table, &key, 2, 0, KeyShare);
+        let writer = table.enqueue(&key, b"\x03", NoKeyUpdate, None);
+        let mut wait = table.block(&writer, b"\x03").unwrap();
+        assert_eq!(wait.holders.len(), 1, "FOR KEY SHARE is not in the way");
+        assert!(table.admits(&key, b"\x04", KeyShare, None));
+        assert!(!table.admits(&key, b"\x04", Share, None), "the writer came first");
+        assert!(table.admits(&key, b"\x01", Share, None), "who has a lock does not queue");
+        let late = table.enqueue(&key, b"\x04", Share, None);
+        let mut late_wait = table.block(&late, b"\x04").unwrap();
+        assert!((&mut wait.wake).now_or_never().is_none());
+        table.release(&key, b"\x01");
+        assert!(wait.wake.now_or_never().is_some());
+        assert!((&mut late_wait.wake).now_or_never().is_none());
+        acquire(&table, &key, 3, 0, NoKeyUpdate);
+        drop(writer);
+        assert!(!table.admits(&key, b"\x04", Share, Some(&late)));
+        table.release(&key, b"\x03");
+        assert!(late_wait.wake.now_or_never().is_some());
+    }
+
+    #[test]
+    fn going_back_to_a_savepoint_releases_what_was_locked_since_and_a_late_release_nothing() {
+        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
+        let since = |first, last| LockNumbers { first, last };
+        acquire(&table, &key, 1, 2, Share);
+        acquire(&table, &key, 1, 5, Update);
+        assert!(!table.admits(&key, b"\x02", Share, None));
+        table.roll_back(&key, b"\x01", since(4, 6));
+        assert!(table.admits(&key, b"\x02", Share, None), "the weaker lock is left");
+        assert!(!table.admits(&key, b"\x02", Update, None));
+        acquire(&table, &key, 1, 7, Update);
+        table.roll_back(&key, b"\x01", since(1, 6));
+        assert!(!table.admits(&key, b"\x02", KeyShare, None), "locked again since");
+        table.roll_back(&key, b"\x01", since(7, 7));
+        assert!(table.is_empty());
+        // An intent stays.
+        table.discover(&key, &txn(1), Timestamp::ZERO);
+        acquire(&table, &key, 1, 8, Update);
+        table.roll_back(&key, b"\x01", since(8, 8));
+        assert!(!table.admits(&key, b"\x02", KeyShare, None));
+    }
+
+    #[test]
     fn readers_wait_for_intents_and_the_table_is_bounded() {
         let table = LockTable::default();
         let key = |n: usize| Bytes::from(n.to_be_bytes().to_vec());
         for n in 0..MAX_KEYS + 10 {
-            table.acquire(&key(n), &txn(1), Timestamp::ZERO);
+            acquire(&table, &key(n), 1, 0, Update);
         }
         assert_eq!(table.len(), MAX_KEYS);
-        assert!(table.admits(&key(MAX_KEYS), b"\x02", None), "not remembered");
-        let place = table.enqueue(&key(3));
+        assert!(table.admits(&key(MAX_KEYS), b"\x02", Update, None), "not remembered");
+        let place = table.enqueue(&key(3), b"\x02", Update, None);
         table.discover(&key(MAX_KEYS), &txn(1), Timestamp::ZERO);
         assert_eq!(table.len(), 2, "what is waited for, and what was met");
         let (blocked, reader) = table.block_reader(&key(MAX_KEYS), b"\x02").unwrap();

@@ -6,6 +6,7 @@
 //!   answered after they were applied.
 
 use bytes::Bytes;
+use futures::future;
 use kv::clock::Timestamp;
 
 use super::sender::{Patience, Sender, request};
@@ -19,8 +20,8 @@ pub(crate) struct Remains {
     pub(crate) keys: Vec<Bytes>,
     /// None: aborted, or nothing to commit.
     pub(crate) commit_ts: Option<Timestamp>,
-    /// There may be a record.
-    pub(crate) recorded: bool,
+    /// There may be intents. Otherwise nothing but locks, and a record at most that only says that it is alive.
+    pub(crate) intents: bool,
 }
 
 impl Remains {
@@ -33,9 +34,15 @@ impl Remains {
     async fn clean(self, sender: &Sender) {
         let limit = sender.config.cleanup_timeout;
         let deadline = sender.deadline_in(limit);
+        if !self.intents && self.commit_ts.is_none() {
+            // Nothing is written for it, and nothing has to be collected. But the anchor remembers that it is over: a lock
+            // that nobody knows here is found to be nobody's there.
+            future::join(self.abort(sender, &[], deadline), self.resolve(sender)).await;
+            return;
+        }
         let mut settled = true;
-        if self.recorded && self.commit_ts.is_none() {
-            settled = match self.abort(sender, deadline).await {
+        if self.commit_ts.is_none() {
+            settled = match self.abort(sender, &self.keys, deadline).await {
                 Some(TxnStatus::Committed) => {
                     // C1 excludes it; if it is broken nevertheless, the record is right and not we.
                     tracing::error!("an abandoned transaction turned out to be committed");
@@ -44,7 +51,7 @@ impl Remains {
                 status => status.is_some(),
             };
         }
-        if self.resolve(sender).await && settled && self.recorded {
+        if self.resolve(sender).await && settled {
             let deadline = sender.deadline_in(limit);
             let collect =
                 CollectTxn { txn_id: self.meta.id.clone(), anchor: self.meta.anchor.clone() };
@@ -55,8 +62,13 @@ impl Remains {
     }
 
     /// Writes that the transaction is aborted. None: not known to be written.
-    async fn abort(&self, sender: &Sender, deadline: std::time::Duration) -> Option<TxnStatus> {
-        let (keys, spans) = named_or_covered(&self.keys, &sender.config);
+    async fn abort(
+        &self,
+        sender: &Sender,
+        keys: &[Bytes],
+        deadline: std::time::Duration,
+    ) -> Option<TxnStatus> {
+        let (keys, spans) = named_or_covered(keys, &sender.config);
         let end = EndTxn { keys, spans, ..EndTxn::default() };
         let batch = BatchRequest {
             txn: Some(self.meta.clone()),
@@ -76,6 +88,7 @@ impl Remains {
                 txn_id: self.meta.id.clone(),
                 keys: keys.to_vec(),
                 commit_ts: self.commit_ts.map_or(0, Timestamp::raw),
+                ..Resolve::default()
             }))
         });
         match sent.await {

@@ -32,6 +32,7 @@ use super::error::TxnError;
 use super::heartbeat::{aborted_error, status};
 use super::sender::{Answer, Backoff, Patience, request};
 use super::spans::named_or_covered;
+use super::wait::LockWait;
 use super::{Phase, Txn};
 use crate::api::{
     BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, Span, TxnMeta,
@@ -45,6 +46,8 @@ enum Attempt {
     MoveTo(Timestamp),
     /// Nothing was done: the range is another.
     Moved,
+    /// Nothing was done: others are in the way.
+    Waiting,
 }
 
 impl Txn {
@@ -72,7 +75,7 @@ impl Txn {
     async fn try_one_phase(
         &mut self,
         keys: &BTreeSet<Bytes>,
-        deadline: Duration,
+        mut deadline: Duration,
     ) -> Result<Option<Timestamp>, TxnError> {
         let config = self.sender.config.clone();
         let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(None) };
@@ -82,6 +85,7 @@ impl Txn {
             return Ok(None);
         }
         let mut backoff = Backoff::new();
+        let mut wait = LockWait::default();
         let mut moves = 0;
         while moves <= config.max_refreshes {
             let range = self.sender.lookup(first, deadline).await.map_err(TxnError::from_send)?;
@@ -90,7 +94,7 @@ impl Txn {
             }
             self.move_reads(self.state.write_ts(), deadline).await?;
             self.check_commit_deadline(self.state.write_ts())?;
-            match self.one_phase(range, keys, deadline).await? {
+            match self.one_phase(range, keys, &mut wait, deadline).await? {
                 Attempt::Committed(ts) => return Ok(Some(ts)),
                 Attempt::MoveTo(ts) => {
                     moves += 1;
@@ -98,6 +102,10 @@ impl Txn {
                 }
                 Attempt::Moved if backoff.pause(&self.sender.env, deadline).await => {}
                 Attempt::Moved => return Err(TxnError::Unavailable),
+                Attempt::Waiting => {
+                    self.ensure_alive()?;
+                    deadline = self.op_deadline();
+                }
             }
         }
         // Overtaken time and again: intents will hold the others off.
@@ -108,6 +116,7 @@ impl Txn {
         &mut self,
         range: RangeDescriptor,
         keys: &BTreeSet<Bytes>,
+        wait: &mut LockWait,
         deadline: Duration,
     ) -> Result<Attempt, TxnError> {
         let mut requests: Vec<_> =
@@ -115,11 +124,16 @@ impl Txn {
         let keys = keys.iter().cloned().collect();
         let end = EndTxn { one_phase: true, ..self.end_txn((keys, Vec::new())) };
         requests.push(request(RequestKind::EndTxn(end)));
-        let batch = self.state.batch(requests);
+        let batch = wait.complete(self.state.batch(requests), self.wait_budget(wait)?);
         self.phase = Phase::Committing;
         match self.sender.send(range, &batch, false, deadline).await {
             Ok(answer) => {
                 self.state.learn(&answer);
+                if wait.note(&answer.response, self.sender.env.clock.monotonic()) {
+                    wait.turn();
+                    self.phase = Phase::Open;
+                    return Ok(Attempt::Waiting);
+                }
                 match &answer.response.error {
                     None => Ok(Attempt::Committed(self.recorded_ts(&answer))),
                     Some(error) => self.refused(error),
@@ -170,11 +184,11 @@ impl Txn {
                     // No beat may follow the collection of the record.
                     self.pulse = None;
                     let meta = self.state.meta.clone();
-                    Remains { meta, keys, commit_ts: Some(ts), recorded: true }.spawn(&self.sender);
+                    Remains { meta, keys, commit_ts: Some(ts), intents: true }.spawn(&self.sender);
                     return Ok(ts);
                 }
                 Attempt::MoveTo(ts) => self.state.forward_writes(ts),
-                Attempt::Moved => {}
+                Attempt::Moved | Attempt::Waiting => {}
             }
         }
         Err(TxnError::retry("the commit timestamp was pushed again and again"))
@@ -187,17 +201,25 @@ impl Txn {
             each: self.sender.config.op_timeout,
             end: self.deadline.unwrap_or(Duration::MAX),
         };
-        for _ in 0..=self.sender.config.max_refreshes {
-            let state = &self.state;
+        let mut wait = LockWait::default();
+        let mut moves = 0;
+        while moves <= self.sender.config.max_refreshes {
+            let budget = self.wait_budget(&wait)?;
+            let (state, waits) = (&self.state, &wait);
             let sent = self.sender.fan_out(pending, patience, |puts| {
                 let puts = puts.iter().cloned();
-                state.batch(puts.map(|put| request(RequestKind::Put(put))).collect())
+                let batch = state.batch(puts.map(|put| request(RequestKind::Put(put))).collect());
+                waits.complete(batch, budget)
             });
-            let answers = self.unless_aborted(sent).await?.map_err(TxnError::from_wait)?;
+            let answers = self.unless_aborted(sent).await?.map_err(TxnError::from_send)?;
             pending = Vec::new();
             let mut move_to = Timestamp::ZERO;
             for (puts, answer) in answers {
                 self.state.learn(&answer);
+                if wait.note(&answer.response, self.sender.env.clock.monotonic()) {
+                    pending.extend(puts);
+                    continue;
+                }
                 match &answer.response.error {
                     None => {}
                     Some(error) if error.kind == ErrorKind::RetryAt as i32 => {
@@ -210,7 +232,13 @@ impl Txn {
             if pending.is_empty() {
                 return Ok(());
             }
-            self.move_reads(move_to, self.op_deadline()).await?;
+            wait.turn();
+            if move_to > Timestamp::ZERO {
+                moves += 1;
+                self.move_reads(move_to, self.op_deadline()).await?;
+            }
+            // Divided anew, and that goes by the keys.
+            pending.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         }
         Err(TxnError::retry("the writes were pushed again and again"))
     }

@@ -26,9 +26,18 @@ pub enum TxnError {
     /// transaction again.
     #[error("the commit deadline has passed")]
     DeadlineExceeded,
-    /// Waited too long for another transaction. Roll back, then report or run again.
+    /// Waited for another transaction until the lock timeout. Roll back, then report or run again.
     #[error("waited too long for a lock")]
     LockTimeout,
+    /// Another transaction has a lock, and the caller did not want to wait for it.
+    #[error("a lock is not to be had at once")]
+    Locked,
+    /// Transactions waited for each other, and this one was chosen to give up. As after [`TxnError::Retry`].
+    #[error("deadlock detected")]
+    Deadlock {
+        /// Who waited for whom, a line each. For people.
+        detail: String,
+    },
     /// The transaction exceeds a bound: the write buffer's, the number of locks or of savepoints.
     #[error("the transaction is too large")]
     TooLarge,
@@ -49,7 +58,8 @@ impl TxnError {
             TxnError::Retry { .. } | TxnError::DeadlineExceeded => "40001",
             TxnError::Ambiguous => "40003",
             TxnError::Unavailable => "58000",
-            TxnError::LockTimeout => "55P03",
+            TxnError::LockTimeout | TxnError::Locked => "55P03",
+            TxnError::Deadlock { .. } => "40P01",
             TxnError::TooLarge => "54000",
             TxnError::Invalid(_) => "XX000",
         }
@@ -57,7 +67,7 @@ impl TxnError {
 
     /// A fresh attempt with the same intent may succeed without anyone's help.
     pub fn is_retry(&self) -> bool {
-        matches!(self, TxnError::Retry { .. })
+        matches!(self, TxnError::Retry { .. } | TxnError::Deadlock { .. })
     }
 
     /// What a server's refusal means, all timestamps being as they are.
@@ -68,7 +78,10 @@ impl TxnError {
             }
             Ok(ErrorKind::DeadlineExceeded) => TxnError::DeadlineExceeded,
             Ok(ErrorKind::LockTimeout) => TxnError::LockTimeout,
-            Ok(ErrorKind::Invalid) | Err(_) => TxnError::Invalid(error.message.clone()),
+            Ok(ErrorKind::Locked) => TxnError::Locked,
+            Ok(ErrorKind::Deadlock) => TxnError::Deadlock { detail: error.message.clone() },
+            // Whoever lets a batch wait sends it again.
+            Ok(ErrorKind::Waiting | ErrorKind::Invalid) | Err(_) => TxnError::Invalid(error.message.clone()),
         }
     }
 
@@ -77,15 +90,6 @@ impl TxnError {
         match error {
             SendError::Moved | SendError::Unknown | SendError::Unavailable => TxnError::Unavailable,
             SendError::Invalid(message) => TxnError::Invalid(message),
-        }
-    }
-
-    /// As [`TxnError::from_send`], for a request that waits at the server while others are in its way: it was
-    /// sent and no answer came in time.
-    pub(crate) fn from_wait(error: SendError) -> Self {
-        match error {
-            SendError::Unknown => TxnError::LockTimeout,
-            other => TxnError::from_send(other),
         }
     }
 }

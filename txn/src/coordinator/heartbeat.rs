@@ -3,9 +3,6 @@
 //! The task ends when its handle is dropped, when the anchor says that the transaction is finished, or with its
 //! node. A beat that is still on its way then does no harm: no record is created for a transaction that ended.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use futures::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 
@@ -18,7 +15,6 @@ use crate::api::{
 /// Keeps a transaction alive until it is dropped.
 pub(crate) struct Pulse {
     aborted: watch::Receiver<bool>,
-    sent: Arc<AtomicBool>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -27,8 +23,7 @@ impl Pulse {
     pub(crate) fn start(sender: &Sender, meta: TxnMeta) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (abort, aborted) = watch::channel(false);
-        let sent = Arc::new(AtomicBool::new(false));
-        let beats = beat(sender.clone(), meta, abort, sent.clone());
+        let beats = beat(sender.clone(), meta, abort);
         sender.env.tasks.spawn(
             "txn-heartbeat",
             Box::pin(async move {
@@ -36,7 +31,7 @@ impl Pulse {
                 select(stopped, std::pin::pin!(beats)).await;
             }),
         );
-        Pulse { aborted, sent, _stop: stop }
+        Pulse { aborted, _stop: stop }
     }
 
     /// Another transaction, or the anchor's lease holder, has aborted this one.
@@ -44,13 +39,7 @@ impl Pulse {
         *self.aborted.borrow()
     }
 
-    /// A record may exist.
-    pub(crate) fn was_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// `future`'s output, unless the transaction is aborted first: whoever waits for a lock in a deadlock
-    /// must hear of it.
+    /// `future`'s output, unless the transaction is aborted first: whoever waits for a lock must hear of it.
     pub(crate) async fn unless_aborted<T>(
         &self,
         future: impl Future<Output = T>,
@@ -74,11 +63,10 @@ pub(crate) fn aborted_error() -> TxnError {
     TxnError::retry("the transaction was aborted by another")
 }
 
-async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>, sent: Arc<AtomicBool>) {
+async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>) {
     let interval = sender.config.heartbeat_interval;
     loop {
         sender.env.clock.sleep(interval).await;
-        sent.store(true, Ordering::Relaxed);
         let now = sender.env.clock.now().raw();
         let batch = BatchRequest {
             txn: Some(meta.clone()),

@@ -8,7 +8,7 @@
 //!
 //! 1. `buffer`: writes stay here until the commit; savepoints cost nothing.
 //! 2. `read`: reads go to the lease holders, range by range, and the buffer is laid over what comes back.
-//!    A locking read takes its locks at the lease holder, where contention waits.
+//!    A locking read takes its locks at the lease holder, where contention waits (`wait`).
 //! 3. `refresh`: where a server finds that the read timestamp is too early, everything read so far (`spans`)
 //!    is checked to be the same at a later one, and the transaction moves there.
 //! 4. `commit`: one phase on one range; otherwise intents, then the record at the anchor. `heartbeat` tells
@@ -19,9 +19,10 @@
 //! Invariants (beside those of the files):
 //!
 //! - G1. The anchor never changes once anything carries it.
-//! - G2. A key is in `locks` before a request that may lock it leaves, or (scans) when the answer arrives; all
-//!   buffered keys count as held from the first intent on. A lock of an unanswered scan is not known here: it
-//!   has no version behind it, and whoever waits for it finds out that its owner is gone.
+//! - G2. A key is in `locks` before a request that may lock it leaves, or (scans) when the answer arrives, be it an
+//!   error; all buffered keys count as held from the first intent on. A lock of an unanswered scan is not known here: it
+//!   has no version behind it, and whoever waits for it finds out that its owner is gone, since whatever ends a
+//!   transaction that may have locked something tells its anchor.
 //! - G3. Every read is recorded before the next request leaves.
 //! - G4. After [`TxnError::Retry`] the transaction is dead; its locks are on their way to be released.
 //! - G5. Heartbeats begin before the first lock or intent can exist, and end with the `Txn`.
@@ -46,8 +47,9 @@ mod spans;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,6 +58,8 @@ use kv::clock::Timestamp;
 pub use buffer::Savepoint;
 pub use deadline::CommitDeadline;
 pub use error::{BodyError, TxnError};
+use tokio::sync::oneshot;
+pub use wait::RowLock;
 
 use crate::api::Row;
 use crate::db::TxnOptions;
@@ -64,6 +68,7 @@ use cleanup::Remains;
 use heartbeat::{Pulse, aborted_error};
 use sender::Sender;
 use state::TxnState;
+use wait::NumberLine;
 
 /// How far a transaction has come.
 enum Phase {
@@ -81,7 +86,12 @@ pub struct Txn {
     sender: Sender,
     state: TxnState,
     buffer: WriteBuffer,
-    locks: BTreeSet<Bytes>,
+    /// Locked keys, with the numbers of their locks.
+    locks: BTreeMap<Bytes, u32>,
+    lock_numbers: NumberLine,
+    lock_timeout: Option<Duration>,
+    /// Locks of before a rollback to a savepoint are being released.
+    releasing: Option<oneshot::Receiver<()>>,
     /// Intents may exist for the buffered writes.
     flushed: bool,
     /// Runs from before the first lock or intent.
@@ -101,7 +111,10 @@ impl Txn {
         Txn {
             state,
             buffer,
-            locks: BTreeSet::new(),
+            locks: BTreeMap::new(),
+            lock_numbers: NumberLine::new(),
+            lock_timeout: None,
+            releasing: None,
             flushed: false,
             pulse: None,
             phase: Phase::Open,
@@ -131,14 +144,23 @@ impl Txn {
     /// The value of a key, if it has one.
     pub async fn get(&mut self, key: Bytes) -> Result<Option<Bytes>, TxnError> {
         self.ready(&key)?;
-        let read = self.read_key(key, false).await;
+        let read = self.read_key(key, None).await;
         self.settle(read)
     }
 
     /// As [`Txn::get`], and nobody else writes or locks the key before this transaction ends. Waits for others.
     pub async fn get_for_update(&mut self, key: Bytes) -> Result<Option<Bytes>, TxnError> {
+        self.get_locked(key, RowLock::UPDATE).await
+    }
+
+    /// As [`Txn::get_for_update`], with another lock. A key that is left out has no value.
+    pub async fn get_locked(
+        &mut self,
+        key: Bytes,
+        lock: RowLock,
+    ) -> Result<Option<Bytes>, TxnError> {
         self.ready(&key)?;
-        let read = self.read_key(key, true).await;
+        let read = self.read_key(key, Some(lock)).await;
         self.settle(read)
     }
 
@@ -146,7 +168,7 @@ impl Txn {
     /// one for each key.
     pub async fn get_many(&mut self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, TxnError> {
         keys.iter().try_for_each(|key| self.ready(key))?;
-        let read = self.read_keys(keys, false).await;
+        let read = self.read_keys(keys, None).await;
         self.settle(read)
     }
 
@@ -155,8 +177,17 @@ impl Txn {
         &mut self,
         keys: &[Bytes],
     ) -> Result<Vec<Option<Bytes>>, TxnError> {
+        self.get_many_locked(keys, RowLock::UPDATE).await
+    }
+
+    /// As [`Txn::get_many_for_update`], with another lock. A key that is left out has no value.
+    pub async fn get_many_locked(
+        &mut self,
+        keys: &[Bytes],
+        lock: RowLock,
+    ) -> Result<Vec<Option<Bytes>>, TxnError> {
         keys.iter().try_for_each(|key| self.ready(key))?;
-        let read = self.read_keys(keys, true).await;
+        let read = self.read_keys(keys, Some(lock)).await;
         self.settle(read)
     }
 
@@ -168,7 +199,7 @@ impl Txn {
         limit: usize,
     ) -> Result<Vec<Row>, TxnError> {
         self.ensure_open()?;
-        let read = self.read_span(start, end, limit, false).await;
+        let read = self.read_span(start, end, limit, None).await;
         self.settle(read)
     }
 
@@ -180,8 +211,19 @@ impl Txn {
         end: Bytes,
         limit: usize,
     ) -> Result<Vec<Row>, TxnError> {
+        self.scan_locked(start, end, limit, RowLock::UPDATE).await
+    }
+
+    /// As [`Txn::scan_for_update`], with another lock.
+    pub async fn scan_locked(
+        &mut self,
+        start: Bytes,
+        end: Bytes,
+        limit: usize,
+        lock: RowLock,
+    ) -> Result<Vec<Row>, TxnError> {
         self.ensure_open()?;
-        let read = self.read_span(start, end, limit, true).await;
+        let read = self.read_span(start, end, limit, Some(lock)).await;
         self.settle(read)
     }
 
@@ -197,22 +239,29 @@ impl Txn {
         self.buffer.put(key, None)
     }
 
-    /// Marks the present state of the writes.
+    /// Marks the present state of the writes and of the locks.
     pub fn savepoint(&mut self) -> Result<Savepoint, TxnError> {
         self.ensure_open()?;
-        self.buffer.savepoint()
+        let savepoint = self.buffer.savepoint()?;
+        self.lock_numbers.mark(savepoint);
+        Ok(savepoint)
     }
 
-    /// Undoes the writes since the savepoint, which stays, while later ones are gone. Locks stay too.
+    /// Undoes the writes since the savepoint, which stays, while later ones are gone. What was locked since is free for
+    /// others soon; [`Txn::released`] says when.
     pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), TxnError> {
         self.ensure_open()?;
-        self.buffer.rollback_to(savepoint)
+        self.buffer.rollback_to(savepoint)?;
+        self.release_since(savepoint);
+        Ok(())
     }
 
     /// Forgets a savepoint and later ones; the writes stay.
     pub fn release(&mut self, savepoint: Savepoint) -> Result<(), TxnError> {
         self.ensure_open()?;
-        self.buffer.release(savepoint)
+        self.buffer.release(savepoint)?;
+        self.lock_numbers.forget(savepoint);
+        Ok(())
     }
 
     /// Commits, and returns the timestamp at which it happened. Whatever comes back, the transaction has ended;
@@ -274,15 +323,22 @@ impl Txn {
             Phase::Committing => return Err(TxnError::Ambiguous),
             Phase::Ended => return Err(TxnError::Invalid("the transaction has ended".into())),
         }
-        if self.pulse.as_ref().is_some_and(Pulse::is_aborted) {
-            return self.settle(Err(aborted_error()));
+        let alive = self.ensure_alive();
+        self.settle(alive)
+    }
+
+    fn ensure_alive(&self) -> Result<(), TxnError> {
+        match self.pulse.as_ref().is_some_and(Pulse::is_aborted) {
+            true => Err(aborted_error()),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// A transaction that must be run again cannot go on (G4).
     fn settle<T>(&mut self, result: Result<T, TxnError>) -> Result<T, TxnError> {
-        if let Err(error @ TxnError::Retry { .. }) = &result {
+        if let Err(error) = &result
+            && error.is_retry()
+        {
             self.abandon();
             self.end_as(Phase::Failed(error.clone()));
         }
@@ -301,16 +357,17 @@ impl Txn {
 
     fn held_keys(&self, with_writes: bool) -> BTreeSet<Bytes> {
         let written = self.buffer.iter().filter(|_| with_writes).map(|(key, ..)| key.clone());
-        self.locks.iter().cloned().chain(written).collect()
+        self.locks.keys().cloned().chain(written).collect()
     }
 
     /// Releases what the transaction holds. Only while nothing is, or can become, committed.
     fn abandon(&mut self) {
-        let Some(pulse) = self.pulse.take() else { return };
+        if self.pulse.take().is_none() {
+            return;
+        }
         let keys = self.held_keys(self.flushed).into_iter().collect();
-        let recorded = self.flushed || pulse.was_sent();
         let meta = self.state.meta.clone();
-        Remains { meta, keys, commit_ts: None, recorded }.spawn(&self.sender);
+        Remains { meta, keys, commit_ts: None, intents: self.flushed }.spawn(&self.sender);
     }
 
     async fn unless_aborted<T>(&self, future: impl Future<Output = T>) -> Result<T, TxnError> {

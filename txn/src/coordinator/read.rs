@@ -1,7 +1,6 @@
 //! Reads: from the lease holders, seen through the write buffer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
@@ -12,7 +11,8 @@ use kv::seam::SendError;
 use super::Txn;
 use super::error::TxnError;
 use super::sender::{Backoff, request};
-use crate::api::{ErrorKind, Get, RequestKind, Response, Row, Scan, Span};
+use super::wait::{LockWait, RowLock};
+use crate::api::{ErrorKind, Get, RequestKind, Response, Row, Scan, Span, WaitPolicy};
 
 /// Rows that one request asks for at most.
 const PAGE_ROWS: usize = 10_000;
@@ -21,28 +21,23 @@ impl Txn {
     pub(super) async fn read_key(
         &mut self,
         key: Bytes,
-        lock: bool,
+        lock: Option<RowLock>,
     ) -> Result<Option<Bytes>, TxnError> {
         let buffered = self.buffer.get(&key).cloned();
         if let Some(value) = &buffered
-            && (!lock || self.locks.contains(&key))
+            && (lock.is_none() || self.locks.contains_key(&key))
         {
             return Ok(value.clone());
         }
-        if lock {
-            // Before it is sent: an answer that never comes may have locked it.
-            if self.locks.len() >= self.sender.config.max_locks {
-                return Err(TxnError::TooLarge);
-            }
-            self.hold(&key);
-            self.locks.insert(key.clone());
+        let portion = std::slice::from_ref(&key);
+        self.may_lock(lock, portion)?;
+        let (mut responses, _) = self.read(&key, lock, self.gets(portion, lock)).await?;
+        let response = responses.pop().expect("the sender counts answers");
+        if response.skipped {
+            return Ok(None);
         }
-        let deadline = self.op_deadline();
-        let get = |_: &RangeDescriptor| vec![RequestKind::Get(Get { key: key.clone(), lock })];
-        let (mut responses, _) = self.read(&key, lock, deadline, get).await?;
         self.record_read(key.clone(), successor(&key));
-        let found = responses.pop().and_then(|response| value_of(response, &key));
-        Ok(buffered.unwrap_or(found))
+        Ok(buffered.unwrap_or(value_of(response, &key)))
     }
 
     /// Keys in any order, also twice. One request for those of a range, up to the bounds of a batch; one after the
@@ -50,41 +45,34 @@ impl Txn {
     pub(super) async fn read_keys(
         &mut self,
         keys: &[Bytes],
-        lock: bool,
+        lock: Option<RowLock>,
     ) -> Result<Vec<Option<Bytes>>, TxnError> {
-        let is_known =
-            |key: &&Bytes| self.buffer.get(key).is_some() && (!lock || self.locks.contains(*key));
+        let is_known = |key: &&Bytes| {
+            self.buffer.get(key).is_some() && (lock.is_none() || self.locks.contains_key(*key))
+        };
         let asked: BTreeSet<&Bytes> = keys.iter().filter(|key| !is_known(key)).collect();
         let asked: Vec<Bytes> = asked.into_iter().cloned().collect();
-        if lock && let Some(first) = asked.first() {
-            let more = asked.iter().filter(|key| !self.locks.contains(*key)).count();
-            if self.locks.len() + more > self.sender.config.max_locks {
-                return Err(TxnError::TooLarge);
-            }
-            self.hold(first);
+        let more = asked.iter().filter(|key| !self.locks.contains_key(*key)).count();
+        if lock.is_some() && self.locks.len() + more > self.sender.config.max_locks {
+            return Err(TxnError::TooLarge);
         }
         let mut found = BTreeMap::new();
         let mut rest = asked.as_slice();
         while let Some(first) = rest.first() {
             let portion = self.portion(rest);
-            if lock {
-                // Before it is sent: an answer that never comes may have locked them.
-                self.locks.extend(portion.iter().cloned());
-            }
-            let deadline = self.op_deadline();
-            let gets = |range: &RangeDescriptor| {
-                let here = portion.iter().take_while(|key| range.contains_key(key));
-                here.map(|key| RequestKind::Get(Get { key: key.clone(), lock })).collect()
-            };
-            let (responses, _) = self.read(first, lock, deadline, gets).await?;
+            self.may_lock(lock, portion)?;
+            let (responses, _) = self.read(first, lock, self.gets(portion, lock)).await?;
             let mut read = 0;
             for (key, response) in portion.iter().zip(responses) {
                 if !response.resume.is_empty() {
                     break;
                 }
+                read += 1;
+                if response.skipped {
+                    continue;
+                }
                 self.state.reads.insert(key.clone(), successor(key));
                 found.extend(value_of(response, key).map(|value| (key.clone(), value)));
-                read += 1;
             }
             self.condense_reads();
             if read == 0 {
@@ -97,6 +85,37 @@ impl Txn {
             None => found.get(key).cloned(),
         };
         Ok(keys.iter().map(value).collect())
+    }
+
+    /// Before a request for these keys is sent: an answer that never comes may have locked them.
+    fn may_lock(&mut self, lock: Option<RowLock>, keys: &[Bytes]) -> Result<(), TxnError> {
+        let (Some(_), Some(first)) = (lock, keys.first()) else { return Ok(()) };
+        if self.locks.len() >= self.sender.config.max_locks && !self.locks.contains_key(first) {
+            return Err(TxnError::TooLarge);
+        }
+        self.hold(first);
+        let number = self.lock_numbers.take();
+        for key in keys {
+            self.locks.entry(key.clone()).or_insert(number);
+        }
+        Ok(())
+    }
+
+    /// Gets of those of the keys that a range has.
+    fn gets(
+        &self,
+        keys: &[Bytes],
+        lock: Option<RowLock>,
+    ) -> impl Fn(&RangeDescriptor) -> Vec<RequestKind> + use<> {
+        let get = |key: &Bytes| {
+            let mode = lock.map(|lock| lock.mode(self.locks.get(key).copied().unwrap_or_default()));
+            Get { key: key.clone(), lock: lock.is_some(), mode }
+        };
+        let gets: Vec<Get> = keys.iter().map(get).collect();
+        move |range| {
+            let here = gets.iter().take_while(|get| range.contains_key(&get.key));
+            here.map(|get| RequestKind::Get(get.clone())).collect()
+        }
     }
 
     /// The first keys, within the bounds of a batch.
@@ -116,68 +135,90 @@ impl Txn {
         start: Bytes,
         end: Bytes,
         limit: usize,
-        lock: bool,
+        lock: Option<RowLock>,
     ) -> Result<Vec<Row>, TxnError> {
-        let deadline = self.op_deadline();
+        let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
         let mut rows = Vec::new();
         let mut cursor = start;
         while cursor < end && rows.len() < limit {
-            if lock {
+            let mut number = 0;
+            if lock.is_some() {
                 // Which keys will be locked is not known yet: the record may live under any key. But the empty
                 // key stands for having no anchor.
                 self.hold(&cursor.clone().max(Bytes::from_static(b"\0")));
+                number = self.lock_numbers.take();
             }
             // Rows that buffered deletions eat are asked for in the next turn.
             let page = (limit - rows.len()).min(PAGE_ROWS) as u32;
             let clip = |range: &RangeDescriptor| end.clone().min(range.end.clone());
             let scan = |range: &RangeDescriptor| {
                 let span = Span { start: cursor.clone(), end: clip(range) };
-                vec![RequestKind::Scan(Scan { span, limit: page, lock })]
+                let mode = lock.map(|lock| lock.mode(number));
+                let scan = Scan { span, limit: page, lock: lock.is_some(), mode };
+                vec![RequestKind::Scan(scan)]
             };
-            let (mut responses, range) = self.read(&cursor, lock, deadline, scan).await?;
+            let (mut responses, range) = self.read(&cursor, lock, scan).await?;
             let response = responses.pop().expect("the sender counts answers");
             let covered = match response.resume {
                 none if none.is_empty() => clip(&range),
                 resume if cursor < resume && resume <= clip(&range) => resume,
                 _ => return Err(TxnError::Invalid("a scan resumes outside of its span".into())),
             };
-            if lock {
-                self.locks.extend(response.rows.iter().map(|row| row.key.clone()));
+            if lock.is_some() {
+                for row in &response.rows {
+                    self.locks.entry(row.key.clone()).or_insert(number);
+                }
                 if self.locks.len() > self.sender.config.max_locks {
                     return Err(TxnError::TooLarge);
                 }
             }
-            self.record_read(cursor.clone(), covered.clone());
+            if skips {
+                // What was left out was not read.
+                for row in &response.rows {
+                    self.record_read(row.key.clone(), successor(&row.key));
+                }
+            } else {
+                self.record_read(cursor.clone(), covered.clone());
+            }
             merge(&mut rows, response.rows, self.buffer.range(&cursor, &covered), limit);
             cursor = covered;
         }
         Ok(rows)
     }
 
-    /// Sends reads to the range of `at` (`read_on` says which, at least one), moving the transaction in time where
-    /// the answer demands it. What was read must be recorded before anything else is sent.
+    /// Sends reads to the range of `at` (`read_on` says which, at least one), waiting for others and moving the
+    /// transaction in time where the answer demands it. What was read must be recorded before anything else is sent.
     async fn read(
         &mut self,
         at: &Bytes,
-        lock: bool,
-        deadline: Duration,
+        lock: Option<RowLock>,
         read_on: impl Fn(&RangeDescriptor) -> Vec<RequestKind>,
     ) -> Result<(Vec<Response>, RangeDescriptor), TxnError> {
-        let failed = if lock { TxnError::from_wait } else { TxnError::from_send };
+        let mut deadline = self.op_deadline();
+        let mut wait = LockWait::default();
         let mut backoff = Backoff::new();
         let mut moves = 0;
         loop {
             let range = self.sender.lookup(at, deadline).await.map_err(TxnError::from_send)?;
             let batch = self.state.batch(read_on(&range).into_iter().map(request).collect());
+            let batch = wait.complete(batch, self.wait_budget(&wait)?);
             let sent = self.sender.send(range.clone(), &batch, true, deadline);
             let answer = match self.unless_aborted(sent).await? {
                 Ok(answer) => answer,
                 Err(SendError::Moved) if backoff.pause(&self.sender.env, deadline).await => {
                     continue;
                 }
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(TxnError::from_send(error)),
             };
             self.state.learn(&answer);
+            if lock.is_some() {
+                self.note_locked(&answer.response);
+            }
+            if wait.note(&answer.response, self.sender.env.clock.monotonic()) {
+                wait.turn();
+                deadline = self.op_deadline();
+                continue;
+            }
             let Some(error) = answer.response.error else {
                 return Ok((answer.response.responses, range));
             };

@@ -75,6 +75,7 @@ impl TxnState {
             observed: observed
                 .map(|(node, ts)| ObservedTs { node_id: node.0, ts: ts.raw() })
                 .collect(),
+            ..BatchRequest::default()
         }
     }
 

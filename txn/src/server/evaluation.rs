@@ -1,7 +1,7 @@
 //! One attempt at a batch: from a snapshot to answers, a write batch, and what has to happen in memory.
 //! Synchronous, under latches; the families of commands are in the modules beside this one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
@@ -11,21 +11,45 @@ use kv::seam::{Eval, WriteBatch};
 use super::Inner;
 use super::markers::{Creation, committed_record};
 use super::plan::Plan;
-use crate::api::{BatchError, BatchRequest, ErrorKind, Request, RequestKind, Response, TxnMeta};
+use crate::api::{
+    BatchError, BatchRequest, ErrorKind, LockMode, LockNumbers, LockStrength, Request, RequestKind,
+    Response, TxnMeta, WaitPolicy,
+};
 use crate::concurrency::Place;
 use crate::mvcc::{Intent, intent};
+
+/// How a request wants to lock its keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mode {
+    pub(super) strength: LockStrength,
+    pub(super) policy: WaitPolicy,
+    pub(super) number: u32,
+}
+
+impl Mode {
+    /// A write's: whoever deletes has locked the row more strongly before.
+    pub(super) const WRITE: Mode =
+        Mode { strength: LockStrength::NoKeyUpdate, policy: WaitPolicy::Block, number: 0 };
+
+    /// A read's, if it is to lock.
+    pub(super) fn of_read(lock: bool, mode: Option<LockMode>) -> Option<Mode> {
+        let mode = mode.unwrap_or_default();
+        let (strength, policy) = (mode.strength(), mode.policy());
+        lock.then_some(Mode { strength, policy, number: mode.number })
+    }
+}
 
 /// What is in the way of a batch.
 #[derive(Debug)]
 pub(super) enum Conflict {
     /// A lock, or an earlier request for it.
-    Locked(Bytes),
+    Locked(Bytes, Mode),
     /// Intents. They are in the lock table now.
     Intents {
         /// By key.
         found: Vec<(Bytes, Intent)>,
         /// The batch wants to lock or write the first of the keys.
-        locking: bool,
+        mode: Option<Mode>,
     },
     /// Intents in a span that is refreshed: nobody waits for them, but if they are finished they may not count.
     Refresh(Vec<(Bytes, Intent)>),
@@ -52,7 +76,12 @@ impl From<EngineError> for Stop {
 
 /// An answer without effect.
 pub(super) fn error(kind: ErrorKind, retry_ts: Timestamp, message: &str) -> Stop {
-    Stop::Error(BatchError { kind: kind as i32, retry_ts: retry_ts.raw(), message: message.into() })
+    Stop::Error(BatchError {
+        kind: kind as i32,
+        retry_ts: retry_ts.raw(),
+        message: message.into(),
+        ..BatchError::default()
+    })
 }
 
 /// The answers to a one-phase commit that took effect at `ts`.
@@ -71,8 +100,10 @@ pub(super) enum Effect {
     Refuse { anchor: Bytes, id: Bytes, ts: Timestamp },
     /// The transaction committed in one phase.
     Committed { anchor: Bytes, id: Bytes, ts: Timestamp },
-    /// The transaction has no lock on the keys any more.
+    /// The transaction is over, and has no lock on the keys any more.
     Release { id: Bytes, keys: Vec<Bytes> },
+    /// The transaction has gone back to a savepoint before it locked the keys with these numbers.
+    RollBack { id: Bytes, keys: Vec<Bytes>, numbers: LockNumbers },
 }
 
 /// An attempt.
@@ -82,6 +113,10 @@ pub(super) struct Evaluation<'a> {
     pub(super) request: &'a BatchRequest,
     /// The request's place in the queue of a lock, if it has been waiting.
     pub(super) place: Option<&'a Place>,
+    /// Transactions that are not finished, as far as is known.
+    pub(super) alive: &'a BTreeSet<Bytes>,
+    /// Keys that this attempt has locked.
+    pub(super) locked: BTreeSet<Bytes>,
     /// A reading of the clock, below the lease's stasis if the plan says that it is acted upon.
     pub(super) now: Timestamp,
     pub(super) read_ts: Timestamp,
@@ -111,6 +146,7 @@ impl<'a> Evaluation<'a> {
         request: &'a BatchRequest,
         plan: &Plan,
         place: Option<&'a Place>,
+        alive: &'a BTreeSet<Bytes>,
         (now, read_ts, write_ts): (Timestamp, Timestamp, Timestamp),
     ) -> Self {
         Evaluation {
@@ -118,6 +154,8 @@ impl<'a> Evaluation<'a> {
             eval,
             request,
             place,
+            alive,
+            locked: BTreeSet::new(),
             now,
             read_ts,
             write_ts,
@@ -141,8 +179,11 @@ impl<'a> Evaluation<'a> {
             return Ok(answer);
         }
         let request = self.request;
-        let responses =
-            request.requests.iter().map(|one| self.one(one)).collect::<Result<_, _>>()?;
+        let responses = request.requests.iter().map(|one| self.one(one)).collect();
+        if let Err(Stop::Conflict(_)) = responses {
+            self.keep_writes()?;
+        }
+        let responses: Vec<_> = responses?;
         if self.move_to != Timestamp::ZERO {
             return Err(self.must_move(self.move_to, "a newer version may have to be seen"));
         }
@@ -165,8 +206,29 @@ impl<'a> Evaluation<'a> {
             Some(RequestKind::Resolve(resolve)) => self.resolve(resolve),
             Some(RequestKind::QueryTxn(query)) => self.query_txn(query),
             Some(RequestKind::CollectTxn(collect)) => self.collect_txn(collect),
+            Some(RequestKind::ReportWait(wait)) => {
+                self.server.note_report(self.txn()?, wait);
+                Ok(Response::default())
+            }
+            Some(RequestKind::BreakWait(wait)) => {
+                self.server.note_break(wait);
+                Ok(Response::default())
+            }
             None => Err(error(ErrorKind::Invalid, Timestamp::ZERO, "unknown kind of request")),
         }
+    }
+
+    /// Some of the batch's keys are not to be had yet. Those that are free stay so: or a batch of many keys, each of which
+    /// is often locked, would never find all of them free. (A one-phase commit that fails cleans up after nothing.)
+    fn keep_writes(&mut self) -> Result<(), Stop> {
+        if self.one_phase || self.intents.is_empty() {
+            return Ok(());
+        }
+        let txn = self.txn()?;
+        for key in self.intents.keys() {
+            self.server.locks.acquire(key, txn, (0, Mode::WRITE.strength), self.now);
+        }
+        Ok(())
     }
 
     /// A one-phase commit may arrive a second time, or after its transaction was given up.

@@ -16,11 +16,12 @@
 //! - I4. The clock readings that are acted upon lie below the lease's expiration: what they leave behind in
 //!   memory, a later lease's start covers.
 //! - I5. Requests may be dropped at any await.
+//! - I6. A transaction that is known to be over locks nothing any more.
 //!
 //! HAZARD: the answers name timestamps that coordinators act upon. A batch's answer must carry the clock's
 //! reading from its beginning: one from the end would hide what was acknowledged meanwhile.
 //!
-//! Not done here: parallel commits, replicated locks of locking reads, follower reads, savepoints.
+//! Not done here: parallel commits, replicated locks of locking reads, follower reads.
 
 mod evaluation;
 mod in_flight;
@@ -36,7 +37,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,9 @@ use self::wait::{Failed, MAX_WAIT};
 use crate::api::{
     BatchError, BatchRequest, BatchResponse, ErrorKind, RequestKind, Response, TxnMeta,
 };
-use crate::concurrency::{LatchGuard, LatchSpan, Latches, LockTable, Place, TimestampCache};
+use crate::concurrency::{
+    Ended, LatchGuard, LatchSpan, Latches, LockTable, Place, TimestampCache, Waits,
+};
 
 /// Larger encoded batches are refused.
 const MAX_PAYLOAD: usize = 64 << 20;
@@ -79,6 +82,8 @@ struct Inner {
     /// Over transaction records. Acquired after `latches`.
     record_latches: Latches,
     locks: LockTable,
+    waits: Waits,
+    ended: Ended,
     reads: TimestampCache,
     markers: Markers,
     quarantine: Quarantine,
@@ -91,10 +96,18 @@ struct Attempt {
     place: Option<Place>,
     /// Transactions in the way that are known to be finished, with their commit timestamps if committed.
     finished: BTreeMap<Bytes, Option<Timestamp>>,
-    /// The transaction that is waited for, and since when.
-    blocked_by: Option<(Bytes, Duration)>,
+    /// Transactions in the way that are not: for who does not want to wait.
+    alive: BTreeSet<Bytes>,
+    /// Places in queues from earlier deliveries.
+    tickets: BTreeMap<Bytes, u64>,
+    /// The key that is waited for, and since when.
+    waiting: Option<(Bytes, Duration)>,
     /// No waiting for locks beyond it.
     deadline: Duration,
+    /// The sender knows what `Waiting` is, and asks again.
+    asks_again: bool,
+    /// Keys that the batch has locked, and that were not its transaction's before.
+    locked: BTreeSet<Bytes>,
 }
 
 impl Server {
@@ -107,6 +120,8 @@ impl Server {
             latches: Latches::default(),
             record_latches: Latches::default(),
             locks: LockTable::default(),
+            waits: Waits::default(),
+            ended: Ended::default(),
             reads: TimestampCache::new(TIMESTAMP_CACHE),
             markers: Markers::new(),
             quarantine: Quarantine::default(),
@@ -194,23 +209,38 @@ impl Inner {
         }
         let now = self.env.clock.now();
         let txn = request.txn.clone().unwrap_or_default();
+        let max_wait = request.max_wait_ms.map(|ms| Duration::from_millis(ms.into()));
+        let tickets = request.tickets.iter().filter(|ticket| ticket.number != 0);
         let mut attempt = Attempt {
             read_ts: Timestamp::from_raw(txn.read_ts),
             write_ts: Timestamp::from_raw(txn.write_ts).max(Timestamp::from_raw(txn.read_ts)),
             place: None,
             finished: BTreeMap::new(),
-            blocked_by: None,
-            deadline: self.env.clock.monotonic() + MAX_WAIT,
+            alive: BTreeSet::new(),
+            tickets: tickets.map(|ticket| (ticket.key.clone(), ticket.number)).collect(),
+            waiting: None,
+            deadline: self.env.clock.monotonic() + max_wait.map_or(MAX_WAIT, |w| w.min(MAX_WAIT)),
+            asks_again: max_wait.is_some(),
+            locked: BTreeSet::new(),
         };
         let result = match Plan::new(&request) {
             Err(message) => {
-                Err(BatchError { kind: ErrorKind::Invalid as i32, retry_ts: 0, message })
+                Err(BatchError {
+                    kind: ErrorKind::Invalid as i32,
+                    message,
+                    ..BatchError::default()
+                })
             }
             Ok(plan) => self.attempts(range, &request, &txn, &plan, &mut attempt).await?,
         };
-        let (responses, error) = match result {
-            Ok(responses) => (responses, None),
-            Err(error) => (Vec::new(), Some(error)),
+        let (responses, locked, error) = match result {
+            Ok(responses) => (responses, Vec::new(), None),
+            Err(mut error) => {
+                if error.kind() == ErrorKind::Deadlock && !attempt.asks_again {
+                    error.kind = ErrorKind::Aborted as i32;
+                }
+                (Vec::new(), attempt.locked.into_iter().collect(), Some(error))
+            }
         };
         Ok(BatchResponse {
             now: now.raw(),
@@ -218,6 +248,7 @@ impl Inner {
             write_ts: attempt.write_ts.raw(),
             responses,
             error,
+            locked,
         })
     }
 
@@ -261,7 +292,10 @@ impl Inner {
                 Stop::Error(error) => {
                     let given_up = matches!(
                         error.kind(),
-                        ErrorKind::LockTimeout | ErrorKind::Aborted | ErrorKind::DeadlineExceeded
+                        ErrorKind::LockTimeout
+                            | ErrorKind::Aborted
+                            | ErrorKind::DeadlineExceeded
+                            | ErrorKind::Deadlock
                     );
                     if plan.one_phase && given_up {
                         return self.give_up(request, txn, plan, attempt, error).await;
@@ -298,8 +332,11 @@ impl Inner {
         let eval = self.ranges.begin(range, &plan.start, &plan.end, serve_ts)?;
         let times = (now, attempt.read_ts, attempt.write_ts);
         let place = attempt.place.as_ref();
-        let mut evaluation = Evaluation::new(self, &eval, request, plan, place, times);
-        let responses = match evaluation.run() {
+        let mut evaluation =
+            Evaluation::new(self, &eval, request, plan, place, &attempt.alive, times);
+        let result = evaluation.run();
+        attempt.locked.append(&mut evaluation.locked);
+        let responses = match result {
             Ok(responses) => responses,
             Err(stop) => return Ok(Err(stop)),
         };

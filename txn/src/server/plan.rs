@@ -127,6 +127,14 @@ impl Plan {
                 self.record(&push.pushee.anchor, &push.pushee.id, push.pushee.min_ts, true)
             }
             RequestKind::QueryTxn(query) => self.record(&query.anchor, &query.txn_id, 0, false),
+            RequestKind::ReportWait(wait) => {
+                check_txn(&wait.holder)?;
+                self.memory(&anchored()?.anchor)
+            }
+            RequestKind::BreakWait(wait) => {
+                check_id(&wait.waiter)?;
+                self.memory(&wait.key)
+            }
             RequestKind::CollectTxn(gone) => self.record(&gone.anchor, &gone.txn_id, 0, true),
             RequestKind::Resolve(resolve) => {
                 check_id(&resolve.txn_id)?;
@@ -138,6 +146,12 @@ impl Plan {
                 resolve.keys.iter().try_for_each(|key| self.key(key, true))
             }
         }
+    }
+
+    /// Of what is only remembered: by the lease holder of a key, without latches.
+    fn memory(&mut self, key: &Bytes) -> Result<(), String> {
+        self.acts = self.acts.max(Some(Timestamp::ZERO));
+        self.cover(key, &keys::successor(key))
     }
 
     fn record(

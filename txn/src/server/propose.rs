@@ -54,7 +54,11 @@ impl Inner {
                 Effect::Refuse { anchor, id, ts } => self.markers.refuse(&anchor, &id, ts),
                 Effect::Committed { anchor, id, ts } => self.markers.committed(&anchor, &id, ts),
                 Effect::Release { id, keys } => {
+                    self.ended.add(&id);
                     keys.iter().for_each(|key| self.locks.release(key, &id));
+                }
+                Effect::RollBack { id, keys, numbers } => {
+                    keys.iter().for_each(|key| self.locks.roll_back(key, &id, numbers));
                 }
             }
         }
@@ -67,7 +71,7 @@ impl Inner {
                 Effect::Refuse { anchor, id, ts } | Effect::Committed { anchor, id, ts } => {
                     self.markers.refuse(&anchor, &id, ts);
                 }
-                Effect::Release { .. } => {}
+                Effect::Release { .. } | Effect::RollBack { .. } => {}
             }
         }
     }

@@ -7,13 +7,16 @@
 //! - I3. The gets of a batch are all tried, and all their locks taken, before the answer says where the transaction
 //!   has to move: many keys cost one move, not one each.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::env::Mutant;
 use kv::keys;
 
-use super::evaluation::{Conflict, Evaluation, Stop, error};
-use crate::api::{ErrorKind, Get, Refresh, Response, Row, Scan, TxnMeta};
-use crate::mvcc::{self, Outcome, Reader, Refreshed, Uncertainty};
+use super::evaluation::{Conflict, Evaluation, Mode, Stop, error};
+use crate::api::{ErrorKind, Get, Refresh, Response, Row, Scan, TxnMeta, WaitPolicy};
+use crate::mvcc::{self, Intent, Outcome, Reader, Refreshed, Uncertainty};
 
 /// Rows of a scan that names no limit, and of one that names a greater.
 const MAX_ROWS: usize = 10_000;
@@ -27,13 +30,20 @@ impl Evaluation<'_> {
         if self.answer_bytes >= MAX_ANSWER_BYTES {
             return Ok(Response { resume: get.key.clone(), ..Response::default() });
         }
-        if get.lock && !self.server.locks.admits(&get.key, &txn.id, self.place) {
-            return Err(Stop::Conflict(Conflict::Locked(get.key.clone())));
+        let mode = Mode::of_read(get.lock, get.mode);
+        let skipped = Response { skipped: true, ..Response::default() };
+        if let Some(mode) = mode
+            && !self.may_lock(&get.key, txn, mode)?
+        {
+            return Ok(skipped);
         }
-        let outcome = self.reader(txn, get.lock).get(&get.key)?;
-        self.no_conflicts(&outcome, get.lock)?;
-        if get.lock {
-            self.server.locks.acquire(&get.key, txn, self.now);
+        let mut outcome = self.reader(txn, get.lock).get(&get.key)?;
+        self.no_conflicts(&mut outcome, mode)?;
+        if !outcome.conflicts.is_empty() {
+            return Ok(skipped);
+        }
+        if let Some(mode) = mode {
+            self.lock(&get.key, txn, mode);
         }
         if let Some(ts) = outcome.uncertain {
             self.move_to = self.move_to.max(ts);
@@ -52,18 +62,30 @@ impl Evaluation<'_> {
             limit => limit.min(MAX_ROWS),
         };
         let (start, end) = (&scan.span.start, &scan.span.end);
-        let outcome = self.reader(txn, scan.lock).scan(start, end, limit)?;
-        self.no_conflicts(&outcome, scan.lock)?;
-        if scan.lock {
-            for key in outcome.rows.iter().map(|(key, _)| key).chain(&outcome.newer) {
-                if !self.server.locks.admits(key, &txn.id, self.place) {
-                    return Err(Stop::Conflict(Conflict::Locked(key.clone())));
+        let mode = Mode::of_read(scan.lock, scan.mode);
+        let mut outcome = self.reader(txn, scan.lock).scan(start, end, limit)?;
+        self.no_conflicts(&mut outcome, mode)?;
+        if let Some(mode) = mode {
+            let keys = outcome.rows.iter().map(|(key, _)| key).chain(&outcome.newer);
+            let keys: Vec<Bytes> = keys.cloned().collect();
+            let mut skipped = BTreeSet::new();
+            for key in keys {
+                match self.may_lock(&key, txn, mode)? {
+                    true => self.lock(&key, txn, mode),
+                    false => drop(skipped.insert(key)),
                 }
-                self.server.locks.acquire(key, txn, self.now);
             }
+            outcome.rows.retain(|(key, _)| !skipped.contains(key));
         }
         self.no_move(&outcome)?;
-        self.reads.push((start.clone(), outcome.resume.clone().unwrap_or_else(|| end.clone())));
+        if mode.is_some_and(|mode| mode.policy == WaitPolicy::Skip) {
+            // What was left out was not read.
+            let rows = outcome.rows.iter().map(|(key, _)| (key.clone(), keys::successor(key)));
+            self.reads.extend(rows);
+        } else {
+            let end = outcome.resume.clone().unwrap_or_else(|| end.clone());
+            self.reads.push((start.clone(), end));
+        }
         Ok(response(outcome))
     }
 
@@ -120,13 +142,52 @@ impl Evaluation<'_> {
         Uncertainty { global_limit, local_limit }
     }
 
-    fn no_conflicts(&self, outcome: &Outcome, locking: bool) -> Result<(), Stop> {
+    /// May the key be locked now? False: it is left out.
+    fn may_lock(&self, key: &Bytes, txn: &TxnMeta, mode: Mode) -> Result<bool, Stop> {
+        self.not_ended(txn)?;
+        if self.server.locks.admits(key, &txn.id, mode.strength, self.place) {
+            return Ok(true);
+        }
+        let in_the_way = || self.server.locks.in_the_way(key, &txn.id, mode.strength);
+        if mode.policy == WaitPolicy::Skip
+            && in_the_way().iter().all(|holder| self.alive.contains(&holder.txn.id))
+        {
+            return Ok(false);
+        }
+        Err(Stop::Conflict(Conflict::Locked(key.clone(), mode)))
+    }
+
+    fn lock(&mut self, key: &Bytes, txn: &TxnMeta, mode: Mode) {
+        if self.server.locks.acquire(key, txn, (mode.number, mode.strength), self.now) {
+            self.locked.insert(key.clone());
+        }
+    }
+
+    /// Nobody would release what was locked now.
+    pub(super) fn not_ended(&self, txn: &TxnMeta) -> Result<(), Stop> {
+        match self.server.ended.has(&txn.id) {
+            true => Err(error(ErrorKind::Aborted, Timestamp::ZERO, "the transaction is over")),
+            false => Ok(()),
+        }
+    }
+
+    /// Intents are in the way, unless they are left out: then their keys are in no row.
+    fn no_conflicts(&self, outcome: &mut Outcome, mode: Option<Mode>) -> Result<(), Stop> {
         if outcome.conflicts.is_empty() {
             return Ok(());
         }
         self.discovered(&outcome.conflicts);
+        let is_alive = |(_, intent): &(Bytes, Intent)| self.alive.contains(&intent.txn.id);
+        if mode.is_some_and(|mode| mode.policy == WaitPolicy::Skip)
+            && outcome.conflicts.iter().all(is_alive)
+        {
+            let left_out: BTreeSet<_> = outcome.conflicts.iter().map(|(key, _)| key).collect();
+            outcome.rows.retain(|(key, _)| !left_out.contains(key));
+            outcome.newer.retain(|key| !left_out.contains(key));
+            return Ok(());
+        }
         let found = outcome.conflicts.clone();
-        Err(Stop::Conflict(Conflict::Intents { found, locking }))
+        Err(Stop::Conflict(Conflict::Intents { found, mode }))
     }
 
     fn no_move(&self, outcome: &Outcome) -> Result<(), Stop> {
@@ -139,5 +200,5 @@ impl Evaluation<'_> {
 
 fn response(outcome: Outcome) -> Response {
     let rows = outcome.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
-    Response { rows, resume: outcome.resume.unwrap_or_default(), record: None }
+    Response { rows, resume: outcome.resume.unwrap_or_default(), ..Response::default() }
 }

@@ -1,45 +1,85 @@
 //! Waiting for locks and intents, and what is done about those who hold them.
 //!
-//! Flow: in the queue, without latches; woken when the key is free. Whoever is first in it asks the holder's
-//! anchor after 100 ms, then less and less often, what became of the transaction; everybody does after a second
-//! of waiting for the same transaction, and then ends it if the order of transactions allows. If it is
-//! finished, its intents that were met are resolved here, and the batch is evaluated anew.
+//! Flow: in the queue, without latches; woken when the key is free. A transaction that waits is entered into the graph of
+//! waits, where a deadlock is a circle. If that takes longer, everybody tells their own anchor for whom they wait, and
+//! whoever is first in the queue asks the holder's anchor what became of it, and for whom it waits in turn, and so on. If
+//! the holder is finished, its intents that were met are resolved here, and the batch is evaluated anew. After the time
+//! that the batch allows the answer says that others are still in the way, and the gateway asks again: it alone knows
+//! how long somebody wants to wait, and whether there still is somebody.
 //!
-//! - I1. The time is counted for each holder: a long queue of quick transactions is no deadlock.
-//! - I2. What a push found is remembered for this batch only, and only if it is final.
-//! - I3. A wait ends: by a wake-up, by a resolution, or by [`MAX_WAIT`] with an error.
+//! - I1. Nobody is ended for being waited for: only the last in the order of a circle, and who shows no sign of life.
+//! - I2. What a push found is remembered for this batch only. That a transaction is alive counts only for those who do not
+//!   want to wait.
+//! - I3. A wait ends: by a wake-up, by a resolution, as a deadlock's victim, or with the batch's time.
+//! - I4. A circle of waits on this node is broken at once; one over several nodes by the reports and questions of those
+//!   in it, within [`LAST_ROUND`] and a few messages. Only who has locks can be part of one: a transaction without an
+//!   anchor is in no graph.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::{self, Either};
 use kv::clock::Timestamp;
 use kv::ids::RangeId;
 use kv::rpc::Refusal;
 use prost::Message;
+use tokio::sync::oneshot;
 
-use super::evaluation::{Conflict, Stop, error};
+use super::evaluation::{Conflict, Mode, Stop, error};
 use super::{Attempt, Inner};
 use crate::api::{
-    BatchRequest, BatchResponse, ErrorKind, PushTxn, Request, RequestKind, Resolve, TxnMeta,
-    TxnRecord, TxnStatus,
+    BatchError, BatchRequest, BatchResponse, BreakWait, ErrorKind, PushTxn, Request, RequestKind,
+    Resolve, Response, Ticket, TxnMeta, TxnRecord, TxnStatus, Wait, WaitPolicy,
 };
-use crate::concurrency::Holder;
+use crate::concurrency::{Blocked, Holder, Place, Search, Waiting};
 use crate::mvcc::Intent;
-use std::sync::Arc;
 
-/// A batch waits at most so long for all its locks together.
+/// A batch waits at most so long for all its locks together; then it has to be asked again.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
-const FIRST_PUSH: Duration = Duration::from_millis(100);
-const LAST_PUSH: Duration = Duration::from_secs(1);
-/// Waiting so long for one transaction is taken for a deadlock.
-const DEADLOCK: Duration = Duration::from_secs(1);
+/// When somebody who waits first does something about it: longer than most locks last.
+const FIRST_ROUND: Duration = Duration::from_millis(20);
+/// Rounds come at most so much later, one after the other.
+const LAST_ROUND: Duration = Duration::from_millis(160);
+/// How long it is believed that somebody waits. Longer than two rounds, or a request and its repetition.
+const REPORT: Duration = Duration::from_secs(1);
+/// Transactions that one round asks about.
+const CHASE_MAX: usize = 32;
 const PUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a wait did not end well.
 pub(super) enum Failed {
     Stop(Stop),
     Refused(Refusal),
+}
+
+/// What is waited for.
+struct Obstacle<'a> {
+    key: &'a Bytes,
+    /// None: a plain reader waits for an intent.
+    mode: Option<Mode>,
+    /// Intents that were met.
+    found: &'a [(Bytes, Intent)],
+}
+
+/// What one who waits hears.
+enum Heard {
+    /// It is worth another try.
+    Woken,
+    /// It is to give up.
+    Doomed(String),
+}
+
+/// A wait in the graph.
+struct Entered {
+    holders: Vec<Bytes>,
+    _waiting: Waiting,
+    verdict: Option<oneshot::Receiver<String>>,
 }
 
 impl Inner {
@@ -52,23 +92,24 @@ impl Inner {
         attempt: &mut Attempt,
     ) -> Result<(), Failed> {
         match conflict {
-            Conflict::Locked(key) => self.wait_for(range, txn, &key, true, &[], attempt).await,
-            Conflict::Intents { found, locking } => {
+            Conflict::Locked(key, mode) => {
+                let obstacle = Obstacle { key: &key, mode: Some(mode), found: &[] };
+                self.wait_for(range, txn, obstacle, attempt).await
+            }
+            Conflict::Intents { found, mode } => {
                 let Some((key, _)) = found.first() else { return Ok(()) };
-                self.wait_for(range, txn, key, locking, &found, attempt).await
+                let obstacle = Obstacle { key, mode, found: &found };
+                self.wait_for(range, txn, obstacle, attempt).await
             }
             Conflict::Refresh(found) => {
                 let Some((key, intent)) = found.first() else { return Ok(()) };
-                let holder = Holder {
-                    txn: intent.txn.clone(),
-                    last_active: intent.local_ts(),
-                    intent: true,
-                };
+                let holder = Holder::of_intent(&intent.txn, intent.local_ts());
                 if !attempt.finished.contains_key(&holder.txn.id) {
-                    let record = self.push(txn, &holder, false).await;
-                    attempt.learn(&holder.txn.id, record);
+                    let pushed = self.push(txn, &holder.txn, holder.last_active).await;
+                    attempt.learn(&holder.txn.id, pushed);
                 }
-                if self.resolve_finished(range, key, &holder, &found, attempt).await? {
+                let obstacle = Obstacle { key, mode: None, found: &found };
+                if self.resolve_finished(range, &obstacle, &holder, attempt).await? {
                     return Ok(());
                 }
                 Err(Failed::Stop(error(
@@ -84,137 +125,340 @@ impl Inner {
         self: &Arc<Self>,
         range: RangeId,
         txn: &TxnMeta,
-        key: &Bytes,
-        locking: bool,
-        found: &[(Bytes, Intent)],
+        obstacle: Obstacle<'_>,
         attempt: &mut Attempt,
     ) -> Result<(), Failed> {
-        let mut pause = FIRST_PUSH;
+        if let Some(mode) = obstacle.mode
+            && mode.policy != WaitPolicy::Block
+        {
+            return self.ask(range, txn, obstacle, mode, attempt).await;
+        }
+        attempt.begin_waiting(obstacle.key, self.env.clock.monotonic());
+        let mut pause = FIRST_ROUND;
+        let mut entered: Option<Entered> = None;
         loop {
             // A reader's place is left at the end of each turn.
-            let mut _reader = None;
-            let blocked = if locking {
-                if attempt.place.as_ref().is_none_or(|place| place.key() != key) {
-                    // The old place is left first: nobody holds two.
-                    attempt.place = None;
-                    attempt.place = Some(self.locks.enqueue(key));
-                }
-                let place = attempt.place.as_ref().expect("entered above");
-                self.locks.block(place, &txn.id)
-            } else {
-                self.locks.block_reader(key, &txn.id).map(|(blocked, place)| {
-                    _reader = Some(place);
-                    blocked
-                })
-            };
+            let (blocked, _reader) = self.block(txn, &obstacle, attempt);
             let Some(mut blocked) = blocked else { return Ok(()) };
             let now = self.env.clock.monotonic();
             let Some(left) = attempt.deadline.checked_sub(now).filter(|left| !left.is_zero())
             else {
-                let message = "waited too long for a lock";
-                return Err(Failed::Stop(error(ErrorKind::LockTimeout, Timestamp::ZERO, message)));
+                return Err(Failed::Stop(attempt.still_waiting(obstacle.key, now)));
             };
-            if let Some(holder) = &blocked.holder
-                && self.resolve_finished(range, key, holder, found, attempt).await?
-            {
-                return Ok(());
+            for holder in &blocked.holders {
+                if self.resolve_finished(range, &obstacle, holder, attempt).await? {
+                    return Ok(());
+                }
             }
-            let id = blocked.holder.as_ref().map(|holder| holder.txn.id.clone());
-            if attempt.blocked_by.as_ref().is_none_or(|(by, _)| Some(by) != id.as_ref()) {
-                attempt.blocked_by = id.map(|id| (id, now));
-                pause = FIRST_PUSH;
+            let holders: Vec<_> = blocked.holders.iter().map(|h| h.txn.id.clone()).collect();
+            if entered.as_ref().is_none_or(|entered| entered.holders != holders) {
+                // The old wait is over first.
+                drop(entered.take());
+                entered = self.enter(txn, obstacle.key, &blocked, holders);
+                pause = FIRST_ROUND;
             }
-            let nap = if blocked.first { pause } else { LAST_PUSH };
-            if self.env.clock.timeout(nap.min(left), &mut blocked.wake).await.is_some() {
-                return Ok(());
-            }
-            pause = (pause * 2).min(LAST_PUSH);
-            let (Some(holder), Some((_, since))) = (&blocked.holder, &attempt.blocked_by) else {
+            let mut none = None;
+            let verdict = entered.as_mut().map_or(&mut none, |entered| &mut entered.verdict);
+            let heard = hear(&mut blocked.wake, verdict);
+            let Some(heard) = self.env.clock.timeout(pause.min(left), heard).await else {
+                let round = pin!(self.round(txn, obstacle.key, &blocked.holders, blocked.first));
+                let heard = pin!(hear(&mut blocked.wake, verdict));
+                match future::select(heard, round).await {
+                    Either::Left((Heard::Woken, _)) => return Ok(()),
+                    Either::Left((Heard::Doomed(detail), _)) => return Err(doomed(detail)),
+                    Either::Right((learned, _)) => {
+                        for (id, record) in learned {
+                            attempt.learn(&id, Some((record, Vec::new())));
+                        }
+                    }
+                }
+                pause = (pause * 2).min(LAST_ROUND);
                 continue;
             };
-            let force = self.env.clock.monotonic().saturating_sub(*since) >= DEADLOCK;
-            let push = Box::pin(self.push(txn, holder, force));
-            let record = match future::select(&mut blocked.wake, push).await {
-                Either::Left(_) => return Ok(()),
-                Either::Right((record, _)) => record,
-            };
-            let id = holder.txn.id.clone();
-            attempt.learn(&id, record);
-            if force && !attempt.finished.contains_key(&id) && self.is_doomed(txn).await {
-                let message = "aborted by a transaction that waited for it";
-                return Err(Failed::Stop(error(ErrorKind::Aborted, Timestamp::ZERO, message)));
+            match heard {
+                Heard::Woken => return Ok(()),
+                Heard::Doomed(detail) => return Err(doomed(detail)),
             }
         }
     }
 
-    /// Has somebody given up the waiting transaction itself?
-    async fn is_doomed(&self, txn: &TxnMeta) -> bool {
-        if txn.anchor.is_empty() {
-            return false;
+    fn block(
+        &self,
+        txn: &TxnMeta,
+        obstacle: &Obstacle<'_>,
+        attempt: &mut Attempt,
+    ) -> (Option<Blocked>, Option<Place>) {
+        let key = obstacle.key;
+        let Some(Mode { strength, .. }) = obstacle.mode else {
+            return match self.locks.block_reader(key, &txn.id) {
+                Some((blocked, place)) => (Some(blocked), Some(place)),
+                None => (None, None),
+            };
+        };
+        let has = |place: &Place| place.key() == key && place.strength() == strength;
+        if !attempt.place.as_ref().is_some_and(has) {
+            // The old place is left first: nobody holds two.
+            attempt.place = None;
+            let earlier = attempt.tickets.get(key).copied();
+            attempt.place = Some(self.locks.enqueue(key, &txn.id, strength, earlier));
         }
-        let now = self.env.clock.now();
-        let own = Holder { txn: txn.clone(), last_active: now, intent: false };
-        let record = self.push(txn, &own, false).await;
-        record.is_some_and(|record| record.status() == TxnStatus::Aborted)
+        let place = attempt.place.as_ref().expect("entered above");
+        (self.locks.block(place, &txn.id), None)
     }
 
-    /// Asks the anchor's lease holder about a transaction. `None`: no answer this time.
-    async fn push(&self, pusher: &TxnMeta, holder: &Holder, force: bool) -> Option<TxnRecord> {
+    /// Enters a wait into the graph, and looks for the circle that it may close.
+    fn enter(
+        &self,
+        txn: &TxnMeta,
+        key: &Bytes,
+        blocked: &Blocked,
+        ids: Vec<Bytes>,
+    ) -> Option<Entered> {
+        if txn.anchor.is_empty() || ids.is_empty() {
+            return None;
+        }
+        let holders = blocked.holders.iter().map(|holder| holder.txn.clone()).collect();
+        let (waiting, verdict) = self.waits.enter(txn, holders, key);
+        self.break_circle(&txn.id);
+        Some(Entered { holders: ids, _waiting: waiting, verdict: Some(verdict) })
+    }
+
+    /// Ends the deadlock that a transaction is part of, if it is and all of it is known.
+    pub(super) fn break_circle(&self, txn_id: &[u8]) {
+        let Search::Elsewhere(wait) = self.waits.search(txn_id, self.env.clock.monotonic()) else {
+            return;
+        };
+        let (routing, clock) = (self.routing.clone(), self.env.clock.clone());
+        let tell = async move {
+            let deadline = clock.monotonic() + PUSH_TIMEOUT;
+            let Ok(range) = routing.lookup(wait.key.clone(), deadline).await else { return };
+            let request = alone(None, RequestKind::BreakWait(wait));
+            let payload = Bytes::from(request.encode_to_vec());
+            // If it gets lost, the next round finds the circle again.
+            let _ = routing.send(range, payload, true, deadline).await;
+        };
+        self.env.tasks.spawn("break-deadlock", tell.boxed());
+    }
+
+    /// A wait's report, for the transaction's own anchor.
+    pub(super) fn note_report(&self, txn: &TxnMeta, wait: &Wait) {
+        let now = self.env.clock.monotonic();
+        self.waits.report(txn, wait, now, now + REPORT);
+        self.break_circle(&txn.id);
+    }
+
+    /// Ends the wait of a deadlock's victim.
+    pub(super) fn note_break(&self, wait: &BreakWait) {
+        self.waits.break_wait(wait);
+    }
+
+    /// What one who has waited for a while does about it. Returns which holders are finished.
+    async fn round(
+        &self,
+        txn: &TxnMeta,
+        key: &Bytes,
+        holders: &[Holder],
+        first: bool,
+    ) -> Vec<(Bytes, TxnRecord)> {
+        if !txn.anchor.is_empty() && !holders.is_empty() {
+            let waits = holders.iter().take(CHASE_MAX).map(|holder| {
+                let wait = Wait { holder: holder.txn.clone(), key: key.clone() };
+                Request { kind: Some(RequestKind::ReportWait(wait)) }
+            });
+            let request = BatchRequest {
+                txn: Some(txn.clone()),
+                requests: waits.collect(),
+                ..BatchRequest::default()
+            };
+            // If it gets lost, the next round reports again.
+            let _ = self.send(txn.anchor.clone(), request).await;
+        }
+        if !first {
+            return Vec::new();
+        }
+        self.chase(txn, holders).await
+    }
+
+    /// Asks what became of the holders, for whom they wait, and so on, and looks for circles among all of them.
+    async fn chase(&self, txn: &TxnMeta, holders: &[Holder]) -> Vec<(Bytes, TxnRecord)> {
+        let mut finished = Vec::new();
+        let mut seen = BTreeSet::new();
+        let direct = holders.iter().map(|holder| (holder.txn.clone(), Some(holder.last_active)));
+        let mut next: VecDeque<_> = direct.collect();
+        while let Some((other, last_active)) = next.pop_front() {
+            if seen.len() >= CHASE_MAX || other.id == txn.id || !seen.insert(other.id.clone()) {
+                continue;
+            }
+            let now = self.env.clock.monotonic();
+            // Who waits on this node is alive, and known to wait.
+            if last_active.is_some() || self.waits.of(&other.id, now).is_empty() {
+                let alive = last_active.unwrap_or_else(|| self.env.clock.now());
+                let Some((record, waits)) = self.push(txn, &other, alive).await else { continue };
+                if is_finished(&record) {
+                    finished.push((other.id, record));
+                    continue;
+                }
+                let now = self.env.clock.monotonic();
+                waits.iter().for_each(|wait| {
+                    self.waits.report(&other, wait, now, now + LAST_ROUND);
+                });
+            }
+            let waits = self.waits.of(&other.id, self.env.clock.monotonic());
+            next.extend(waits.into_iter().map(|wait| (wait.holder, None)));
+        }
+        seen.iter().for_each(|id| self.break_circle(id));
+        finished
+    }
+
+    /// For those who do not want to wait: are the holders alive?
+    async fn ask(
+        self: &Arc<Self>,
+        range: RangeId,
+        txn: &TxnMeta,
+        obstacle: Obstacle<'_>,
+        mode: Mode,
+        attempt: &mut Attempt,
+    ) -> Result<(), Failed> {
+        for holder in self.locks.in_the_way(obstacle.key, &txn.id, mode.strength) {
+            let id = &holder.txn.id;
+            if !attempt.finished.contains_key(id) && !attempt.alive.contains(id) {
+                let pushed = self.push(txn, &holder.txn, holder.last_active).await;
+                attempt.learn(id, pushed);
+            }
+            if self.resolve_finished(range, &obstacle, &holder, attempt).await? {
+                return Ok(());
+            }
+            // Also if there was no answer: it is not known to be finished.
+            attempt.alive.insert(id.clone());
+        }
+        match mode.policy {
+            WaitPolicy::Skip => Ok(()),
+            WaitPolicy::Error | WaitPolicy::Block => {
+                let ticket = Some(Ticket { key: obstacle.key.clone(), number: 0 });
+                Err(Failed::Stop(Stop::Error(BatchError {
+                    kind: ErrorKind::Locked as i32,
+                    message: "the lock is not to be had at once".into(),
+                    ticket,
+                    ..BatchError::default()
+                })))
+            }
+        }
+    }
+
+    /// Asks the anchor's lease holder about a transaction: its record, and for whom it waits. `None`: no answer this time.
+    async fn push(
+        &self,
+        pusher: &TxnMeta,
+        pushee: &TxnMeta,
+        last_active: Timestamp,
+    ) -> Option<(TxnRecord, Vec<Wait>)> {
         let push = PushTxn {
-            pushee: holder.txn.clone(),
-            last_active: holder.last_active.raw(),
-            force,
+            pushee: pushee.clone(),
+            last_active: last_active.raw(),
+            force: false,
             now: self.env.clock.now().raw(),
         };
-        let request = BatchRequest {
-            txn: Some(pusher.clone()),
-            requests: vec![Request { kind: Some(RequestKind::PushTxn(push)) }],
-            ..BatchRequest::default()
-        };
-        let deadline = self.env.clock.monotonic() + PUSH_TIMEOUT;
-        let descriptor = self.routing.lookup(holder.txn.anchor.clone(), deadline).await.ok()?;
-        let payload = Bytes::from(request.encode_to_vec());
-        let sent = self.routing.send(descriptor, payload, true, deadline);
-        let (answer, _) = sent.await.ok()?;
-        let mut answer = BatchResponse::decode(answer).ok()?;
-        answer.responses.pop()?.record
+        let request = alone(Some(pusher.clone()), RequestKind::PushTxn(push));
+        let Response { record, waits, .. } = self.send(pushee.anchor.clone(), request).await?;
+        Some((record?, waits))
     }
 
-    /// If the holder is known to be finished: resolves its intents among `found`, and the lock on `key`.
+    /// Sends a batch to the range of a key; the answer to its last request.
+    async fn send(&self, key: Bytes, request: BatchRequest) -> Option<Response> {
+        let deadline = self.env.clock.monotonic() + PUSH_TIMEOUT;
+        let descriptor = self.routing.lookup(key, deadline).await.ok()?;
+        let payload = Bytes::from(request.encode_to_vec());
+        let (answer, _) = self.routing.send(descriptor, payload, true, deadline).await.ok()?;
+        BatchResponse::decode(answer).ok()?.responses.pop()
+    }
+
+    /// If the holder is known to be finished: resolves its intents among those found, and the lock.
     async fn resolve_finished(
         self: &Arc<Self>,
         range: RangeId,
-        key: &Bytes,
+        obstacle: &Obstacle<'_>,
         holder: &Holder,
-        found: &[(Bytes, Intent)],
         attempt: &Attempt,
     ) -> Result<bool, Failed> {
         let id = &holder.txn.id;
         let Some(commit_ts) = attempt.finished.get(id) else { return Ok(false) };
-        let of_holder = found.iter().filter(|(_, intent)| intent.txn.id == *id);
+        let of_holder = obstacle.found.iter().filter(|(_, intent)| intent.txn.id == *id);
         let mut keys: Vec<Bytes> = of_holder.map(|(key, _)| key.clone()).collect();
-        if !keys.contains(key) {
-            keys.push(key.clone());
+        if !keys.contains(obstacle.key) {
+            keys.push(obstacle.key.clone());
         }
         let commit_ts = commit_ts.map_or(0, Timestamp::raw);
-        let resolve = Resolve { txn_id: id.clone(), keys, commit_ts };
-        let request = BatchRequest {
-            requests: vec![Request { kind: Some(RequestKind::Resolve(resolve)) }],
-            ..BatchRequest::default()
-        };
+        let resolve = Resolve { txn_id: id.clone(), keys, commit_ts, ..Resolve::default() };
+        let request = alone(None, RequestKind::Resolve(resolve));
         self.clone().run_boxed(range, request).await.map_err(Failed::Refused)?;
         Ok(true)
     }
 }
 
+fn alone(txn: Option<TxnMeta>, kind: RequestKind) -> BatchRequest {
+    BatchRequest { txn, requests: vec![Request { kind: Some(kind) }], ..BatchRequest::default() }
+}
+
+fn doomed(detail: String) -> Failed {
+    Failed::Stop(error(ErrorKind::Deadlock, Timestamp::ZERO, &detail))
+}
+
+/// A wake-up comes first: then the circle is no more.
+async fn hear(
+    wake: &mut oneshot::Receiver<()>,
+    verdict: &mut Option<oneshot::Receiver<String>>,
+) -> Heard {
+    poll_fn(|cx| {
+        if wake.poll_unpin(cx).is_ready() {
+            return Poll::Ready(Heard::Woken);
+        }
+        match verdict.as_mut().map(|verdict| verdict.poll_unpin(cx)) {
+            Some(Poll::Ready(Ok(detail))) => Poll::Ready(Heard::Doomed(detail)),
+            Some(Poll::Ready(Err(_))) => {
+                *verdict = None;
+                Poll::Pending
+            }
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn is_finished(record: &TxnRecord) -> bool {
+    super::records::is_finished(record)
+}
+
 impl Attempt {
-    fn learn(&mut self, id: &Bytes, record: Option<TxnRecord>) {
-        let Some(record) = record else { return };
+    fn learn(&mut self, id: &Bytes, pushed: Option<(TxnRecord, Vec<Wait>)>) {
+        let Some((record, _)) = pushed else { return };
         let commit_ts = match record.status() {
             TxnStatus::Committed => Some(Timestamp::from_raw(record.commit_ts)),
             TxnStatus::Aborted => None,
             TxnStatus::Pending | TxnStatus::Unrecorded => return,
         };
         self.finished.insert(id.clone(), commit_ts);
+    }
+
+    fn begin_waiting(&mut self, key: &Bytes, now: Duration) {
+        if self.waiting.as_ref().is_none_or(|(waited, _)| waited != key) {
+            self.waiting = Some((key.clone(), now));
+        }
+    }
+
+    /// The batch's time is over.
+    fn still_waiting(&self, key: &Bytes, now: Duration) -> Stop {
+        if !self.asks_again {
+            return error(ErrorKind::LockTimeout, Timestamp::ZERO, "waited too long for a lock");
+        }
+        let place = self.place.as_ref().filter(|place| place.key() == key);
+        let number = place.map_or(0, Place::number);
+        let since = self.waiting.as_ref().map_or(now, |(_, since)| *since);
+        Stop::Error(BatchError {
+            kind: ErrorKind::Waiting as i32,
+            message: "others are still in the way".into(),
+            ticket: Some(Ticket { key: key.clone(), number }),
+            waited_ms: u32::try_from(now.saturating_sub(since).as_millis()).unwrap_or(u32::MAX),
+            ..BatchError::default()
+        })
     }
 }

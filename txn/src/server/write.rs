@@ -6,7 +6,7 @@
 
 use kv::clock::Timestamp;
 
-use super::evaluation::{Conflict, Effect, Evaluation, Stop, error};
+use super::evaluation::{Conflict, Effect, Evaluation, Mode, Stop, error};
 use crate::api::{ErrorKind, Put, Resolve, Response};
 use crate::mvcc::{self, Intent, intent};
 
@@ -14,8 +14,12 @@ impl Evaluation<'_> {
     /// Writes an intent, or notes the version of a one-phase commit.
     pub(super) fn put(&mut self, put: &Put) -> Result<Response, Stop> {
         let txn = self.txn()?;
-        if !self.server.locks.admits(&put.key, &txn.id, self.place) {
-            return Err(Stop::Conflict(Conflict::Locked(put.key.clone())));
+        if !self.one_phase {
+            self.not_ended(txn)?;
+        }
+        let mode = Mode::WRITE;
+        if !self.server.locks.admits(&put.key, &txn.id, mode.strength, self.place) {
+            return Err(Stop::Conflict(Conflict::Locked(put.key.clone(), mode)));
         }
         let existing = match self.intents.remove(&put.key) {
             Some(intent) => Some(intent),
@@ -24,7 +28,7 @@ impl Evaluation<'_> {
         if let Some(foreign) = existing.as_ref().filter(|intent| intent.txn.id != txn.id) {
             let found = vec![(put.key.clone(), foreign.clone())];
             self.discovered(&found);
-            return Err(Stop::Conflict(Conflict::Intents { found, locking: true }));
+            return Err(Stop::Conflict(Conflict::Intents { found, mode: Some(mode) }));
         }
         let above_reads = match self.server.reads.max(&put.key) {
             // Everybody else read below the own read.
@@ -59,6 +63,11 @@ impl Evaluation<'_> {
 
     /// Turns intents of a finished transaction into versions, or removes them.
     pub(super) fn resolve(&mut self, resolve: &Resolve) -> Result<Response, Stop> {
+        if let Some(numbers) = resolve.rolled_back {
+            let (id, keys) = (resolve.txn_id.clone(), resolve.keys.clone());
+            self.effects.push(Effect::RollBack { id, keys, numbers });
+            return Ok(Response::default());
+        }
         let commit_ts = (resolve.commit_ts != 0).then_some(Timestamp::from_raw(resolve.commit_ts));
         for key in &resolve.keys {
             let (snapshot, batch) = (&self.eval.snapshot, &mut self.batch);

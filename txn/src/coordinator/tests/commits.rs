@@ -396,7 +396,7 @@ async fn a_large_commit_stops_at_the_first_batch_that_fails() {
     }
     world.hook(|_| Fate::Silent);
     let began = world.env.clock.monotonic();
-    assert_eq!(txn.commit().await, Err(TxnError::LockTimeout));
+    assert_eq!(txn.commit().await, Err(TxnError::Unavailable));
     assert!(world.env.clock.monotonic() - began <= limit);
     let puts = world.take_log().into_iter().filter(|word| word.starts_with("put")).count();
     assert!(puts < 20, "{puts} of 100 were sent");

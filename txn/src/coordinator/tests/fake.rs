@@ -157,6 +157,9 @@ pub(super) fn word(request: &Request) -> &'static str {
         RequestKind::Resolve(_) => "resolve",
         RequestKind::QueryTxn(_) => "query",
         RequestKind::CollectTxn(_) => "collect",
+        RequestKind::ReportWait(_) | RequestKind::BreakWait(_) => {
+            unreachable!("servers tell each other of waits")
+        }
     }
 }
 
@@ -209,8 +212,12 @@ impl Routing for World {
                         return Err(SendError::Unknown);
                     }
                     Fate::Refused(kind, retry_ts) => {
-                        let error =
-                            BatchError { kind: kind as i32, retry_ts, message: "hook".into() };
+                        let error = BatchError {
+                            kind: kind as i32,
+                            retry_ts,
+                            message: "hook".into(),
+                            ..BatchError::default()
+                        };
                         let response =
                             BatchResponse { now, error: Some(error), ..BatchResponse::default() };
                         let bytes = response.encode_to_vec().into();

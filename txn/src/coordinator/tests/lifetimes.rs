@@ -34,7 +34,7 @@ async fn a_lock_starts_the_heartbeat_and_the_end_stops_it() {
     assert_eq!(world.take_log(), ["lock@2", "beat@2", "beat@2", "beat@2"]);
     txn.rollback();
     seconds(3).await;
-    assert_eq!(world.take_log(), ["abort@2", "resolve@2", "collect@2"]);
+    assert_eq!(world.take_log(), ["abort@2", "resolve@2"], "an abort without keys leaves no record");
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +50,7 @@ async fn locks_alone_are_released_when_the_transaction_commits_or_is_dropped() {
         }
         drop(txn);
         seconds(3).await;
-        assert_eq!(world.take_log(), ["lockscan@1", "lock@2", "resolve@1", "resolve@2"]);
+        assert_eq!(world.take_log(), ["lockscan@1", "lock@2", "abort@1", "resolve@1", "resolve@2"]);
     }
 }
 
@@ -113,14 +113,14 @@ async fn an_abort_by_others_reaches_the_next_operation_and_one_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_without_an_answer_is_a_lock_timeout() {
+async fn a_lock_without_an_answer_is_given_back() {
     let world = World::new(&[]);
     world.hook(|batch| match ends_with(batch, "lock") {
         true => Fate::Silent,
         false => Fate::Normal,
     });
     let mut txn = world.db().begin(TxnOptions::default());
-    assert_eq!(txn.get_for_update(b("a")).await, Err(TxnError::LockTimeout));
+    assert_eq!(txn.get_for_update(b("a")).await, Err(TxnError::Unavailable));
     drop(txn);
     seconds(1).await;
     assert_eq!(count(&world.take_log(), "resolve"), 1, "it may have been granted");
@@ -151,7 +151,7 @@ async fn a_drop_takes_intents_back_until_the_commit_is_on_its_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn savepoints_undo_writes_and_keep_locks() {
+async fn savepoints_undo_writes() {
     let world = World::new(&[]);
     world.write("a", "0");
     let mut txn = world.db().begin(TxnOptions::default());

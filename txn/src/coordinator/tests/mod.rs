@@ -13,3 +13,4 @@ mod fake;
 mod lifetimes;
 mod reads;
 mod server;
+mod waits;

@@ -14,7 +14,12 @@ impl State {
             match self.evaluate(&mut txn, request, batch.can_forward, one_phase) {
                 Ok(response) => responses.push(response),
                 Err((kind, retry_ts)) => {
-                    let error = BatchError { kind: kind as i32, retry_ts, message: "fake".into() };
+                    let error = BatchError {
+                        kind: kind as i32,
+                        retry_ts,
+                        message: "fake".into(),
+                        ..BatchError::default()
+                    };
                     return BatchResponse { error: Some(error), ..BatchResponse::default() };
                 }
             }
@@ -25,6 +30,7 @@ impl State {
                     kind: ErrorKind::RetryAt as i32,
                     retry_ts: txn.write_ts,
                     message: "fake".into(),
+                    ..BatchError::default()
                 };
                 return BatchResponse { error: Some(error), ..BatchResponse::default() };
             }
@@ -126,7 +132,9 @@ impl State {
             RequestKind::CollectTxn(collect) => {
                 self.records.remove(&collect.txn_id);
             }
-            RequestKind::PushTxn(_) => unreachable!("a coordinator never pushes"),
+            RequestKind::PushTxn(_) | RequestKind::ReportWait(_) | RequestKind::BreakWait(_) => {
+                unreachable!("a coordinator never pushes")
+            }
         }
         Ok(response)
     }

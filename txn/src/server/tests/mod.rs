@@ -71,7 +71,8 @@ impl Txn {
             observed: vec![ObservedTs { node_id: 1, ts: self.meta.min_ts }],
             can_forward: self.can_forward,
             requests: kinds.into_iter().map(|kind| Request { kind: Some(kind) }).collect(),
-            observed_ts: 0,
+            max_wait_ms: Some(300),
+            ..BatchRequest::default()
         }
     }
 
@@ -84,15 +85,23 @@ impl Txn {
         self.send_raw(at, request).await
     }
 
+    /// Asks again for as long as others are in the way.
     async fn send_raw(
         &mut self,
         at: &str,
-        request: BatchRequest,
+        mut request: BatchRequest,
     ) -> Result<Vec<Response>, BatchError> {
-        let response = self.cluster.try_send(at.as_bytes(), request).await.expect("served");
-        if let Some(error) = response.error {
-            return Err(error);
-        }
+        let response = loop {
+            let sent = self.cluster.try_send(at.as_bytes(), request.clone()).await;
+            let response = sent.expect("served");
+            match response.error {
+                None => break response,
+                Some(error) if error.kind() == ErrorKind::Waiting => {
+                    request.tickets = error.ticket.into_iter().collect();
+                }
+                Some(error) => return Err(error),
+            }
+        };
         self.meta.read_ts = response.read_ts;
         self.meta.write_ts = response.write_ts;
         Ok(response.responses)
@@ -105,20 +114,32 @@ impl Txn {
     }
 
     async fn get(&mut self, at: &str) -> Result<Option<Bytes>, BatchError> {
-        let get = RequestKind::Get(Get { key: key(at), lock: false });
+        let get = RequestKind::Get(Get { key: key(at), lock: false, mode: None });
         let mut answers = self.send(at, vec![get]).await?;
         Ok(answers.remove(0).rows.pop().map(|row| row.value))
     }
 
     async fn lock(&mut self, at: &str) -> Result<Option<Bytes>, BatchError> {
         self.anchor(at);
-        let get = RequestKind::Get(Get { key: key(at), lock: true });
+        let get = RequestKind::Get(Get { key: key(at), lock: true, mode: None });
         let mut answers = self.send(at, vec![get]).await?;
         Ok(answers.remove(0).rows.pop().map(|row| row.value))
     }
 
+    async fn lock_as(
+        &mut self,
+        at: &str,
+        strength: LockStrength,
+        policy: WaitPolicy,
+    ) -> Result<Response, BatchError> {
+        self.anchor(at);
+        let mode = LockMode { strength: strength as i32, policy: policy as i32, number: 1 };
+        let get = RequestKind::Get(Get { key: key(at), lock: true, mode: Some(mode) });
+        Ok(self.send(at, vec![get]).await?.remove(0))
+    }
+
     async fn scan(&mut self, from: &str, to: &str, limit: u32) -> Result<Response, BatchError> {
-        let scan = RequestKind::Scan(Scan { span: span(from, to), limit, lock: false });
+        let scan = RequestKind::Scan(Scan { span: span(from, to), limit, lock: false, mode: None });
         Ok(self.send(from, vec![scan]).await?.remove(0))
     }
 
@@ -162,6 +183,7 @@ impl Txn {
             txn_id: self.meta.id.clone(),
             keys: keys.iter().map(|k| key(k)).collect(),
             commit_ts,
+            ..Resolve::default()
         };
         let request = BatchRequest {
             requests: vec![Request { kind: Some(RequestKind::Resolve(resolve)) }],
@@ -171,8 +193,9 @@ impl Txn {
         assert_eq!(response.error, None);
     }
 
-    async fn push(&mut self, pushee: &Txn, last_active: u64, force: bool) -> TxnStatus {
-        let push = PushTxn { pushee: pushee.meta.clone(), last_active, force, now: 0 };
+    async fn push(&mut self, pushee: &Txn, last_active: u64) -> TxnStatus {
+        let pushee_meta = pushee.meta.clone();
+        let push = PushTxn { pushee: pushee_meta, last_active, ..PushTxn::default() };
         let at = String::from_utf8(pushee.meta.anchor.to_vec()).unwrap();
         let mut answers = self.send(&at, vec![RequestKind::PushTxn(push)]).await.unwrap();
         answers.remove(0).record.expect("a record").status()

@@ -16,7 +16,7 @@ async fn a_version_within_the_uncertainty_interval_has_to_be_seen() {
     let mut ahead = Txn::at(&cluster, 2, later(&reader, 300));
     ahead.commit(&[("k", "new")]).await.unwrap();
     let observed = cluster.env.clock.now().raw();
-    let mut request = reader.request(vec![RequestKind::Get(Get { key: key("k"), lock: false })]);
+    let mut request = reader.request(vec![RequestKind::Get(Get { key: key("k"), lock: false, mode: None })]);
     // A reading of another node's clock says nothing about this one.
     request.observed = vec![
         ObservedTs { node_id: 1, ts: observed },
@@ -41,7 +41,7 @@ async fn what_was_written_after_the_first_reading_or_beyond_the_limit_is_not_unc
     assert_eq!(reader.get("k").await.unwrap().unwrap(), "old", "observed before it was written");
     let mut far = Txn::at(&cluster, 3, later(&reader, 501));
     far.commit(&[("k", "far")]).await.unwrap();
-    let get = RequestKind::Get(Get { key: key("k"), lock: false });
+    let get = RequestKind::Get(Get { key: key("k"), lock: false, mode: None });
     let mut request = reader.request(vec![get]);
     request.observed.clear();
     let error = reader.send_raw("k", request).await.unwrap_err();
@@ -53,7 +53,7 @@ async fn the_mutant_that_ignores_uncertainty_misses_the_version() {
     let cluster = LocalCluster::with_mutant(kv::env::Mutant::IgnoreUncertainty);
     let mut reader = Txn::new(&cluster, 1);
     Txn::at(&cluster, 2, later(&reader, 300)).commit(&[("k", "new")]).await.unwrap();
-    let get = RequestKind::Get(Get { key: key("k"), lock: false });
+    let get = RequestKind::Get(Get { key: key("k"), lock: false, mode: None });
     let mut request = reader.request(vec![get]);
     request.observed.clear();
     assert!(reader.send_raw("k", request).await.unwrap()[0].rows.is_empty());
@@ -65,7 +65,7 @@ async fn an_uncertain_intent_is_waited_for() {
     let mut reader = Txn::new(&cluster, 1);
     let mut writer = Txn::at(&cluster, 2, later(&reader, 300));
     writer.put("k", "new").await.unwrap();
-    let get = RequestKind::Get(Get { key: key("k"), lock: false });
+    let get = RequestKind::Get(Get { key: key("k"), lock: false, mode: None });
     let mut request = reader.request(vec![get]);
     request.observed.clear();
     request.can_forward = true;
@@ -168,7 +168,7 @@ async fn own_writes_are_seen_up_to_the_sequence_and_merged_into_scans() {
     earlier.meta.sequence = 1;
     assert_eq!(values(earlier.scan("a", "z", 0).await.unwrap()), ["1", "old"]);
     // A read after a write in one batch sees it.
-    let get = RequestKind::Get(Get { key: key("c"), lock: false });
+    let get = RequestKind::Get(Get { key: key("c"), lock: false, mode: None });
     txn.meta.sequence = 4;
     let answers = txn.send("c", vec![put("c", "4", 4), get]).await.unwrap();
     assert_eq!(answers[1].rows[0].value, "4");
@@ -191,7 +191,7 @@ async fn old_versions_are_read_from_the_history() {
 }
 
 fn gets(keys: &[&str], lock: bool) -> Vec<RequestKind> {
-    keys.iter().map(|at| RequestKind::Get(Get { key: key(at), lock })).collect()
+    keys.iter().map(|at| RequestKind::Get(Get { key: key(at), lock, mode: None })).collect()
 }
 
 /// One move for all of them, and all locks are kept meanwhile.
