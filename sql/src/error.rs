@@ -257,6 +257,11 @@ impl SqlError {
         SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{what} is not supported"))
     }
 
+    /// Its transaction is dead through no fault of its own, and may succeed from its beginning.
+    pub fn asks_for_another_attempt(&self) -> bool {
+        [SqlState::SERIALIZATION_FAILURE, SqlState::DEADLOCK_DETECTED].contains(&self.state)
+    }
+
     /// A bug: says what was expected.
     pub fn internal(what: impl Into<String>) -> Self {
         SqlError::new(SqlState::INTERNAL_ERROR, what)
@@ -290,7 +295,9 @@ impl From<txn::db::TxnError> for SqlError {
                 SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, error.to_string())
             }
             TxnError::Unavailable => SqlError::new(SqlState::SYSTEM_ERROR, error.to_string()),
-            TxnError::LockTimeout => SqlError::new(SqlState::LOCK_NOT_AVAILABLE, error.to_string()),
+            TxnError::LockTimeout | TxnError::Locked | TxnError::Deadlock { .. } => {
+                crate::exec::from_txn(error)
+            }
             TxnError::TooLarge => {
                 SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
             }

@@ -160,7 +160,8 @@ async fn attempts(db: Db, clock: Clock, rng: SeedRng, op: ClientOp) -> Result<An
             },
             Err(error) => error,
         };
-        let retry = matches!(&error, Failure::Fail(why) if why.starts_with(RETRY_PREFIX));
+        let asks = |why: &str| RETRY_PREFIXES.iter().any(|prefix| why.starts_with(prefix));
+        let retry = matches!(&error, Failure::Fail(why) if asks(why));
         if !retry || attempt == ATTEMPTS_MAX {
             txn.rollback();
             return Err(error);
@@ -171,8 +172,8 @@ async fn attempts(db: Db, clock: Clock, rng: SeedRng, op: ClientOp) -> Result<An
     }
 }
 
-/// How a serialization failure begins.
-const RETRY_PREFIX: &str = "could not serialize";
+/// How serialization failures and deadlocks begin.
+const RETRY_PREFIXES: [&str; 2] = ["could not serialize", "deadlock detected"];
 
 /// Runs an operation as a task of a node: a crash ends it where it stands.
 pub(super) async fn execute(
@@ -206,7 +207,8 @@ pub(super) async fn load(node: &Node, rows: &[(Key, i64)]) -> Result<(), TxnErro
         match txn.commit().await {
             Ok(_) => return Ok(()),
             // The same values again do no harm before the first client begins.
-            Err(TxnError::Retry { .. } | TxnError::Unavailable | TxnError::Ambiguous) => {}
+            Err(TxnError::Unavailable | TxnError::Ambiguous) => {}
+            Err(error) if error.is_retry() => {}
             Err(error) => return Err(error),
         }
     }

@@ -29,6 +29,14 @@ pub fn from_txn(error: TxnError) -> SqlError {
         TxnError::LockTimeout => {
             SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
         }
+        TxnError::Locked => {
+            SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "could not obtain lock on row")
+        }
+        TxnError::Deadlock { detail } => {
+            SqlError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+                .detail(detail)
+                .hint("The transaction might succeed if retried.")
+        }
         TxnError::TooLarge => {
             SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "the transaction is too large")
                 .hint("Write or lock fewer rows in one transaction.")

@@ -38,7 +38,7 @@ impl Session {
                 "RELEASE".into()
             }
             Statement::RollbackTo(name) => {
-                self.rollback_to(name)?;
+                self.rollback_to(name).await?;
                 "ROLLBACK".into()
             }
             Statement::Set { name, value, local } => {
@@ -227,27 +227,24 @@ impl Session {
         Ok(tag)
     }
 
-    fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
-        match std::mem::take(&mut self.state) {
-            State::Failed(Some(mut open)) => match open.rollback_to(name) {
-                Ok(()) => self.state = State::Open(open),
-                Err(error) => {
-                    self.state = State::Failed(Some(open));
-                    return Err(error);
+    async fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
+        match &mut self.state {
+            State::Failed(Some(open)) => {
+                open.rollback_to(name).await?;
+                if let State::Failed(Some(open)) = std::mem::take(&mut self.state) {
+                    self.state = State::Open(open);
                 }
-            },
+                Ok(())
+            }
             // The transaction is dead (it could not be serialized, say): no savepoint brings it back.
             State::Failed(None) => {
-                self.state = State::Failed(None);
                 let text = "the transaction has ended and cannot go back to a savepoint";
-                return Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, text));
+                Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, text))
             }
-            other => {
-                self.state = other;
-                self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name)?;
+            State::Open(_) | State::Idle => {
+                self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name).await
             }
         }
-        Ok(())
     }
 
     fn show(&mut self, name: &str, sink: &mut dyn ResultSink) -> SqlResult<()> {

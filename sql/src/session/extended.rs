@@ -170,7 +170,7 @@ impl Session {
                 Err(error) => error,
             };
             attempt += 1;
-            let again = error.state == SqlState::SERIALIZATION_FAILURE
+            let again = error.asks_for_another_attempt()
                 && attempt < MAX_ATTEMPTS
                 && sink.can_discard();
             let Some(params) = self.lost_params.take().filter(|_| again) else {

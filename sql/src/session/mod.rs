@@ -193,7 +193,11 @@ impl Session {
         self.copy = None;
         match std::mem::take(&mut self.state) {
             State::Open(open) if open.explicit && !open.is_ending() => {
-                let dead = error.state == SqlState::SERIALIZATION_FAILURE;
+                let mut open = open;
+                let dead = error.asks_for_another_attempt();
+                if !dead {
+                    open.give_back();
+                }
                 self.state = State::Failed((!dead).then_some(open));
             }
             State::Failed(open) => self.state = State::Failed(open),

@@ -51,7 +51,7 @@ impl Session {
                 Err(error) => error,
             };
             attempt += 1;
-            let again = error.state == SqlState::SERIALIZATION_FAILURE
+            let again = error.asks_for_another_attempt()
                 && attempt < MAX_ATTEMPTS
                 && sink.can_discard()
                 && self.restart(attempt);
@@ -126,6 +126,8 @@ impl Session {
         let State::Open(open) = &mut self.state else {
             return Err(SqlError::internal("no transaction to work in"));
         };
+        let lock_timeout = self.settings.millis("lock_timeout");
+        open.txn.set_lock_timeout(lock_timeout.map(std::time::Duration::from_millis));
         Ok(Work {
             engine: &self.engine,
             settings: &self.settings,

@@ -130,12 +130,23 @@ impl Open {
         Ok(())
     }
 
-    /// ROLLBACK TO SAVEPOINT. The savepoint stays.
-    pub(super) fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
+    /// ROLLBACK TO SAVEPOINT. The savepoint stays. What was locked since is free for others when this is done.
+    pub(super) async fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
         let at = self.position(name)?;
         self.txn.rollback_to(self.savepoints[at].1)?;
         self.savepoints.truncate(at + 1);
         self.catalog.rolled_back();
+        self.txn.released().await;
         Ok(())
+    }
+
+    /// A statement has failed: as in PostgreSQL others do not have to wait until the client goes back to a savepoint or
+    /// ends the block. Nothing can be done before that but these two.
+    pub(super) fn give_back(&mut self) {
+        match self.savepoints.last() {
+            // Fails if the transaction is dead by now, and then everything has been given back.
+            Some((_, last)) => drop(self.txn.rollback_to(*last)),
+            None => self.txn.rollback(),
+        }
     }
 }

@@ -4,14 +4,14 @@ use std::error::Error as _;
 
 use tokio_postgres::error::{Error, SqlState};
 
-/// Errors that a client has to live with: a transaction that cannot be serialized, an unknown outcome, a check that is
-/// false, a lock or data that is not to be had in time, a statement that was cancelled.
-const BEARABLE: [&str; 6] = ["40001", "40003", "23514", "55P03", "58000", "57014"];
+/// Errors that a client has to live with: a transaction that cannot be serialized or was in a deadlock, an unknown
+/// outcome, a check that is false, a lock or data that is not to be had in time, a statement that was cancelled.
+const BEARABLE: [&str; 7] = ["40001", "40P01", "40003", "23514", "55P03", "58000", "57014"];
 
 /// Why an attempt came to nothing.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// 40001: nothing happened, and another attempt may succeed.
+    /// 40001 or 40P01: nothing happened, and another attempt may succeed.
     Retry(String),
     /// Certainly nothing happened.
     Fail(String),
@@ -23,7 +23,12 @@ pub(super) enum Trouble {
 pub(super) fn judge(error: &Error, doubt: bool) -> Trouble {
     let said = describe(error);
     match error.code() {
-        Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE => Trouble::Retry(said),
+        Some(code)
+            if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
+                .contains(code) =>
+        {
+            Trouble::Retry(said)
+        }
         Some(code) if *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => Trouble::Unknown(said),
         Some(_) => Trouble::Fail(said),
         None if doubt => Trouble::Unknown(said),
