@@ -75,6 +75,10 @@ impl PgSession for NodeSession {
         self.0.status()
     }
 
+    fn idle_limit(&self) -> Option<std::time::Duration> {
+        self.0.idle_limit()
+    }
+
     fn simple_query<'a>(
         &'a mut self,
         text: &'a str,

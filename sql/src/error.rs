@@ -23,6 +23,8 @@ states! {
     ACTIVE_SQL_TRANSACTION = "25001";
     /// The transaction is aborted until its end.
     IN_FAILED_SQL_TRANSACTION = "25P02";
+    /// The client was silent in a transaction for too long.
+    IDLE_IN_TRANSACTION_SESSION_TIMEOUT = "25P03";
     /// A write in a read-only transaction.
     READ_ONLY_SQL_TRANSACTION = "25006";
     /// The statement cannot be done as asked.

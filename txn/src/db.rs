@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use kv::env::Env;
 use kv::seam::Routing;
 
+pub use crate::api::{LockStrength, WaitPolicy};
 use crate::coordinator::sender::Sender;
 pub use crate::coordinator::{BodyError, CommitDeadline, RowLock, Savepoint, Txn, TxnError};
-pub use crate::api::{LockStrength, WaitPolicy};
 
 /// Bounds and intervals of a gateway's transactions.
 #[derive(Clone, Debug)]

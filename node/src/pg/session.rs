@@ -1,5 +1,7 @@
 //! What a connection needs of a session. The real one is sql's; tests script one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sql::error::{SqlError, SqlResult};
@@ -60,6 +62,8 @@ pub trait PgSession: Send + 'static {
     fn parameters(&self) -> Vec<(String, String)>;
     /// What ReadyForQuery says.
     fn status(&self) -> TxnStatus;
+    /// For how long the client may be silent now, after ReadyForQuery; then the connection ends with 25P03.
+    fn idle_limit(&self) -> Option<Duration>;
     /// Runs the statements of a text. The first error ends it.
     fn simple_query<'a>(
         &'a mut self,

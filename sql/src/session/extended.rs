@@ -170,9 +170,8 @@ impl Session {
                 Err(error) => error,
             };
             attempt += 1;
-            let again = error.asks_for_another_attempt()
-                && attempt < MAX_ATTEMPTS
-                && sink.can_discard();
+            let again =
+                error.asks_for_another_attempt() && attempt < MAX_ATTEMPTS && sink.can_discard();
             let Some(params) = self.lost_params.take().filter(|_| again) else {
                 return Err(error);
             };

@@ -123,6 +123,16 @@ impl Session {
         }
     }
 
+    /// For how long the client may be silent now before its connection ends with 25P03
+    /// (`idle_in_transaction_session_timeout`); none is without end.
+    pub fn idle_limit(&self) -> Option<std::time::Duration> {
+        if self.status() == TxnStatus::Idle {
+            return None;
+        }
+        let millis = self.settings.millis("idle_in_transaction_session_timeout");
+        millis.map(std::time::Duration::from_millis)
+    }
+
     /// The session's time zone and the time, as values are written and read.
     pub fn text_format(&self) -> crate::types::TextFormat {
         let zone = self.settings.get("timezone").unwrap_or_default();

@@ -81,7 +81,9 @@ impl TxnError {
             Ok(ErrorKind::Locked) => TxnError::Locked,
             Ok(ErrorKind::Deadlock) => TxnError::Deadlock { detail: error.message.clone() },
             // Whoever lets a batch wait sends it again.
-            Ok(ErrorKind::Waiting | ErrorKind::Invalid) | Err(_) => TxnError::Invalid(error.message.clone()),
+            Ok(ErrorKind::Waiting | ErrorKind::Invalid) | Err(_) => {
+                TxnError::Invalid(error.message.clone())
+            }
         }
     }
 

@@ -15,13 +15,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Txn;
-use super::error::TxnError;
-use crate::api::{
-    BatchRequest, BatchResponse, ErrorKind, LockMode, LockNumbers, LockStrength, Resolve,
-    RequestKind, Ticket, WaitPolicy,
-};
-use super::sender::{Patience, request};
 use super::buffer::Savepoint;
+use super::error::TxnError;
+use super::sender::{Patience, request};
+use crate::api::{
+    BatchRequest, BatchResponse, ErrorKind, LockMode, LockNumbers, LockStrength, RequestKind,
+    Resolve, Ticket, WaitPolicy,
+};
 
 /// How a read locks what it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -224,13 +224,11 @@ impl Inner {
             locked: BTreeSet::new(),
         };
         let result = match Plan::new(&request) {
-            Err(message) => {
-                Err(BatchError {
-                    kind: ErrorKind::Invalid as i32,
-                    message,
-                    ..BatchError::default()
-                })
-            }
+            Err(message) => Err(BatchError {
+                kind: ErrorKind::Invalid as i32,
+                message,
+                ..BatchError::default()
+            }),
             Ok(plan) => self.attempts(range, &request, &txn, &plan, &mut attempt).await?,
         };
         let (responses, locked, error) = match result {

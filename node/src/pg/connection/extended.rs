@@ -150,6 +150,7 @@ where
             self.formats.clear();
         }
         backend::ready_for_query(&mut self.wire.out, status);
+        self.ready = true;
         self.wire.flush().await?;
         Ok(())
     }

@@ -114,6 +114,8 @@ impl<F: SessionFactory> Server<F> {
             values,
             formats: BTreeMap::new(),
             skipping: false,
+            ready: true,
+            clock: &self.clock,
             stop: &self.stop,
         };
         let end = connection.run().await;
@@ -169,6 +171,9 @@ struct Connection<'a, T, S> {
     formats: BTreeMap<String, Vec<Format>>,
     /// An error has happened: everything up to Sync is skipped (I3).
     skipping: bool,
+    /// ReadyForQuery was the last that the client was told.
+    ready: bool,
+    clock: &'a Clock,
     stop: &'a Signal,
 }
 
@@ -192,7 +197,8 @@ where
         if self.wire.out.len() > OUTPUT_BYTES_MAX {
             self.wire.flush().await?;
         }
-        let Some(frame) = self.read().await? else { return Ok(false) };
+        let Some(frame) = self.read_in_time().await? else { return Ok(false) };
+        self.ready = false;
         let tag = frame.tag;
         match (self.skipping, tag) {
             (_, b'X') => return Ok(false),
@@ -214,6 +220,20 @@ where
             (Err(error), _) => self.batch_failed(&error).await?,
         }
         Ok(true)
+    }
+
+    /// The next frame, unless the client is silent in a transaction for too long.
+    async fn read_in_time(&mut self) -> Result<Option<super::codec::Frame>, End> {
+        let Some(limit) = self.session.idle_limit().filter(|_| self.ready) else {
+            return self.read().await;
+        };
+        let clock = self.clock;
+        clock.timeout(limit, self.read()).await.unwrap_or_else(|| {
+            Err(End::Fatal(SqlError::new(
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout",
+            )))
+        })
     }
 
     /// The next frame; `None` when the client has gone.

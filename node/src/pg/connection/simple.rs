@@ -40,6 +40,7 @@ where
             self.report(&error);
         }
         backend::ready_for_query(&mut self.wire.out, self.session.status());
+        self.ready = true;
         self.wire.flush().await?;
         Ok(())
     }

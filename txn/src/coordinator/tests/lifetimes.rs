@@ -34,7 +34,11 @@ async fn a_lock_starts_the_heartbeat_and_the_end_stops_it() {
     assert_eq!(world.take_log(), ["lock@2", "beat@2", "beat@2", "beat@2"]);
     txn.rollback();
     seconds(3).await;
-    assert_eq!(world.take_log(), ["abort@2", "resolve@2"], "an abort without keys leaves no record");
+    assert_eq!(
+        world.take_log(),
+        ["abort@2", "resolve@2"],
+        "an abort without keys leaves no record"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,8 +213,7 @@ async fn deadlocks_do_not_stop_the_others() {
             let (db, rng) = (db.clone(), Arc::new(crate::testing::TestRng::new(client)));
             tokio::spawn(async move {
                 for _ in 0..50 {
-                    let keys: Vec<u64> =
-                        (0..3).map(|_| kv::env::Rng::below(&*rng, 10)).collect();
+                    let keys: Vec<u64> = (0..3).map(|_| kv::env::Rng::below(&*rng, 10)).collect();
                     let done = db.run(TxnOptions::default(), |txn| {
                         let keys = keys.clone();
                         Box::pin(async move {

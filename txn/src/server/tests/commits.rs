@@ -107,7 +107,7 @@ async fn heartbeats_keep_a_transaction_alive() {
     txn.meta.read_ts = txn.meta.write_ts;
     txn.commit_two_phase(&["k"]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-        assert_eq!(pusher.push(&txn, 0).await, TxnStatus::Committed);
+    assert_eq!(pusher.push(&txn, 0).await, TxnStatus::Committed);
 }
 
 /// That a transaction is over is forgotten some day.

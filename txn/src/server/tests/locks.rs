@@ -245,9 +245,7 @@ async fn an_answer_says_that_others_are_in_the_way_and_for_how_long() {
     Txn::new(&cluster, 1).lock("k").await.unwrap();
     let mut waiter = Txn::new(&cluster, 2);
     waiter.anchor("j");
-    let gets = ["j", "k"].map(|at| {
-        RequestKind::Get(Get { key: key(at), lock: true, mode: None })
-    });
+    let gets = ["j", "k"].map(|at| RequestKind::Get(Get { key: key(at), lock: true, mode: None }));
     let request = waiter.request(gets.to_vec());
     let start = tokio::time::Instant::now();
     let response = cluster.try_send(b"j", request).await.unwrap();

@@ -16,7 +16,8 @@ async fn a_version_within_the_uncertainty_interval_has_to_be_seen() {
     let mut ahead = Txn::at(&cluster, 2, later(&reader, 300));
     ahead.commit(&[("k", "new")]).await.unwrap();
     let observed = cluster.env.clock.now().raw();
-    let mut request = reader.request(vec![RequestKind::Get(Get { key: key("k"), lock: false, mode: None })]);
+    let mut request =
+        reader.request(vec![RequestKind::Get(Get { key: key("k"), lock: false, mode: None })]);
     // A reading of another node's clock says nothing about this one.
     request.observed = vec![
         ObservedTs { node_id: 1, ts: observed },

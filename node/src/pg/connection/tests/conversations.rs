@@ -55,6 +55,25 @@ async fn a_session_that_is_refused_says_why() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_silent_in_a_block_for_too_long_is_gone() {
+    let server = server(Limits::recommended());
+    let mut patient = connect(&server).await;
+    let mut client = connect(&server).await;
+    client.query("begin").send().await;
+    assert_eq!(tags(&client.answers().await), "C:BEGIN Z:T");
+    // A batch that is not at its end is not silence.
+    client.parse("rows 1").put('H', b"").send().await;
+    tokio::time::sleep(2 * fake::IDLE_LIMIT).await;
+    client.sync().send().await;
+    assert_eq!(tags(&client.answers().await), "1 Z:T");
+    let answers = client.answers().await;
+    assert_eq!(tags(&answers), "E:25P03");
+    assert_eq!(field(&answers[0].1, b'S'), "FATAL");
+    patient.query("rows 1").send().await;
+    assert_eq!(tags(&patient.answers().await), "T D C:SELECT 1 Z:I");
+}
+
+#[tokio::test]
 async fn a_simple_query_may_hold_several_statements() {
     let mut client = connected().await;
     assert_eq!(

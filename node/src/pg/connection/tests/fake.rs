@@ -1,5 +1,7 @@
 //! A session by script: statements are words that say what they do.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::{self, BoxFuture};
 use sql::error::{SqlError, SqlResult, SqlState};
@@ -9,6 +11,9 @@ use sql::types::{Datum, SqlType};
 
 use crate::pg::codec::frontend::{Bind, Format};
 use crate::pg::session::{Description, PgSession, SessionFactory, Startup, Step};
+
+/// How long a client may be silent in a block.
+pub(super) const IDLE_LIMIT: Duration = Duration::from_millis(100);
 
 pub(super) struct Fake;
 
@@ -138,6 +143,10 @@ impl PgSession for FakeSession {
             (true, false) => TxnStatus::InBlock,
             (true, true) => TxnStatus::Failed,
         }
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        self.in_block.then_some(IDLE_LIMIT)
     }
 
     fn simple_query<'a>(
