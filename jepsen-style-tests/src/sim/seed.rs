@@ -137,7 +137,8 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     }
     tasks.push(tokio::task::spawn_local(split(cluster.clone(), seed, splits)));
     if through == Through::Sql {
-        tasks.extend(sql_client::disturb(&cluster, seed, start + end));
+        let calm = start + load_start + limits.calm_from();
+        tasks.extend(sql_client::disturb(&cluster, seed, calm, start + end));
     }
     let nemesis_sink = sink.clone();
     let note = move |now: Duration, what: &str, fault: &crate::nemesis::Fault| {

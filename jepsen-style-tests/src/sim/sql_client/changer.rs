@@ -1,5 +1,6 @@
 //! A client that changes the schema while the others work: indexes and columns come and go under their statements. What
-//! the others read by way of an index must agree with the table all the same (Q3).
+//! the others read by way of an index must agree with the table all the same (Q3), and every change must end: soon, once
+//! all is healed, however busy the others are.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,11 +29,16 @@ const CHANGES: [&str; 9] = [
 ];
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS account_branch ON account (branch, balance)";
 
-/// A change waits for other nodes' leases, and these for their healing. After this the client hangs up.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Whatever the faults, a change comes to its end within this: success, error, or the end of its connection. It waits for
+/// another change whose node has died, for the leases of dead nodes, for lingering blocks, and for their healing.
+const PATIENCE: Duration = Duration::from_secs(50);
+/// With all healed, and the others at work, a change that is asked for until it succeeds has succeeded within this: when
+/// it has waited for what the last faults have left (10 seconds a dead change, 10 a dead node's lease), and for blocks
+/// that linger for 14.
+const CHANGE_MAX: Duration = Duration::from_secs(30);
 /// Longest pause between two changes.
 const PAUSE: Duration = Duration::from_secs(10);
-/// A change whose node died keeps others out for 20 seconds; then, with all healed, one must succeed.
+/// With all healed, and nobody else at work, an index must be there by then.
 const GATE: Duration = Duration::from_secs(60);
 /// Share of changes whose client thinks better of it while they run.
 const CANCEL_PERCENT: u64 = 15;
@@ -41,16 +47,27 @@ const CANCEL_PERCENT: u64 = 15;
 const LINGERING: i32 = 6;
 
 /// Starts everything that changes the schema until `end`, and what lives with it beside the workloads.
-pub(crate) fn disturb(cluster: &Rc<Cluster>, seed: u64, end: Instant) -> Vec<JoinHandle<()>> {
+pub(crate) fn disturb(
+    cluster: &Rc<Cluster>,
+    seed: u64,
+    calm: Instant,
+    end: Instant,
+) -> Vec<JoinHandle<()>> {
     let rng = |number: i32| SeedRng::stream(seed, "schema", number.unsigned_abs().into());
     let mut tasks = vec![
-        tokio::task::spawn_local(change_schema(cluster.clone(), rng(0), &CHANGES, PAUSE, end)),
+        tokio::task::spawn_local(change_schema(
+            cluster.clone(),
+            rng(0),
+            &CHANGES,
+            PAUSE,
+            [calm, end],
+        )),
         tokio::task::spawn_local(change_schema(
             cluster.clone(),
             rng(1),
             &linger::CHANGES,
             PAUSE / 5,
-            end,
+            [calm, end],
         )),
     ];
     for number in 0..LINGERING {
@@ -66,24 +83,52 @@ async fn change_schema(
     rng: SeedRng,
     changes: &'static [&'static str],
     pause: Duration,
-    end: Instant,
+    [calm, end]: [Instant; 2],
 ) {
     let client = SqlClient::new("schema".into(), cluster, rng);
     // In their order, so that nearly every one has something to do.
     let mut turn = client.rng.below(changes.len() as u64) as usize;
     while Instant::now() < end {
         tokio::time::sleep(client.rng.duration_between(Duration::ZERO, pause)).await;
-        let Some(mut link) = client.link(*client.rng.pick(&NODES)).await else { continue };
         let text = changes[turn % changes.len()];
+        if Instant::now() >= calm {
+            succeed(&client, text).await;
+            turn += 1;
+            continue;
+        }
+        let Some(mut link) = client.link(*client.rng.pick(&NODES)).await else { continue };
         turn += 1;
         if client.rng.percent(CANCEL_PERCENT) {
             link.cancel_within(Duration::from_secs(12));
         }
         // Any outcome will do: what counts is what the others read.
         if tokio::time::timeout(PATIENCE, link.run(text, &[])).await.is_err() {
+            link.complain(format!("{text} does not end"));
             link.give_up();
         }
         client.keep(link);
+    }
+}
+
+/// Asks for a change until it succeeds, which it must before long.
+async fn succeed(client: &SqlClient, text: &str) {
+    let deadline = Instant::now() + CHANGE_MAX;
+    let mut last = None;
+    let tries = async {
+        loop {
+            if let Some(mut link) = client.link(*client.rng.pick(&NODES)).await {
+                let done = link.run(text, &[]).await;
+                client.keep(link);
+                match done {
+                    Ok(_) => return,
+                    Err(trouble) => last = Some(trouble),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if tokio::time::timeout_at(deadline, tries).await.is_err() {
+        client.cluster.complain(format!("{text} does not succeed, with all healed: {last:?}"));
     }
 }
 

@@ -14,8 +14,10 @@ use crate::client::Key;
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS item (id INT PRIMARY KEY, tag INT NOT NULL)",
+    // So many that its index is built in steps, beside those who write.
+    "INSERT INTO item SELECT -g, g % 4 FROM generate_series(1, 600) g ON CONFLICT DO NOTHING",
     "CREATE TABLE IF NOT EXISTS register (k INT PRIMARY KEY, v BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS account (id INT PRIMARY KEY, branch INT NOT NULL, \
      balance BIGINT NOT NULL CHECK (balance >= 0))",
