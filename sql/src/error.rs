@@ -155,6 +155,8 @@ states! {
     STATEMENT_TOO_COMPLEX = "54001";
     /// An object that is not ready for it.
     OBJECT_NOT_IN_PREREQUISITE_STATE = "55000";
+    /// Somebody is at it.
+    OBJECT_IN_USE = "55006";
     /// A lock that is not to be had in time.
     LOCK_NOT_AVAILABLE = "55P03";
     /// A setting that cannot be changed.

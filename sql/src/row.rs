@@ -31,6 +31,7 @@ use crate::types::{Datum, SqlType};
 
 pub use key::{decode_key_datum, encode_key_datum};
 pub use value::{decode_columns, decode_row, encode_row};
+pub(crate) use value::{decode_datum, encode_datum};
 
 /// First byte of the keys of system tables: `kv::range::bootstrap::SYSTEM_PREFIX`, which this crate cannot name. Both
 /// are of the storage format and never change.

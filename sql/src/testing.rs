@@ -29,6 +29,7 @@ impl Maker {
                 ty: crate::parse::parse_type(ty).unwrap(),
                 not_null: name.ends_with('!'),
                 default: None,
+                missing: None,
                 hidden: name.starts_with("__"),
             })
             .collect();
@@ -41,6 +42,7 @@ impl Maker {
             next_column: columns.len() as u16 + 1,
             columns,
             indexes: Vec::new(),
+            building: Vec::new(),
             checks: Vec::new(),
             next_index: 1,
         };

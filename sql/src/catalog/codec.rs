@@ -8,9 +8,12 @@ use super::descriptor::{
     TableId, TableKind,
 };
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::{ElementType, SqlType};
+use crate::row::{decode_datum, encode_datum};
+use crate::types::{Datum, ElementType, SqlType};
 
 const VERSION: u8 = 1;
+/// Of a descriptor that says more than builds of version 1 understand: they must not write rows by it.
+const VERSION_2: u8 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 struct Table {
@@ -32,6 +35,9 @@ struct Table {
     next_column: u32,
     #[prost(uint32, tag = "9")]
     next_index: u32,
+    /// Since version 2.
+    #[prost(message, repeated, tag = "10")]
+    building: Vec<Index>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -48,6 +54,9 @@ struct Column {
     default: Option<String>,
     #[prost(bool, tag = "6")]
     hidden: bool,
+    /// Since version 2. A datum as in rows.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    missing: Option<Bytes>,
 }
 
 /// A type by PostgreSQL's oid; of an array, the element's.
@@ -123,6 +132,9 @@ pub(super) struct Gate {
     /// Which change closed it.
     #[prost(fixed64, tag = "2")]
     pub(super) owner: u64,
+    /// Leases that are in use may still be renewed.
+    #[prost(bool, tag = "3")]
+    pub(super) renewable: bool,
 }
 
 /// A change's sign of life: it lives until this time, and must commit before it.
@@ -134,6 +146,14 @@ pub(super) struct Beat {
     /// Raw timestamp.
     #[prost(fixed64, tag = "2")]
     pub(super) until: u64,
+}
+
+/// Keys that must be deleted.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Debris {
+    /// Raw timestamp of the last sign of somebody who deletes them.
+    #[prost(fixed64, tag = "1")]
+    pub(super) since: u64,
 }
 
 /// A node's lease: its transactions may rely on the version before this time.
@@ -152,16 +172,26 @@ fn corrupted(what: &str) -> SqlError {
 
 /// A version byte, then the message.
 pub(super) fn encode(message: &impl Message) -> Bytes {
+    encode_as(VERSION, message)
+}
+
+fn encode_as(version: u8, message: &impl Message) -> Bytes {
     let mut bytes = BytesMut::with_capacity(1 + message.encoded_len());
-    bytes.put_u8(VERSION);
+    bytes.put_u8(version);
     bytes.put_slice(&message.encode_to_vec());
     bytes.freeze()
 }
 
 /// The message behind a known version byte.
 pub(super) fn decode<M: Message + Default>(bytes: &[u8]) -> SqlResult<M> {
+    decode_up_to(VERSION, bytes)
+}
+
+fn decode_up_to<M: Message + Default>(newest: u8, bytes: &[u8]) -> SqlResult<M> {
     match bytes.split_first() {
-        Some((&VERSION, rest)) => M::decode(rest).map_err(|_| corrupted("an unreadable record")),
+        Some((version, rest)) if (VERSION..=newest).contains(version) => {
+            M::decode(rest).map_err(|_| corrupted("an unreadable record"))
+        }
         _ => Err(corrupted("a record of an unknown version")),
     }
 }
@@ -175,42 +205,66 @@ pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
         not_null: column.not_null,
         default: column.default.clone(),
         hidden: column.hidden,
+        missing: column.missing.as_ref().map(encode_missing),
     });
-    let indexes = table.indexes.iter().map(|index| Index {
-        id: index.id.0,
-        oid: index.oid,
-        name: index.name.clone(),
-        unique: index.unique,
-        constraint: index.constraint,
-        key: index
-            .key
-            .iter()
-            .map(|&(column, descending)| KeyColumn { column: column.0.into(), descending })
-            .collect(),
-    });
+    let is_plain =
+        table.building.is_empty() && table.columns.iter().all(|column| column.missing.is_none());
     let checks = table
         .checks
         .iter()
         .map(|check| Check { name: check.name.clone(), expr: check.expr.clone() });
-    encode(&Table {
+    let version = if is_plain { VERSION } else { VERSION_2 };
+    let table = Table {
         id: table.id.0,
         version: table.version,
         schema: table.schema.clone(),
         name: table.name.clone(),
         columns: columns.collect(),
-        indexes: indexes.collect(),
+        indexes: table.indexes.iter().map(encode_index).collect(),
         checks: checks.collect(),
         next_column: table.next_column.into(),
         next_index: table.next_index,
+        building: table.building.iter().map(encode_index).collect(),
+    };
+    encode_as(version, &table)
+}
+
+fn encode_missing(value: &Datum) -> Bytes {
+    encode_datum(value).expect("checked when the column was added")
+}
+
+fn encode_index(index: &IndexDescriptor) -> Index {
+    let key = index.key.iter();
+    let key = key.map(|&(column, descending)| KeyColumn { column: column.0.into(), descending });
+    Index {
+        id: index.id.0,
+        oid: index.oid,
+        name: index.name.clone(),
+        unique: index.unique,
+        constraint: index.constraint,
+        key: key.collect(),
+    }
+}
+
+fn column_id(id: u32) -> SqlResult<ColumnId> {
+    u16::try_from(id).map(ColumnId).map_err(|_| corrupted("a column number out of range"))
+}
+
+fn decode_index(index: Index) -> SqlResult<IndexDescriptor> {
+    let key = index.key.iter().map(|part| Ok((column_id(part.column)?, part.descending)));
+    Ok(IndexDescriptor {
+        id: IndexId(index.id),
+        oid: index.oid,
+        name: index.name,
+        unique: index.unique,
+        constraint: index.constraint,
+        key: key.collect::<SqlResult<_>>()?,
     })
 }
 
 /// See [`encode_table`].
 pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
-    let table: Table = decode(bytes)?;
-    let column_id = |id: u32| {
-        u16::try_from(id).map(ColumnId).map_err(|_| corrupted("a column number out of range"))
-    };
+    let table: Table = decode_up_to(VERSION_2, bytes)?;
     let columns = table.columns.into_iter().map(|column| {
         Ok(ColumnDescriptor {
             id: column_id(column.id)?,
@@ -219,19 +273,12 @@ pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
             not_null: column.not_null,
             default: column.default,
             hidden: column.hidden,
+            missing: column.missing.map(|bytes| decode_datum(&bytes)).transpose()?,
         })
     });
-    let indexes = table.indexes.into_iter().map(|index| {
-        let key = index.key.iter().map(|part| Ok((column_id(part.column)?, part.descending)));
-        Ok(IndexDescriptor {
-            id: IndexId(index.id),
-            oid: index.oid,
-            name: index.name,
-            unique: index.unique,
-            constraint: index.constraint,
-            key: key.collect::<SqlResult<_>>()?,
-        })
-    });
+    let decoded = |indexes: Vec<Index>| -> SqlResult<Vec<IndexDescriptor>> {
+        indexes.into_iter().map(decode_index).collect()
+    };
     let checks = table.checks.into_iter();
     Ok(TableDescriptor {
         id: TableId(table.id),
@@ -240,7 +287,8 @@ pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
         name: table.name,
         kind: TableKind::Stored,
         columns: columns.collect::<SqlResult<_>>()?,
-        indexes: indexes.collect::<SqlResult<_>>()?,
+        indexes: decoded(table.indexes)?,
+        building: decoded(table.building)?,
         checks: checks
             .map(|check| CheckDescriptor { name: check.name, expr: check.expr })
             .collect(),

@@ -1,6 +1,6 @@
 //! Descriptors: plain data, persisted as protobuf by the catalog's store.
 
-use crate::types::SqlType;
+use crate::types::{Datum, SqlType};
 
 /// A table's id, which is also its `oid` in `pg_class`. User tables begin at 16384 like PostgreSQL's objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,8 @@ pub struct TableDescriptor {
     /// Indexes, the primary one first. A stored table always has one; without a declared primary key it is over a
     /// hidden column.
     pub indexes: Vec<IndexDescriptor>,
+    /// Indexes that writers maintain while their entries are being made, and nobody reads (`build`).
+    pub building: Vec<IndexDescriptor>,
     /// Checks.
     pub checks: Vec<CheckDescriptor>,
     /// Next column number.
@@ -65,6 +67,8 @@ pub struct ColumnDescriptor {
     pub not_null: bool,
     /// The default's expression as text that parses and binds again; none means NULL.
     pub default: Option<String>,
+    /// What rows have that were written before the column was added; none means NULL.
+    pub missing: Option<Datum>,
     /// Not in `*` (the hidden primary key).
     pub hidden: bool,
 }
@@ -104,6 +108,11 @@ impl TableDescriptor {
     /// The primary index. Virtual tables have none.
     pub fn primary(&self) -> Option<&IndexDescriptor> {
         self.indexes.first()
+    }
+
+    /// The indexes that a row has entries in, the primary one first.
+    pub fn maintained(&self) -> impl Iterator<Item = &IndexDescriptor> + Clone {
+        self.indexes.iter().chain(&self.building)
     }
 
     /// The index with this number.

@@ -7,13 +7,15 @@
 //! | `i` | next id |
 //! | `g` + table id | gate: a schema change is under way |
 //! | `h` + table id | heartbeat of that change |
+//! | `b` + table id + index number | heartbeat of the build of an index |
+//! | `x` + what keys begin with | keys of something that was dropped, which must be deleted |
 //! | `l` + table id + holder | a node's lease on a table; the holder is a random number of the node's present life |
 //!
 //! Ids are big-endian, so that a scan gives them in order.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::descriptor::TableId;
+use super::descriptor::{IndexId, TableId};
 
 const SYSTEM: u8 = 0x02;
 
@@ -52,9 +54,45 @@ pub(super) fn gate(id: TableId) -> Bytes {
     key(b'g', &[&id.0.to_be_bytes()])
 }
 
+/// All gates.
+pub(super) fn gates() -> (Bytes, Bytes) {
+    (key(b'g', &[]), key(b'h', &[]))
+}
+
+/// All signs of life.
+pub(super) fn beats() -> (Bytes, Bytes) {
+    (key(b'h', &[]), key(b'i', &[]))
+}
+
+/// The table that a gate or a sign of life is of.
+pub(super) fn table_of(key: &[u8]) -> Option<TableId> {
+    let id = key.get(2..)?.try_into().ok()?;
+    Some(TableId(u32::from_be_bytes(id)))
+}
+
 /// The sign of life of the change that has closed a table's gate.
 pub(super) fn beat(id: TableId) -> Bytes {
     key(b'h', &[&id.0.to_be_bytes()])
+}
+
+/// The sign of life of an index's build.
+pub(super) fn build(id: TableId, index: IndexId) -> Bytes {
+    key(b'b', &[&id.0.to_be_bytes(), &index.0.to_be_bytes()])
+}
+
+/// Keys to delete.
+pub(super) fn debris(prefix: &[u8]) -> Bytes {
+    key(b'x', &[prefix])
+}
+
+/// All keys to delete.
+pub(super) fn all_debris() -> (Bytes, Bytes) {
+    (key(b'x', &[]), key(b'y', &[]))
+}
+
+/// What the keys to delete begin with.
+pub(super) fn prefix_of_debris(key: &Bytes) -> Bytes {
+    key.slice(2.min(key.len())..)
 }
 
 /// A node's lease on a table.

@@ -4,7 +4,9 @@
 //! time, and a transaction's commit carries the ends of those that it used. A change waits behind a closed gate (`gate`)
 //! until none is left. What a transaction creates is visible to itself at once.
 
+pub(crate) mod build;
 mod codec;
+mod debris;
 pub mod descriptor;
 mod gate;
 mod keys;

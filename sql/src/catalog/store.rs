@@ -8,21 +8,28 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use txn::Mutant;
-use txn::db::{CommitDeadline, Txn};
+use txn::db::{CommitDeadline, Txn, TxnError, TxnOptions};
 
+use super::build::Build;
 use super::codec::{self, NameRecord, NextId};
-use super::descriptor::{TableDescriptor, TableId};
-use super::gate::ClosedGate;
-use super::keys;
-use super::lease::{Lease, Leases};
+use super::descriptor::{IndexId, TableDescriptor, TableId};
+use super::gate::{self, ClosedGate, Patience};
+use super::lease::{Lease, Leases, invalid};
+use super::{debris, keys};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::row;
 
 /// The first id of a user's object, as in PostgreSQL.
 const FIRST_ID: u32 = 16_384;
 /// Tables that a catalog may have, as long as it is read whole for `pg_catalog`.
 pub const MAX_TABLES: usize = 10_000;
+
+/// How often a name is looked up whose table was changed meanwhile.
+const MAX_NAMESAKES: usize = 10;
 
 /// A name that is looked up: schema and table.
 pub type QualifiedName = (String, String);
@@ -55,6 +62,10 @@ pub struct TxnCatalog {
     /// Everything has been read.
     whole: bool,
     committing: bool,
+    /// How long to wait for the change of a table.
+    lock_timeout: Option<Duration>,
+    /// What is to be deleted behind the commit.
+    debris: Vec<Bytes>,
 }
 
 impl TxnCatalog {
@@ -68,7 +79,48 @@ impl TxnCatalog {
             created: BTreeSet::new(),
             whole: false,
             committing: false,
+            lock_timeout: None,
+            debris: Vec::new(),
         }
+    }
+
+    /// From here on, nobody's schema change is waited for any longer.
+    pub fn set_lock_timeout(&mut self, limit: Option<Duration>) {
+        self.lock_timeout = limit;
+    }
+
+    fn patience(&self) -> Patience {
+        let holds = self.used.keys().chain(&self.changing).copied().collect();
+        Patience { limit: self.lock_timeout, holds }
+    }
+
+    /// It has read nothing, and what it has written is nobody's descriptor: it may as well begin now.
+    fn may_begin_later(&self, txn: &Txn) -> bool {
+        !txn.has_read() && self.changing.is_empty()
+    }
+
+    /// A lease for a transaction that begins after it.
+    async fn new_lease(&self, txn: &mut Txn, id: TableId) -> SqlResult<Option<Lease>> {
+        gate::pass(&self.leases, id, self.patience()).await?;
+        self.leases.acquire(id).await;
+        txn.catch_up().await?;
+        Ok(self.leases.by_id(id, txn.read_ts()))
+    }
+
+    /// What has the name, as far as others know. Read beside the transaction, which is bound to no time by it.
+    async fn look_up(&self, schema: &str, name: &str) -> SqlResult<Option<NameRecord>> {
+        let mut txn = self.leases.db().begin(TxnOptions::default());
+        find_name(&mut txn, schema, name).await
+    }
+
+    /// Waits for the change of a table that is under way, and reads at a time after it from here on. True if there was
+    /// one.
+    async fn pass_gate(&self, txn: &mut Txn, id: TableId) -> SqlResult<bool> {
+        let waited = gate::pass(&self.leases, id, self.patience()).await?;
+        if waited {
+            txn.catch_up().await?;
+        }
+        Ok(waited)
     }
 
     /// The table of this name, leased or read.
@@ -87,11 +139,27 @@ impl TxnCatalog {
         {
             return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
         }
-        let Some(record) = find_name(txn, schema, name).await? else { return Ok(None) };
-        if record.oid != record.table {
-            return Ok(None);
+        if self.may_begin_later(txn)
+            && let Some(record) = self.look_up(schema, name).await?
+            && record.oid == record.table
+            && let Some(lease) = self.new_lease(txn, TableId(record.table)).await?
+            && lease.table.schema == schema
+            && lease.table.name == name
+        {
+            return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
         }
-        self.table_by_id(txn, TableId(record.table)).await
+        for _ in 0..MAX_NAMESAKES {
+            let Some(record) = find_name(txn, schema, name).await? else { return Ok(None) };
+            if record.oid != record.table {
+                return Ok(None);
+            }
+            let table = self.table_by_id(txn, TableId(record.table)).await?;
+            // The change that it waited for may have dropped the table, or given its name to another.
+            if table.as_ref().is_some_and(|table| table.schema == schema && table.name == name) {
+                return Ok(table);
+            }
+        }
+        Ok(None)
     }
 
     /// The table with this id, leased or read.
@@ -107,6 +175,12 @@ impl TxnCatalog {
             if let Some(lease) = self.leases.by_id(id, txn.read_ts()) {
                 return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
             }
+            if self.may_begin_later(txn)
+                && let Some(lease) = self.new_lease(txn, id).await?
+            {
+                return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
+            }
+            self.pass_gate(txn, id).await?;
             self.leases.want(id);
         }
         let Some(bytes) = txn.get(keys::descriptor(id)).await? else { return Ok(None) };
@@ -189,15 +263,16 @@ impl TxnCatalog {
             return self.table_by_id(txn, id).await?.ok_or_else(gone);
         }
         let before = self.used.remove(&id).map(|used| used.table.version);
+        // One of an earlier attempt may have been taken for dead by the cluster.
+        gates.0.retain(|_, gate| gate.is_alive());
+        let patience = self.patience();
         let gate = match gates.0.entry(id) {
-            Entry::Occupied(gate) if gate.get().is_alive() => gate.into_mut(),
-            // Of an earlier attempt, which the cluster took for dead.
-            Entry::Occupied(mut gate) => {
-                gate.insert(ClosedGate::close(&self.leases, id).await?);
-                gate.into_mut()
+            Entry::Occupied(gate) => gate.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(ClosedGate::close(&self.leases, id, patience).await?)
             }
-            Entry::Vacant(place) => place.insert(ClosedGate::close(&self.leases, id).await?),
         };
+        txn.catch_up().await?;
         gate.enter(txn).await?;
         self.changing.insert(id);
         let table = self.table_by_id(txn, id).await?.ok_or_else(gone)?;
@@ -208,16 +283,22 @@ impl TxnCatalog {
         Ok(table)
     }
 
-    /// The next ids: a table's or an index's.
-    pub async fn allocate(&mut self, txn: &mut Txn, count: u32) -> SqlResult<u32> {
-        let next = match txn.get_for_update(keys::next_id()).await? {
-            Some(bytes) => codec::decode::<NextId>(&bytes)?.id,
-            None => FIRST_ID,
-        };
+    /// The next ids: a table's or an index's. In a transaction of its own: changes of different tables do not wait for
+    /// each other, and an id that is not used after all is nobody's.
+    pub async fn allocate(&self, count: u32) -> SqlResult<u32> {
+        let allocated = self.leases.db().run(TxnOptions::default(), move |txn| {
+            Box::pin(async move {
+                let next = match txn.get_for_update(keys::next_id()).await? {
+                    Some(bytes) => codec::decode::<NextId>(&bytes).map_err(invalid)?.id,
+                    None => FIRST_ID,
+                };
+                let Some(id) = next.checked_add(count) else { return Ok::<_, TxnError>(None) };
+                txn.put(keys::next_id(), codec::encode(&NextId { id }))?;
+                Ok(Some(next))
+            })
+        });
         let exhausted = || SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "no more object ids");
-        let id = next.checked_add(count).ok_or_else(exhausted)?;
-        txn.put(keys::next_id(), codec::encode(&NextId { id }))?;
-        Ok(next)
+        allocated.await?.ok_or_else(exhausted)
     }
 
     /// Writes a new table.
@@ -262,12 +343,45 @@ impl TxnCatalog {
         Ok(())
     }
 
-    /// Removes a table from the catalog; its rows are the caller's.
+    /// An index that the table's next version does not have: its entries go behind the commit.
+    pub fn drop_index(
+        &mut self,
+        txn: &mut Txn,
+        table: &TableDescriptor,
+        index: IndexId,
+    ) -> SqlResult<()> {
+        if table.building.iter().any(|building| building.id == index) {
+            txn.delete(keys::build(table.id, index))?;
+        }
+        self.leave(txn, row::index_prefix(table.id, index))
+    }
+
+    fn leave(&mut self, txn: &mut Txn, prefix: Vec<u8>) -> SqlResult<()> {
+        debris::leave(&self.leases, txn, &prefix)?;
+        self.debris.push(prefix.into());
+        Ok(())
+    }
+
+    /// Claims an index that the transaction adds to a table's `building`.
+    pub(crate) fn claim_build(
+        &self,
+        txn: &mut Txn,
+        table: TableId,
+        index: IndexId,
+    ) -> SqlResult<Build> {
+        Build::claim(&self.leases, txn, table, index)
+    }
+
+    /// Removes a table from the catalog, and its rows behind the commit.
     pub fn drop_table(&mut self, txn: &mut Txn, table: &TableDescriptor) -> SqlResult<()> {
         for name in names_of(table).keys() {
             txn.delete(keys::name(&name.0, &name.1))?;
         }
+        for index in &table.building {
+            txn.delete(keys::build(table.id, index.id))?;
+        }
         txn.delete(keys::descriptor(table.id))?;
+        self.leave(txn, row::table_prefix(table.id))?;
         self.used.remove(&table.id);
         self.names.retain(|_, id| *id != table.id);
         Ok(())
@@ -279,6 +393,12 @@ impl TxnCatalog {
         self.used.retain(|_, used| used.lease.is_some());
         let used = &self.used;
         self.names.retain(|_, id| used.contains_key(id));
+    }
+
+    /// The transaction is rolled back, and will not go on: no change waits for it any more.
+    pub fn give_back(&mut self) {
+        self.used.clear();
+        self.names.clear();
     }
 
     /// Gives the commit its deadlines: the ends of the leases that the transaction relies on. Those that were renewed
@@ -297,8 +417,12 @@ impl TxnCatalog {
     }
 
     /// The commit's outcome is known.
-    pub fn commit_settled(&mut self) {
+    pub fn commit_settled(&mut self, committed: bool) {
         self.committing = false;
+        let debris = std::mem::take(&mut self.debris);
+        for prefix in debris.into_iter().filter(|_| committed) {
+            debris::clear(&self.leases, prefix);
+        }
     }
 }
 
@@ -307,9 +431,9 @@ impl Drop for TxnCatalog {
         if !self.committing {
             return;
         }
-        for (id, used) in &self.used {
+        for used in self.used.values() {
             if let Some(lease) = &used.lease {
-                self.leases.doubt(*id, lease.end);
+                self.leases.doubt(&used.table, lease.end);
             }
         }
     }
@@ -317,7 +441,7 @@ impl Drop for TxnCatalog {
 
 /// The names that a table takes, with what has them. The primary key of a table without one has none.
 fn names_of(table: &TableDescriptor) -> BTreeMap<QualifiedName, u32> {
-    let indexes = table.indexes.iter().filter(|index| !index.name.is_empty());
+    let indexes = table.maintained().filter(|index| !index.name.is_empty());
     let names = indexes.map(|index| (index.name.clone(), index.oid));
     let names = names.chain([(table.name.clone(), table.id.0)]);
     names.map(|(name, oid)| ((table.schema.clone(), name), oid)).collect()

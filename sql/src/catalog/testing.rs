@@ -8,9 +8,10 @@ use txn::testing::LocalCluster;
 
 use super::CatalogView;
 use super::descriptor::{TableDescriptor, TableId};
-use super::gate::ClosedGate;
+use super::gate::{ClosedGate, Patience};
 use super::lease::{Lease, Leases};
 use super::store::TxnCatalog;
+use crate::error::SqlResult;
 use crate::testing::TestCatalog;
 
 /// Two nodes that share the data, as far as leases go.
@@ -65,7 +66,15 @@ impl World {
     }
 
     pub(super) async fn close(&self, leases: &Arc<Leases>) -> ClosedGate {
-        ClosedGate::close(leases, self.id()).await.unwrap()
+        self.try_close(leases, Patience::default()).await.unwrap()
+    }
+
+    pub(super) async fn try_close(
+        &self,
+        leases: &Arc<Leases>,
+        patience: Patience,
+    ) -> SqlResult<ClosedGate> {
+        ClosedGate::close(leases, self.id(), patience).await
     }
 
     /// Commits a change behind its gate, in a transaction that takes `pause`.

@@ -20,11 +20,12 @@ impl Work<'_> {
         }
         let mut table = (**old).clone();
         self.add_constraint(&mut table, constraint).await?;
+        if let Some(index) = table.indexes.get(old.indexes.len()).cloned() {
+            table.indexes.pop();
+            return self.add_index(old, table, index).await;
+        }
         self.put_table(old, table.clone())?;
         self.check_expressions(&table).await?;
-        if let Some(index) = table.indexes.get(old.indexes.len()) {
-            self.backfill(&table, index).await?;
-        }
         if let Some(check) = table.checks.get(old.checks.len()) {
             let text = format!("select 1 from {} where not ({}) limit 1", quoted(old), check.expr);
             if !self.query(&text).await?.is_empty() {
@@ -52,6 +53,10 @@ impl Work<'_> {
         let primary = old.primary().ok_or_else(|| SqlError::internal("a table without a key"))?;
         if primary.constraint {
             return Err(several_primary_keys(old));
+        }
+        if !old.building.is_empty() {
+            let text = format!("an index of table \"{}\" is being built", old.name);
+            return Err(SqlError::new(SqlState::OBJECT_IN_USE, text));
         }
         let mut table = (**old).clone();
         let key = key_columns(old, columns.iter().map(|name| (name.as_str(), false)))?;

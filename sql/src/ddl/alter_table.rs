@@ -3,10 +3,18 @@
 use super::create::add_column;
 use super::rows::contains_null;
 use super::{Done, Table, column, notice, quote, quoted, taken, undefined_object};
+use crate::catalog::descriptor::TableDescriptor;
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::func::{Volatility, registry};
 use crate::parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
+use crate::plan::{Expr, Node};
+use crate::row::encode_datum;
 use crate::session::Notice;
 use crate::session::work::Work;
+use crate::types::Datum;
+
+/// Longest default that is kept with the table for rows of before; a longer one is written to each.
+const MAX_MISSING: usize = 8 << 10;
 
 impl Work<'_> {
     /// ALTER TABLE.
@@ -18,6 +26,8 @@ impl Work<'_> {
         }
         let found = self.stored_table(&alter.name).await?;
         let mut notices = Vec::new();
+        // Together they are one change.
+        self.open.alone &= alter.actions.len() == 1;
         for action in &alter.actions {
             let old = self.begin_change(found.id).await?;
             self.alter(old, action, &mut notices).await?;
@@ -122,7 +132,7 @@ impl Work<'_> {
         if self.query(&text).await?.is_empty() { Ok(()) } else { Err(contains_null(table, name)) }
     }
 
-    /// ADD COLUMN: rows that are there get the default, one by one.
+    /// ADD COLUMN. Rows that are there have the default of now; if every one has its own, it is written to each.
     async fn alter_add_column(
         &mut self,
         old: &Table,
@@ -139,10 +149,22 @@ impl Work<'_> {
         add_column(&mut table, &ColumnSpec { not_null: false, ..spec.clone() })?;
         self.put_table(old, table.clone())?;
         self.check_expressions(&table).await?;
-        if spec.default.is_some() {
+        let constant = match spec.default {
+            Some(_) => self.constant_default(&table).await?,
+            None => Some(Datum::Null),
+        };
+        if let Some(value) = constant {
+            if let Some(column) = table.columns.last_mut().filter(|_| !value.is_null()) {
+                column.missing = Some(value);
+                let old = self.begin_change(old.id).await?;
+                self.put_table(&old, table)?;
+            }
+        } else {
             let (target, column) = (quoted(old), quote(&spec.name));
             self.query(&format!("update {target} set {column} = default")).await?;
         }
+        // A constraint of it is part of the same change.
+        self.open.alone = false;
         if spec.not_null {
             let old = self.begin_change(old.id).await?;
             self.check_no_nulls(&old, &spec.name).await?;
@@ -159,6 +181,27 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The default of the last column, if it is the same for all rows.
+    async fn constant_default(&mut self, table: &TableDescriptor) -> SqlResult<Option<Datum>> {
+        let plan = self.bind_text(&format!("insert into {} default values", quoted(table))).await?;
+        let Node::Insert { input, .. } = &plan.root else { return Ok(None) };
+        let Node::Values { rows, types } = &**input else { return Ok(None) };
+        let row = rows.first().and_then(|row| row.last());
+        let (Some(expr), Some(ty)) = (row, types.last()) else { return Ok(None) };
+        let is_volatile = expr.any(&mut |part| match part {
+            Expr::Call { function, .. } => registry()
+                .function(*function)
+                .is_none_or(|function| function.volatility == Volatility::Volatile),
+            _ => false,
+        });
+        if is_volatile {
+            return Ok(None);
+        }
+        let value = self.value_of(expr.clone(), *ty).await?;
+        // It becomes part of the descriptor, which every transaction reads.
+        Ok(encode_datum(&value).is_ok_and(|bytes| bytes.len() <= MAX_MISSING).then_some(value))
+    }
+
     /// DROP COLUMN. Values stay in the rows, unread: column numbers are never used again.
     async fn drop_column(&mut self, old: &Table, name: &str) -> SqlResult<()> {
         let id = column(old, name)?.id;
@@ -169,8 +212,8 @@ impl Work<'_> {
             return Err(SqlError::unsupported("dropping a column of the primary key"));
         }
         let mut before = old.clone();
-        for index in old.indexes.iter().filter(|index| uses(index)) {
-            self.remove_index(&before, index.id).await?;
+        for index in old.maintained().filter(|index| uses(index)) {
+            self.remove_index(&before, index.id)?;
             before = self.begin_change(old.id).await?;
         }
         let mut table = (*before).clone();
@@ -189,7 +232,7 @@ impl Work<'_> {
             if Some(index) == old.primary() {
                 return Err(SqlError::unsupported("dropping a primary key"));
             }
-            self.remove_index(old, index.id).await?;
+            self.remove_index(old, index.id)?;
             return Ok(true);
         }
         if !old.checks.iter().any(|check| check.name == name) {

@@ -61,6 +61,7 @@ impl Work<'_> {
             kind: TableKind::Stored,
             columns: Vec::new(),
             indexes: Vec::new(),
+            building: Vec::new(),
             checks: Vec::new(),
             next_column: 1,
             next_index: PRIMARY_INDEX.0,
@@ -79,8 +80,7 @@ impl Work<'_> {
 
     /// A table's or index's next id.
     pub(super) async fn allocate(&mut self, count: u32) -> SqlResult<u32> {
-        let open = &mut *self.open;
-        open.catalog.allocate(&mut open.txn, count).await
+        self.open.catalog.allocate(count).await
     }
 
     /// The primary index: the declared one, or one over a hidden column.
@@ -219,6 +219,7 @@ pub(super) fn add_column(table: &mut TableDescriptor, spec: &ColumnSpec) -> SqlR
         not_null: spec.not_null,
         default: spec.default.clone(),
         hidden: false,
+        missing: None,
     });
     table.next_column += 1;
     Ok(())
@@ -239,6 +240,7 @@ fn hidden_primary(table: &mut TableDescriptor, oid: u32) -> IndexDescriptor {
         not_null: true,
         default: Some("gen_random_uuid()".into()),
         hidden: true,
+        missing: None,
     });
     IndexDescriptor {
         id: PRIMARY_INDEX,

@@ -20,7 +20,6 @@ impl Work<'_> {
             }
             let found = self.stored_table(name).await?;
             let table = self.begin_change(found.id).await?;
-            self.clear_table(&table).await?;
             self.open.catalog.drop_table(&mut self.open.txn, &table)?;
         }
         Ok(("DROP TABLE".into(), notices))

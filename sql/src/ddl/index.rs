@@ -39,7 +39,7 @@ pub(super) fn key_columns<'n>(
 }
 
 impl Work<'_> {
-    /// CREATE INDEX. The rows that are there are indexed at once, in the same transaction.
+    /// CREATE INDEX.
     pub(super) async fn create_index(&mut self, create: &CreateIndex) -> SqlResult<Done> {
         let tag = || "CREATE INDEX".to_owned();
         let found = self.stored_table(&create.table).await?;
@@ -77,10 +77,27 @@ impl Work<'_> {
             key,
         };
         table.next_index += 1;
-        table.indexes.push(index.clone());
-        self.put_table(&old, table.clone())?;
-        self.backfill(&table, &index).await?;
+        self.add_index(&old, table, index).await?;
         Ok((tag(), Vec::new()))
+    }
+
+    /// Adds an index of a table that has rows. In a block, or if they are few, it gets its entries at once; otherwise
+    /// behind the commit, while others write.
+    pub(super) async fn add_index(
+        &mut self,
+        old: &TableDescriptor,
+        mut table: TableDescriptor,
+        index: IndexDescriptor,
+    ) -> SqlResult<()> {
+        if self.open.alone && self.has_many_rows(old).await? {
+            let open = &mut *self.open;
+            open.builds.push(open.catalog.claim_build(&mut open.txn, table.id, index.id)?);
+            table.building.push(index);
+            return self.put_table(old, table);
+        }
+        table.indexes.push(index.clone());
+        self.put_table(old, table.clone())?;
+        self.backfill(&table, &index).await
     }
 
     /// DROP INDEX.
@@ -96,7 +113,8 @@ impl Work<'_> {
                 continue;
             };
             let old = self.begin_change(found).await?;
-            let index = old.index(index).ok_or_else(|| undefined_object(name.name.clone()))?;
+            let index = old.maintained().find(|known| known.id == index);
+            let index = index.ok_or_else(|| undefined_object(name.name.clone()))?;
             if index.constraint || index.id == PRIMARY_INDEX {
                 let text = format!(
                     "cannot drop index {0} because constraint {0} on table {1} requires it",
@@ -106,22 +124,18 @@ impl Work<'_> {
                 let hint = format!("You can drop constraint {} on table {0} instead.", old.name);
                 return Err(error.hint(hint).about(about(&old, None, Some(&index.name))));
             }
-            self.remove_index(&old, index.id).await?;
+            self.remove_index(&old, index.id)?;
         }
         Ok(("DROP INDEX".into(), notices))
     }
 
-    /// Removes an index and its entries.
-    pub(super) async fn remove_index(
-        &mut self,
-        old: &TableDescriptor,
-        id: IndexId,
-    ) -> SqlResult<()> {
-        if let Some(index) = old.index(id) {
-            self.clear_index(old, index).await?;
-        }
+    /// Removes an index; its entries go behind the commit.
+    pub(super) fn remove_index(&mut self, old: &TableDescriptor, id: IndexId) -> SqlResult<()> {
+        let open = &mut *self.open;
+        open.catalog.drop_index(&mut open.txn, old, id)?;
         let mut table = old.clone();
         table.indexes.retain(|index| index.id != id);
+        table.building.retain(|index| index.id != id);
         self.put_table(old, table)
     }
 
@@ -137,7 +151,7 @@ impl Work<'_> {
             let open = &mut *self.open;
             let table = open.catalog.table_of_index(&mut open.txn, &schema, &name.name).await?;
             let found = table.and_then(|table| {
-                let index = table.indexes.iter().find(|index| index.name == name.name)?;
+                let index = table.maintained().find(|index| index.name == name.name)?;
                 Some((table.id, index.id))
             });
             if found.is_some() {

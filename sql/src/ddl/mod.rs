@@ -1,8 +1,10 @@
 //! Changes of the schema: CREATE, DROP, ALTER, TRUNCATE.
 //!
-//! A change is part of its transaction: it is visible there at once, and gone if that is rolled back. What must be
-//! done to rows (backfilling an index, rewriting for a primary key, deleting) happens in the same transaction, so it
-//! is bounded by what a transaction may write; beyond, the statement fails with 54000.
+//! A change is part of its transaction: it is visible there at once, and gone if that is rolled back. What is dropped is
+//! deleted behind the commit, in the background (`catalog::debris`); a column that is added with a constant default
+//! touches no row; an index of a table with many rows is built while others write (`catalog::build`), if CREATE INDEX or
+//! ADD UNIQUE is a statement by itself. In a block an index gets its entries in the block's transaction. This, a default
+//! that differs from row to row and a new primary key are bounded by what a transaction may write: beyond, 54000.
 //!
 //! - D1. A table that this transaction did not create is changed only behind its closed gate (`catalog::lease`).
 //! - D2. Rows are read after the gate, so none that was written by the old descriptor is missed.
@@ -14,6 +16,8 @@ mod create;
 mod drop;
 mod index;
 mod rows;
+
+pub(crate) use rows::duplicated;
 
 use std::sync::Arc;
 

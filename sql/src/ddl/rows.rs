@@ -13,8 +13,10 @@ use crate::exec::Row;
 use crate::exec::{from_txn, store};
 use crate::row;
 use crate::session::work::Work;
-use crate::types::{SqlType, TextFormat};
+use crate::types::{Datum, SqlType, TextFormat};
 
+/// Rows that are indexed in the change's own transaction.
+const FEW: usize = 100;
 /// Entries read at a time.
 const BATCH: usize = 1_000;
 /// Bytes of the entries that a rewrite holds before they are written: about what a transaction may write.
@@ -38,13 +40,19 @@ impl Work<'_> {
         }
     }
 
-    /// Deletes every entry of an index.
-    pub(super) async fn clear_index(
+    async fn clear_index(
         &mut self,
         table: &TableDescriptor,
         index: &IndexDescriptor,
     ) -> SqlResult<()> {
         self.clear(row::index_span(table.id, index.id)).await
+    }
+
+    /// More than are worth more than one transaction.
+    pub(super) async fn has_many_rows(&mut self, table: &TableDescriptor) -> SqlResult<bool> {
+        let span = row::index_span(table.id, PRIMARY_INDEX);
+        let rows = self.open.txn.scan(span.start, span.end, FEW + 1).await?;
+        Ok(rows.len() > FEW)
     }
 
     /// Deletes every entry of every index.
@@ -163,7 +171,12 @@ pub(super) fn contains_null(table: &TableDescriptor, column: &str) -> SqlError {
     SqlError::new(SqlState::NOT_NULL_VIOLATION, text).about(about(table, Some(column), None))
 }
 
-fn duplicated(table: &TableDescriptor, index: &IndexDescriptor, row: &Row) -> SqlError {
+/// 23505 for rows that are there.
+pub(crate) fn duplicated(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    row: &[Datum],
+) -> SqlError {
     let columns = index.key.iter().filter_map(|(id, _)| table.position(*id));
     let mut names = Vec::new();
     let mut values = Vec::new();

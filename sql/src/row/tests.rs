@@ -180,6 +180,7 @@ fn column(id: u16, ty: SqlType) -> ColumnDescriptor {
         not_null: false,
         default: None,
         hidden: false,
+        missing: None,
     }
 }
 
@@ -211,6 +212,7 @@ fn table() -> TableDescriptor {
             index(2, true, &[(2, false)]),
             index(3, false, &[(4, true), (2, false)]),
         ],
+        building: Vec::new(),
         checks: Vec::new(),
         next_column: 5,
         next_index: 4,

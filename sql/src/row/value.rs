@@ -74,11 +74,25 @@ pub fn decode_columns(bytes: &[u8], wanted: &[ColumnId]) -> SqlResult<Vec<Option
     Ok(out)
 }
 
-/// A row: one datum a column of the table. Columns that it lacks are NULL.
+/// A row: one datum a column of the table. Columns that it lacks have what rows of before have.
 pub fn decode_row(table: &TableDescriptor, bytes: &[u8]) -> SqlResult<Vec<Datum>> {
     let wanted: Vec<ColumnId> = table.columns.iter().map(|column| column.id).collect();
     let found = decode_columns(bytes, &wanted)?;
-    Ok(found.into_iter().map(|value| value.unwrap_or(Datum::Null)).collect())
+    let missing = table.columns.iter().map(|column| column.missing.clone());
+    Ok(found.into_iter().zip(missing).map(|(v, m)| v.or(m).unwrap_or(Datum::Null)).collect())
+}
+
+/// A datum by itself, as it is in rows.
+pub(crate) fn encode_datum(value: &Datum) -> SqlResult<Bytes> {
+    let mut out = BytesMut::new();
+    put_datum(&mut out, value, 0)?;
+    Ok(out.freeze())
+}
+
+/// See [`encode_datum`].
+pub(crate) fn decode_datum(mut bytes: &[u8]) -> SqlResult<Datum> {
+    let value = get_datum(&mut bytes, 0)?;
+    if bytes.is_empty() { Ok(value) } else { Err(corrupted("a value has a tail")) }
 }
 
 fn put_varint(out: &mut BytesMut, mut value: u64) {

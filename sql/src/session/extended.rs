@@ -257,7 +257,8 @@ impl Session {
             return Ok(());
         }
         let mut nowhere = Collected::default();
-        self.finish_implicit(&mut nowhere).await
+        let finished = self.finish_implicit(&mut nowhere).await;
+        finished.map_err(|error| self.failed(error))
     }
 
     /// Something went wrong outside of the session: everything up to Sync is skipped.

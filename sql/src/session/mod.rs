@@ -205,8 +205,8 @@ impl Session {
             State::Open(open) if open.explicit && !open.is_ending() => {
                 let mut open = open;
                 let dead = error.asks_for_another_attempt();
-                if !dead {
-                    open.give_back();
+                if dead || open.give_back() {
+                    self.gates.clear();
                 }
                 self.state = State::Failed((!dead).then_some(open));
             }
@@ -230,9 +230,20 @@ impl Session {
     async fn commit(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
         let State::Open(open) = &mut self.state else { return Ok(()) };
         let result = open.commit().await;
+        // Of a commit that failed they are nobody's, and undone should it have happened all the same.
+        let builds = std::mem::take(&mut open.builds);
+        // A schema change that is run again finds its gates still closed, and who waits for them waiting. If it is not,
+        // `failed` opens them.
+        let again = result.as_ref().is_err_and(SqlError::asks_for_another_attempt);
+        let gates = again.then(|| std::mem::take(&mut self.gates));
         let changes = self.end_transaction(result.is_ok());
+        self.gates = gates.unwrap_or_default();
         tell(sink, &changes)?;
-        result
+        result?;
+        for build in builds {
+            build.finish(crate::ddl::duplicated).await?;
+        }
+        Ok(())
     }
 
     fn roll_back(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {

@@ -2,6 +2,7 @@
 //! `copy_out`, `ddl` and [`Work`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::portal::Prepared;
 use super::sink::ResultSink;
@@ -15,6 +16,8 @@ use crate::types::{Datum, SqlType};
 
 /// Attempts of a statement that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;
+/// Attempts of a schema change. While its gate is closed it only meets transactions that began before without a lease.
+const MAX_CHANGE_ATTEMPTS: u32 = 100;
 
 /// How a statement is run.
 #[derive(Clone, Copy)]
@@ -37,6 +40,7 @@ impl Session {
     ) -> SqlResult<Step> {
         self.check_not_failed(&parsed.statement)?;
         self.statement_time = self.engine.now();
+        let most = if is_change(&parsed.statement) { MAX_CHANGE_ATTEMPTS } else { MAX_ATTEMPTS };
         let mut attempt = 0;
         loop {
             let error = match self.attempt(parsed, mode, sink).await {
@@ -52,7 +56,7 @@ impl Session {
             };
             attempt += 1;
             let again = error.asks_for_another_attempt()
-                && attempt < MAX_ATTEMPTS
+                && attempt < most
                 && sink.can_discard()
                 && self.restart(attempt);
             if !again {
@@ -94,7 +98,7 @@ impl Session {
     pub(super) async fn pause(&self, attempt: u32) {
         let longest = 1_000u64 << attempt.min(8);
         let micros = longest / 2 + self.engine.env.rng.below(longest / 2 + 1);
-        self.engine.env.clock.sleep(std::time::Duration::from_micros(micros)).await;
+        self.engine.env.clock.sleep(Duration::from_micros(micros)).await;
     }
 
     /// 25P02, unless the statement ends the block or goes back in it (T2).
@@ -126,8 +130,9 @@ impl Session {
         let State::Open(open) = &mut self.state else {
             return Err(SqlError::internal("no transaction to work in"));
         };
-        let lock_timeout = self.settings.millis("lock_timeout");
-        open.txn.set_lock_timeout(lock_timeout.map(std::time::Duration::from_millis));
+        let lock_timeout = self.settings.millis("lock_timeout").map(Duration::from_millis);
+        open.txn.set_lock_timeout(lock_timeout);
+        open.catalog.set_lock_timeout(lock_timeout);
         Ok(Work {
             engine: &self.engine,
             settings: &self.settings,
@@ -173,6 +178,11 @@ impl Session {
                 self.fetch_cursor(name, *direction, *only_move, sink).await?
             }
             other if is_change(other) => {
+                let alone = mode.last && self.was_alone;
+                self.ensure_open();
+                if let State::Open(open) = &mut self.state {
+                    open.alone = alone;
+                }
                 let (tag, notices) = self.change(other).await?;
                 for notice in notices {
                     sink.notice(notice)?;

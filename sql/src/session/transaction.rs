@@ -11,6 +11,7 @@ use std::sync::Arc;
 use txn::db::{Savepoint, Txn, TxnError, TxnOptions};
 
 use super::engine::SqlEngine;
+use crate::catalog::build::Build;
 use crate::catalog::store::TxnCatalog;
 use crate::error::{SqlError, SqlResult, SqlState};
 
@@ -42,6 +43,10 @@ pub(crate) struct Open {
     pub(crate) statements: usize,
     /// Settings that `set_config` asked for: name, value, and whether for this transaction only.
     pub(crate) asked: Vec<(String, String, bool)>,
+    /// The statement that runs is all of an implicit transaction.
+    pub(crate) alone: bool,
+    /// Indexes that are to be built when it is committed.
+    pub(crate) builds: Vec<Build>,
     savepoints: Vec<(String, Savepoint)>,
     ending: bool,
     committing: bool,
@@ -69,6 +74,8 @@ impl Open {
             started: engine.now(),
             statements: 0,
             asked: Vec::new(),
+            alone: false,
+            builds: Vec::new(),
             savepoints: Vec::new(),
             ending: false,
             committing: false,
@@ -90,7 +97,7 @@ impl Open {
         let result = self.txn.commit().await;
         self.committing = false;
         if result != Err(TxnError::Ambiguous) {
-            self.catalog.commit_settled();
+            self.catalog.commit_settled(result.is_ok());
         }
         result.map(|_| ()).map_err(SqlError::from)
     }
@@ -141,12 +148,16 @@ impl Open {
     }
 
     /// A statement has failed: as in PostgreSQL others do not have to wait until the client goes back to a savepoint or
-    /// ends the block. Nothing can be done before that but these two.
-    pub(super) fn give_back(&mut self) {
+    /// ends the block. Nothing can be done before that but these two. True if there is no savepoint.
+    pub(super) fn give_back(&mut self) -> bool {
         match self.savepoints.last() {
             // Fails if the transaction is dead by now, and then everything has been given back.
             Some((_, last)) => drop(self.txn.rollback_to(*last)),
-            None => self.txn.rollback(),
+            None => {
+                self.txn.rollback();
+                self.catalog.give_back();
+            }
         }
+        self.savepoints.is_empty()
     }
 }

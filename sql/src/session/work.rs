@@ -18,7 +18,7 @@ use crate::exec::{self, Cancel, ExecContext, Execution, Row};
 use crate::func::describe::SET_CONFIG;
 use crate::func::{self, EvalContext};
 use crate::parse::{self, Name, Query, Statement};
-use crate::plan::{Node, Plan};
+use crate::plan::{Expr, Node, Plan};
 use crate::types::{Datum, SqlType};
 
 /// How often a statement is bound for want of a table's descriptor: more tables than any statement names.
@@ -273,13 +273,38 @@ impl Work<'_> {
 
     /// Binds a query of our own, for its errors.
     pub(crate) async fn bind_only(&mut self, text: &str) -> SqlResult<()> {
+        self.bind_text(text).await.map(|_| ())
+    }
+
+    /// Binds a query of our own.
+    pub(crate) async fn bind_text(&mut self, text: &str) -> SqlResult<Plan> {
         let parsed = parse::parse(text)?;
         let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice() else {
             return Err(SqlError::internal("one query was expected"));
         };
         // Places in a text that the user has not written help nobody.
         let bound = self.bind(query, &[]).await;
-        bound.map(|_| ()).map_err(|error| SqlError { position: None, ..error })
+        bound.map_err(|error| SqlError { position: None, ..error })
+    }
+
+    /// The value of an expression that reads no row.
+    pub(crate) async fn value_of(&mut self, expr: Expr, ty: SqlType) -> SqlResult<Datum> {
+        let mut row = self.row_of(vec![expr], vec![ty]).await?;
+        row.pop().ok_or_else(|| SqlError::internal("an expression without a value"))
+    }
+
+    async fn row_of(&mut self, exprs: Vec<Expr>, types: Vec<SqlType>) -> SqlResult<Row> {
+        let plan = Plan {
+            root: Node::Values { rows: vec![exprs], types },
+            columns: Vec::new(),
+            parameters: Vec::new(),
+            tables: Vec::new(),
+            ctes: Vec::new(),
+            writes: false,
+        };
+        let mut rows = Collected::default();
+        self.run(&Arc::new(plan), &[], &mut rows).await?;
+        rows.0.pop().ok_or_else(|| SqlError::internal("expressions without values"))
     }
 
     /// The values of EXECUTE's arguments.
@@ -295,17 +320,7 @@ impl Work<'_> {
         let environment =
             Environment { catalog: &view, functions: func::registry(), parameters: &[] };
         let exprs = bind::bind_arguments(arguments, types, &environment)?;
-        let plan = Plan {
-            root: Node::Values { rows: vec![exprs], types: types.to_vec() },
-            columns: Vec::new(),
-            parameters: Vec::new(),
-            tables: Vec::new(),
-            ctes: Vec::new(),
-            writes: false,
-        };
-        let mut rows = Collected::default();
-        self.run(&Arc::new(plan), &[], &mut rows).await?;
-        rows.0.pop().ok_or_else(|| SqlError::internal("arguments without values"))
+        self.row_of(exprs, types.to_vec()).await
     }
 
     /// The table of a name as a user writes it, stored or not.

@@ -74,7 +74,9 @@ async fn no_statement_sends_a_request_a_row() {
     ];
     for text in statements {
         let requests = world.requests_of(text).await;
-        assert!(requests < 30, "{requests} for {text}");
+        // An index of so many rows is built in steps, each by a few requests, between two gates.
+        let most = if text.starts_with("create") { 60 } else { 30 };
+        assert!(requests < most, "{requests} for {text}");
     }
     world.ok("create table h (a int, b int)").await;
     // With the table's description at hand: nothing is asked of a table without a key of its own.

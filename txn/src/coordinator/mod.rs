@@ -135,6 +135,20 @@ impl Txn {
         self.state.read_ts()
     }
 
+    /// True iff it has read anything: then its reads are bound to a time.
+    pub fn has_read(&self) -> bool {
+        !self.state.reads.is_empty()
+    }
+
+    /// Reads at the present time from here on, if everything that was read so far is still the same there. If not, the
+    /// transaction is dead.
+    pub async fn catch_up(&mut self) -> Result<(), TxnError> {
+        self.ensure_open()?;
+        let (now, deadline) = (self.sender.env.clock.now(), self.op_deadline());
+        let moved = self.move_reads(now, deadline).await;
+        self.settle(moved)
+    }
+
     /// The commit must happen below this timestamp (the end of a schema lease, say) and all others that were given, or
     /// it fails with [`TxnError::DeadlineExceeded`].
     pub fn commit_before(&mut self, deadline: CommitDeadline) {

@@ -42,6 +42,7 @@ fn descriptor(oid: u32, schema: &str, name: &str, columns: &str) -> TableDescrip
             not_null: ty.ends_with('!'),
             default: None,
             hidden: false,
+            missing: None,
         }
     });
     let columns: Vec<_> = columns.collect();
@@ -54,6 +55,7 @@ fn descriptor(oid: u32, schema: &str, name: &str, columns: &str) -> TableDescrip
         next_column: columns.len() as u16 + 1,
         columns,
         indexes: Vec::new(),
+        building: Vec::new(),
         checks: Vec::new(),
         next_index: 1,
     }

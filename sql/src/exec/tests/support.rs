@@ -140,6 +140,7 @@ pub(crate) fn table() -> Arc<TableDescriptor> {
         not_null,
         default: None,
         hidden: false,
+        missing: None,
     };
     let index = |id, name: &str, unique, column| IndexDescriptor {
         id: IndexId(id),
@@ -165,6 +166,7 @@ pub(crate) fn table() -> Arc<TableDescriptor> {
             index(2, "t_n_key", true, 2),
             index(3, "t_name_idx", false, 3),
         ],
+        building: Vec::new(),
         checks: vec![],
         next_column: 4,
         next_index: 4,

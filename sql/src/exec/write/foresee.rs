@@ -18,7 +18,7 @@ impl Run<'_> {
     pub(super) async fn foresee_rows(&mut self, node: &Node, rows: &[Row]) -> SqlResult<()> {
         match node {
             Node::Insert { table, on_conflict: None, .. } => {
-                let keys = keys_of(table, &table.indexes, rows);
+                let keys = keys_of(table, table.maintained(), rows);
                 self.foresee(keys).await
             }
             Node::Insert { table, on_conflict: Some(conflict), .. } => {
@@ -40,7 +40,7 @@ impl Run<'_> {
         rows: &[Row],
     ) -> SqlResult<()> {
         let (arbiters, others): (Vec<_>, Vec<_>) =
-            table.indexes.iter().partition(|index| conflict.is_arbiter(index.id));
+            table.maintained().partition(|index| conflict.is_arbiter(index.id));
         self.foresee(keys_of(table, arbiters.iter().copied(), rows)).await?;
         let mut keys = Vec::new();
         for row in rows {
@@ -83,7 +83,7 @@ impl Run<'_> {
             let is_moved = columns.any(|column| assignments.iter().any(|(at, _)| *at == column));
             index.unique && is_moved
         };
-        let moved: Vec<_> = table.indexes.iter().filter(is_assigned).collect();
+        let moved: Vec<_> = table.maintained().filter(is_assigned).collect();
         let mut keys = Vec::new();
         if moved.is_empty() {
             return keys;

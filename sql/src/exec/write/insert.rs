@@ -23,7 +23,7 @@ impl Run<'_> {
         {
             return self.resolve(table, index, (key, value), row, checks, conflict).await;
         }
-        for index in &table.indexes {
+        for index in table.maintained() {
             let entry = store::entry(table, index, &row)?;
             // An arbiter has just been asked.
             let is_arbiter = on_conflict.is_some_and(|conflict| conflict.is_arbiter(index.id));
@@ -43,7 +43,7 @@ impl Run<'_> {
         row: &Row,
         conflict: &OnConflict,
     ) -> SqlResult<Option<(&'t IndexDescriptor, Bytes, Bytes)>> {
-        for index in &table.indexes {
+        for index in table.maintained() {
             if !conflict.is_arbiter(index.id) {
                 continue;
             }

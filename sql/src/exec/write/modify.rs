@@ -36,7 +36,7 @@ impl Run<'_> {
         if self.is_written(table, old)? {
             return Ok(None);
         }
-        for index in &table.indexes {
+        for index in table.maintained() {
             let entry = store::entry(table, index, old)?;
             self.shared.pending.set(entry.key, None)?;
         }
@@ -53,7 +53,7 @@ impl Run<'_> {
         checks: &[(String, Expr)],
     ) -> SqlResult<()> {
         self.check(table, new, checks).await?;
-        for (position, index) in table.indexes.iter().enumerate() {
+        for (position, index) in table.maintained().enumerate() {
             let before = store::entry(table, index, old)?;
             let after = store::entry(table, index, new)?;
             if before.key != after.key {
