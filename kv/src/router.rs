@@ -23,6 +23,7 @@ use crate::rpc::{
     RpcRequest, SplitRequest,
 };
 use crate::seam::{Routing, SendError};
+use crate::store::StoreHandle;
 
 /// Pause before asking again when nobody could answer; doubles up to the maximum.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
@@ -40,6 +41,7 @@ pub struct Router(Arc<Inner>);
 
 struct Inner {
     env: Env,
+    store: StoreHandle,
     meta: RangeDescriptor,
     state: Mutex<State>,
 }
@@ -59,9 +61,14 @@ enum Attempt {
 }
 
 impl Router {
-    /// A router that knows where the meta range is.
-    pub fn new(env: Env, meta: RangeDescriptor) -> Self {
-        Router(Arc::new(Inner { env, meta, state: Mutex::default() }))
+    /// A router of the node with this store, which knows where the meta range is.
+    pub fn new(env: Env, store: StoreHandle, meta: RangeDescriptor) -> Self {
+        Router(Arc::new(Inner { env, store, meta, state: Mutex::default() }))
+    }
+
+    /// A node whose store has stopped sends nothing any more: it could not finish what it begins.
+    fn ensure_running(&self) -> Result<(), SendError> {
+        self.0.store.failure().map_or(Ok(()), |failure| Err(SendError::Stopped(failure)))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -136,6 +143,7 @@ impl Router {
     ) -> Result<RangeDescriptor, SendError> {
         let mut pause = PAUSE_MIN;
         loop {
+            self.ensure_running()?;
             for replica in &self.0.meta.replicas {
                 if let Some(found) = self.state().directory.lookup(key) {
                     return Ok(found.clone());
@@ -194,6 +202,7 @@ impl Router {
         let mut redirects = 0;
         let mut pause = PAUSE_MIN;
         loop {
+            self.ensure_running()?;
             let node = next.take().filter(|node| nodes.contains(node)).unwrap_or_else(|| {
                 turn += 1;
                 nodes[(turn - 1) % nodes.len()]

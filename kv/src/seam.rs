@@ -24,6 +24,7 @@ use crate::ids::{NodeId, RangeId};
 use crate::keys::{self, Space};
 use crate::range::descriptor::{Lease, RangeDescriptor};
 use crate::rpc::Refusal;
+use crate::store::Failure;
 
 /// One change to the keyed part of a range.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -173,6 +174,8 @@ pub trait Ranges: Send + Sync {
         end: &[u8],
         ts: Timestamp,
     ) -> Result<Eval, Refusal>;
+    /// What was read makes no sense: this replica is damaged. The store stops, so that the others take over.
+    fn damaged(&self, error: &EngineError);
     /// Replicates a batch that was evaluated under `eval`. `write_ts` is the highest timestamp in it; it must
     /// be below the lease's expiration, or the proposal is rejected. Resolves when applied on this replica.
     fn propose(
@@ -242,6 +245,9 @@ pub enum SendError {
     /// Certainly not executed; the request itself is wrong.
     #[error("invalid request: {0}")]
     Invalid(String),
+    /// Certainly not executed: the store of the node that was to send it has stopped, and the node ends.
+    #[error("this node has stopped: {0}")]
+    Stopped(Failure),
 }
 
 /// The gateway's side of ranges: finding and addressing lease holders. Implemented by

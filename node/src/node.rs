@@ -68,7 +68,7 @@ impl Node {
         let store = Store::open(env.clone(), config, engine, log)?;
         let handle = store.handle();
         let meta = meta_range(&handle)?;
-        let router = Router::new(env.clone(), meta);
+        let router = Router::new(env.clone(), handle.clone(), meta);
         let ranges = Arc::new(handle.clone());
         let server = Server::new(env.clone(), ranges, Arc::new(router.clone()));
         let db = Db::new(env.clone(), Arc::new(router.clone()), Config::default());
@@ -99,6 +99,16 @@ impl Node {
     /// Administration of ranges, wherever they are.
     pub fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// Why clients had better not be sent to this node now, if so.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(failure) = self.store.failure() {
+            return Some(format!("the store has stopped: {failure}"));
+        }
+        self.store.is_cut_off().then(|| {
+            "no range has a leader: this node does not hear from a majority of the nodes".into()
+        })
     }
 
     /// The injected world that the node lives in.

@@ -306,6 +306,10 @@ impl From<txn::db::TxnError> for SqlError {
                 SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
             }
             TxnError::Invalid(_) => SqlError::internal(error.to_string()),
+            TxnError::Stopped(failure) => {
+                SqlError::new(SqlState(failure.sqlstate()), error.to_string())
+                    .hint(failure.remedy())
+            }
         }
     }
 }

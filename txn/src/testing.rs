@@ -347,6 +347,10 @@ fn refusal(reason: RefusalReason) -> Refusal {
 }
 
 impl Ranges for LocalCluster {
+    fn damaged(&self, error: &EngineError) {
+        panic!("no test damages the engine: {error}");
+    }
+
     fn begin(
         &self,
         range: RangeId,

@@ -69,23 +69,22 @@ async fn serve(options: ProcessOptions, http: Option<&str>) -> anyhow::Result<Ex
     eprintln!("  store: {}", store.display());
     if let Some(health) = &health {
         eprintln!("  http:  http://{}/health", health.address());
-        health.set(Readiness::Ready);
     }
     let status = tokio::select! {
         biased;
         ended = &mut end => {
             ended?;
             eprintln!("stopping");
+            if let Some(health) = &health {
+                health.set(Readiness::NotReady("stopping".into()));
+            }
             ExitCode::SUCCESS
         }
-        why = process.failed() => {
-            eprintln!("meridian: the store has stopped: {why}");
+        why = process.failed(health.as_ref()) => {
+            eprintln!("meridian: the store has stopped: {why}. {}", why.remedy());
             ExitCode::FAILURE
         }
     };
-    if let Some(health) = &health {
-        health.set(Readiness::NotReady("stopping"));
-    }
     process.stop().await;
     Ok(status)
 }

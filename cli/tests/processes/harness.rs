@@ -1,5 +1,7 @@
 //! The binary as child processes, and clusters of them.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -33,7 +35,7 @@ pub(crate) fn free<const N: usize>() -> [String; N] {
 }
 
 /// Tries until it works.
-fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
         if let Some(value) = attempt() {
@@ -49,6 +51,8 @@ fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 pub(crate) struct Node {
     process: Child,
     pub(crate) sql: String,
+    /// What it writes to stderr.
+    log: PathBuf,
 }
 
 impl Drop for Node {
@@ -59,9 +63,12 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn spawn(mut command: Command, sql: &str) -> Node {
-        let process = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Node { process, sql: sql.to_owned() }
+    /// Its log goes beside the store.
+    fn spawn(mut command: Command, sql: &str, store: &Path) -> Node {
+        let log = store.with_extension("log");
+        let stderr = File::options().create(true).append(true).open(&log).unwrap();
+        let process = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+        Node { process, sql: sql.to_owned(), log }
     }
 
     pub(crate) fn start_alone(directory: &Path, [sql, rpc, http]: &[String; 3]) -> Node {
@@ -70,8 +77,8 @@ impl Node {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_meridian")]);
         command.args(["start-single-node", "--insecure", "--sql-addr", sql]);
-        command.args(["--rpc-addr", rpc, "--http-addr", http, "--store"]).arg(store);
-        Node::spawn(command, sql)
+        command.args(["--rpc-addr", rpc, "--http-addr", http, "--store"]).arg(&store);
+        Node::spawn(command, sql, &store)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -91,6 +98,16 @@ impl Node {
             assert!(output.status.success() || errors.contains("cannot connect"), "{errors}");
             output.status.success().then(|| text(&output.stdout))
         })
+    }
+
+    /// Everything that it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.id()]).status().unwrap().success());
     }
 
     /// Whether the process runs.
@@ -115,6 +132,20 @@ impl Node {
     }
 }
 
+/// What a node says when it is asked whether clients may be sent to it: the status and the reason. `None` when nobody
+/// answers.
+pub(crate) fn readiness(http: &str) -> Option<(u16, String)> {
+    let mut stream = std::net::TcpStream::connect(http).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = "GET /health?ready=1 HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let (_, reason) = answer.split_once("\r\n\r\n")?;
+    Some((status, reason.to_owned()))
+}
+
 /// Connects a driver to an address; `None` if nobody serves it there.
 pub(crate) async fn connect(address: &str) -> Option<Client> {
     let stream = TcpStream::connect(address).await.ok()?;
@@ -133,18 +164,21 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     sql: Vec<String>,
     rpc: Vec<String>,
+    http: Vec<String>,
     nodes: Vec<Option<Node>>,
 }
 
 impl Cluster {
     /// Starts three nodes and creates their cluster.
     pub(crate) fn start(directory: &Path) -> Cluster {
-        let addresses: [String; 6] = free();
-        let (sql, rpc) = addresses.split_at(3);
+        let addresses: [String; 9] = free();
+        let (sql, rest) = addresses.split_at(3);
+        let (rpc, http) = rest.split_at(3);
         let mut cluster = Cluster {
             directory: directory.to_owned(),
             sql: sql.to_vec(),
             rpc: rpc.to_vec(),
+            http: http.to_vec(),
             nodes: vec![None, None, None],
         };
         for index in 0..3 {
@@ -164,6 +198,20 @@ impl Cluster {
         &self.sql
     }
 
+    /// Where a node keeps its data.
+    pub(crate) fn store(&self, index: usize) -> PathBuf {
+        self.directory.join(index.to_string())
+    }
+
+    /// Where a node tells of its health.
+    pub(crate) fn http_address(&self, index: usize) -> &str {
+        &self.http[index]
+    }
+
+    pub(crate) fn node_mut(&mut self, index: usize) -> &mut Node {
+        self.nodes[index].as_mut().unwrap()
+    }
+
     pub(crate) fn node(&self, index: usize) -> &Node {
         self.nodes[index].as_ref().unwrap()
     }
@@ -175,11 +223,12 @@ impl Cluster {
 
     /// Starts a node on the store that it has.
     pub(crate) fn restart(&mut self, index: usize) {
-        let (sql, rpc) = (&self.sql[index], &self.rpc[index]);
+        let (sql, rpc, http) = (&self.sql[index], &self.rpc[index], &self.http[index]);
         let mut command = meridian(&["start", "--insecure", "--sql-addr", sql, "--rpc-addr", rpc]);
-        command.args(["--join", &self.rpc.join(","), "--store"]);
-        command.arg(self.directory.join(index.to_string()));
-        self.nodes[index] = Some(Node::spawn(command, sql));
+        command.args(["--http-addr", http, "--join", &self.rpc.join(","), "--store"]);
+        let store = self.store(index);
+        command.arg(&store);
+        self.nodes[index] = Some(Node::spawn(command, sql, &store));
     }
 
     /// Asks all nodes to end, and returns how they did.

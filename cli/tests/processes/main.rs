@@ -9,14 +9,12 @@
 
 mod bad_input;
 mod clients;
+mod disk;
 mod harness;
 mod kill;
 mod locks;
 
-use std::process::Command;
-
-use bad_input::send;
-use harness::{Cluster, Node, free, run, text};
+use harness::{Cluster, Node, eventually, free, readiness, run, text};
 
 #[test]
 fn demo_runs_statements_and_exits_with_their_status() {
@@ -45,30 +43,11 @@ fn a_single_node_goes_on_with_its_data() {
     node.sql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
     let described = node.sql("\\d t");
     assert_eq!(described, "a\tinteger\tnot null\t\nt_pkey\tprimary key\tbtree (a)\n");
-    let request = "GET /health?ready=1 HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
-    let answer = text(&send(&addresses[2], request.as_bytes()));
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    let ready = || readiness(&addresses[2]).filter(|(status, _)| *status == 200);
+    assert_eq!(eventually("ready", ready).1, "ok");
     assert_eq!(node.terminate(), Some(0));
     let node = Node::start_alone(directory.path(), &addresses);
     assert_eq!(node.sql("INSERT INTO t VALUES (2); SELECT count(*) FROM t"), "2\n");
-}
-
-/// A file size limit is a disk that takes no more.
-#[test]
-fn a_broken_disk_stops_the_node() {
-    let directory = tempfile::tempdir().unwrap();
-    let addresses = free();
-    let mut node = Node::start_alone(directory.path(), &addresses);
-    node.sql("CREATE TABLE t (a int PRIMARY KEY, b text)");
-    let limit = Command::new("prlimit").args(["--fsize=1000", "--pid", &node.id()]).status();
-    assert!(limit.unwrap().success());
-    let output =
-        node.try_sql("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g");
-    assert!(!output.status.success());
-    assert_eq!(node.ended(), Some(1));
-    let node = Node::start_alone(directory.path(), &addresses);
-    let count = node.sql("SELECT count(*) FROM t");
-    assert!(["0\n", "1000\n"].contains(&count.as_str()), "{count}");
 }
 
 #[test]

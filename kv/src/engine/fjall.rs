@@ -20,11 +20,14 @@
 //! - The journal is buffered in the process: a killed process loses the last few KiB of batches, not only a
 //!   lost power supply.
 //! - Closing fsyncs. A test that wants a crash copies the directory while the store is open.
-//! - `apply` may stall (back-pressure), and a failed journal write poisons the database: every later call
-//!   fails, and the node stops.
+//! - `apply` may stall (back-pressure), and a failed journal write poisons the database, as does a flush or compaction
+//!   that fails in the background: every later call fails with `Poisoned`, which does not say why. The reason is then
+//!   found by writing to the disk what a flush would (`FjallEngine::explain`); the node stops.
+//! - Blocks are checked when they are read from a file, not when they come from the cache.
 
+use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +41,10 @@ const KEYSPACE: &str = "meridian";
 /// A value longer than this is handed out as it is; a shorter one is copied, which costs less than to count
 /// its owners and frees the block it may point into.
 const COPY_BELOW: usize = 1024;
+
+/// Written and removed again to find out why the database is poisoned.
+const PROBE: &str = "probe";
+const PROBE_BYTES: usize = 4 << 20;
 
 /// What may be tuned.
 #[derive(Clone, Debug)]
@@ -58,6 +65,7 @@ impl Default for FjallOptions {
 
 /// An engine on a real disk.
 pub struct FjallEngine {
+    path: PathBuf,
     db: Database,
     space: Keyspace,
 }
@@ -71,13 +79,44 @@ impl FjallEngine {
     /// Opens or makes the store in the directory. Cuts a torn journal tail.
     pub fn open_with(path: impl AsRef<Path>, options: &FjallOptions) -> Result<Self, EngineError> {
         repair(path.as_ref())?;
-        let db = Database::builder(path)
+        let path = path.as_ref().to_owned();
+        let db = Database::builder(&path)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes)
             .worker_threads(options.worker_threads)
             .open()?;
         let space = db.keyspace(KEYSPACE, KeyspaceCreateOptions::default)?;
-        Ok(Self { db, space })
+        Ok(Self { path, db, space })
+    }
+
+    /// What a failed write means. A poisoned database has forgotten why: something failed in the background.
+    fn explain(&self, error: fjall::Error) -> EngineError {
+        if !matches!(error, fjall::Error::Poisoned) {
+            return error.into();
+        }
+        match self.probe() {
+            Err(error) => error.into(),
+            Ok(()) => EngineError::Io(
+                "a flush or a compaction has failed; the line of the log before this one says why"
+                    .into(),
+            ),
+        }
+    }
+
+    /// Writes a file beside the tables, as a flush does, and removes it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the real engine's directory is this module's subject"
+    )]
+    fn probe(&self) -> io::Result<()> {
+        let path = self.path.join(PROBE);
+        let written = std::fs::File::create(&path).and_then(|mut file| {
+            file.write_all(&vec![1; PROBE_BYTES])?;
+            file.sync_all()
+        });
+        // The store stops anyway; a file that stays is overwritten the next time.
+        let _ = std::fs::remove_file(&path);
+        written
     }
 }
 
@@ -92,7 +131,7 @@ impl Engine for FjallEngine {
                 EngineOp::Delete(key) => writes.remove(&self.space, &key[..]),
             }
         }
-        Ok(writes.commit()?)
+        writes.commit().map_err(|error| self.explain(error))
     }
 
     fn snapshot(&self) -> Arc<dyn EngineSnapshot> {
@@ -100,7 +139,9 @@ impl Engine for FjallEngine {
     }
 
     fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(async { Ok(self.db.persist(PersistMode::SyncData)?) })
+        Box::pin(async {
+            self.db.persist(PersistMode::SyncData).map_err(|error| self.explain(error))
+        })
     }
 }
 
@@ -160,11 +201,14 @@ fn to_bytes(slice: Slice) -> Bytes {
 
 impl From<fjall::Error> for EngineError {
     fn from(error: fjall::Error) -> Self {
+        use fjall::LsmError;
         match error {
-            fjall::Error::JournalRecovery(_) | fjall::Error::Unrecoverable => {
-                EngineError::Corrupt(error.to_string())
+            fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => error.into(),
+            fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted | fjall::Error::Locked => {
+                EngineError::Io(format!("{error:?}"))
             }
-            other => EngineError::Io(format!("{other:?}")),
+            // Checksums, headers, tags, compression: the bytes are not those that were written.
+            other => EngineError::Corrupt(format!("{other:?}")),
         }
     }
 }

@@ -139,9 +139,3 @@ fn item(mut rest: &[u8]) -> Option<&[u8]> {
         _ => None,
     }
 }
-
-impl From<io::Error> for EngineError {
-    fn from(error: io::Error) -> Self {
-        EngineError::Io(error.to_string())
-    }
-}

@@ -16,6 +16,7 @@ pub mod fjall;
 mod fjall_repair;
 pub mod sim;
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,12 +32,34 @@ pub const MAX_KEY_LEN: usize = u16::MAX as usize;
 /// The engine can no longer be trusted to hold what was given to it. The node stops.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// There is no room left on the disk.
+    #[error("storage engine failed: {0}")]
+    Full(String),
     /// Reading or writing failed.
     #[error("storage engine failed: {0}")]
     Io(String),
     /// What was read cannot be what was written.
     #[error("storage engine is damaged: {0}")]
     Corrupt(String),
+}
+
+/// How the operating system says that there is no room, if it does: on the disk, for this user, or for this file.
+/// Libraries put words of their own in the place of the system's, but keep the kind.
+pub(crate) fn no_room(error: &io::Error) -> Option<String> {
+    let words = match error.kind() {
+        io::ErrorKind::StorageFull => "No space left on device",
+        io::ErrorKind::QuotaExceeded => "Disk quota exceeded",
+        io::ErrorKind::FileTooLarge => "File too large",
+        _ => return None,
+    };
+    let told = error.to_string();
+    Some(if told.contains(words) { told } else { format!("{words} ({told})") })
+}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        no_room(&error).map_or_else(|| EngineError::Io(error.to_string()), EngineError::Full)
+    }
 }
 
 /// Entries of a scan, in key order.

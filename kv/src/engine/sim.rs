@@ -120,7 +120,8 @@ impl Engine for SimEngine {
         let mut state = self.shared.write().expect("no panic while the engine is held");
         let seq = state.seq;
         *state.snapshots.entry(seq).or_default() += 1;
-        Arc::new(SimSnapshot { shared: self.shared.clone(), seq })
+        let disk = self.journal.disk().clone();
+        Arc::new(SimSnapshot { shared: self.shared.clone(), disk, seq })
     }
 
     fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>> {
@@ -174,6 +175,7 @@ impl State {
 
 struct SimSnapshot {
     shared: Arc<RwLock<State>>,
+    disk: Arc<SimDisk>,
     seq: u64,
 }
 
@@ -190,6 +192,14 @@ impl Drop for SimSnapshot {
 }
 
 impl SimSnapshot {
+    /// Fails where a real engine would find a bad checksum: the entries are in memory, and the disk is only asked.
+    fn check(&self) -> Result<(), EngineError> {
+        match self.disk.is_rotten() {
+            true => Err(EngineError::Corrupt("checksum mismatch".into())),
+            false => Ok(()),
+        }
+    }
+
     fn visible<'v>(&self, versions: &'v [Version]) -> Option<&'v Bytes> {
         versions.iter().rev().find(|version| version.seq <= self.seq)?.value.as_ref()
     }
@@ -201,6 +211,7 @@ impl SimSnapshot {
 
 impl EngineSnapshot for SimSnapshot {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.check()?;
         let state = self.shared.read().expect("no panic while the engine is held");
         Ok(state.entries.get(key).and_then(|versions| self.visible(versions)).cloned())
     }
@@ -262,7 +273,8 @@ impl Iterator for Walk<'_> {
         while self.chunk.is_empty() && self.left.start < self.left.end {
             self.fill();
         }
-        self.chunk.pop_front().map(Ok)
+        let entry = self.chunk.pop_front()?;
+        Some(self.snapshot.check().map(|()| entry))
     }
 }
 
@@ -306,6 +318,9 @@ fn decode_bytes(body: &mut Bytes) -> Result<Bytes, EngineError> {
 
 impl From<DiskError> for EngineError {
     fn from(error: DiskError) -> Self {
-        EngineError::Io(error.to_string())
+        match error.full {
+            true => EngineError::Full(error.to_string()),
+            false => EngineError::Io(error.to_string()),
+        }
     }
 }

@@ -36,6 +36,9 @@ pub const INITIAL_TERM: u64 = 5;
 /// The log can no longer be trusted. The node stops.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
+    /// There is no room left on the disk.
+    #[error("raft log failed: {0}")]
+    Full(String),
     /// Reading or writing failed.
     #[error("raft log failed: {0}")]
     Io(String),

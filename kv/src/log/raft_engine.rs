@@ -328,6 +328,9 @@ impl From<raft_engine::Error> for LogError {
     fn from(error: raft_engine::Error) -> Self {
         match error {
             raft_engine::Error::Corruption(what) => LogError::Corrupt(what),
+            raft_engine::Error::Io(error) => error.into(),
+            // An entry that does not decode has been read under its checksum, and is none of ours.
+            raft_engine::Error::Codec(error) => LogError::Corrupt(error.to_string()),
             other => LogError::Io(other.to_string()),
         }
     }

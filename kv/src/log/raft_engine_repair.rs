@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use bytes::Buf;
 
 use super::LogError;
+use crate::engine::no_room;
 use crate::torn::{cut, lock};
 
 const MAGIC: &[u8] = b"RAFT-LOG-FILE-HEADER-9986AB3E47F320B394C8E84916EB0ED5";
@@ -103,6 +104,6 @@ fn is_whole(bytes: &[u8], signature: u32) -> bool {
 
 impl From<io::Error> for LogError {
     fn from(error: io::Error) -> Self {
-        LogError::Io(error.to_string())
+        no_room(&error).map_or_else(|| LogError::Io(error.to_string()), LogError::Full)
     }
 }

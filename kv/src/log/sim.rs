@@ -190,6 +190,9 @@ fn whole(range: RangeId, group: &MemGroup) -> LogBatch {
 
 impl From<DiskError> for LogError {
     fn from(error: DiskError) -> Self {
-        LogError::Io(error.to_string())
+        match error.full {
+            true => LogError::Full(error.to_string()),
+            false => LogError::Io(error.to_string()),
+        }
     }
 }

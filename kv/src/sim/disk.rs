@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -40,12 +41,14 @@ pub enum DiskOp {
 
 /// The disk refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("disk failed at {op:?} of {file}")]
+#[error("{}disk failed at {op:?} of {file}", if *full { "No space left on device: " } else { "" })]
 pub struct DiskError {
     /// What was asked for.
     pub op: DiskOp,
     /// Of which file.
     pub file: String,
+    /// There is no room left.
+    pub full: bool,
 }
 
 /// Decides whether an operation on a file fails.
@@ -78,6 +81,7 @@ struct State {
     files: BTreeMap<String, File>,
     latency: Option<SyncLatency>,
     failing: Option<FailureHook>,
+    full: bool,
     syncs: u64,
 }
 
@@ -85,6 +89,7 @@ struct State {
 #[derive(Default)]
 pub struct SimDisk {
     state: Mutex<State>,
+    rotten: AtomicBool,
 }
 
 impl SimDisk {
@@ -102,6 +107,21 @@ impl SimDisk {
     /// given up by its node: see that the hook keeps failing, or crash the node.
     pub fn set_failing(&self, hook: Option<FailureHook>) {
         self.lock().failing = hook;
+    }
+
+    /// From now on there is no room for another byte, or there is again.
+    pub fn set_full(&self, full: bool) {
+        self.lock().full = full;
+    }
+
+    /// From now on what an engine reads fails its checksum, or does not.
+    pub fn set_rotten(&self, rotten: bool) {
+        self.rotten.store(rotten, Ordering::Relaxed);
+    }
+
+    /// See [`SimDisk::set_rotten`]. Asked by what keeps in memory what it would read.
+    pub(crate) fn is_rotten(&self) -> bool {
+        self.rotten.load(Ordering::Relaxed)
     }
 
     /// How many syncs completed since the disk was made.
@@ -196,10 +216,13 @@ impl SimDisk {
 
 impl State {
     fn check(&self, op: DiskOp, name: &str) -> Result<(), DiskError> {
+        let full = self.full && matches!(op, DiskOp::Append | DiskOp::Replace);
         match &self.failing {
-            Some(fails) if fails(op, name) => Err(DiskError { op, file: name.to_owned() }),
-            _ => Ok(()),
+            Some(fails) if fails(op, name) => {}
+            _ if full => {}
+            _ => return Ok(()),
         }
+        Err(DiskError { op, file: name.to_owned(), full })
     }
 }
 

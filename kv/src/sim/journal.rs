@@ -60,6 +60,11 @@ impl Journal {
         self.disk.sync(self.file).await
     }
 
+    /// The disk that it is on.
+    pub(crate) fn disk(&self) -> &Arc<SimDisk> {
+        &self.disk
+    }
+
     /// Bytes in the journal.
     pub(crate) fn len(&self) -> usize {
         self.disk.lengths(self.file).0

@@ -34,7 +34,7 @@ impl Applier {
         let _stop = StopOnPanic { shared: self.shared.clone(), what: "apply" };
         while let Some(task) = self.tasks.recv().await {
             if let Err(error) = self.apply(task) {
-                self.shared.fail(error.to_string());
+                self.shared.fail((&error).into());
                 return;
             }
         }
@@ -155,7 +155,7 @@ pub(crate) async fn sync_loop(
             ranges.iter().map(|(range, published)| (*range, published.applied_index)).collect()
         };
         if let Err(error) = engine.sync().await {
-            shared.fail(error.to_string());
+            shared.fail((&error).into());
             return;
         }
         shared.notify(Notice::Durable { indexes });

@@ -30,7 +30,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let _stop = StopOnPanic { shared: self.shared.clone(), what: "consensus" };
         if let Err(error) = self.serve().await {
-            self.shared.fail(error.to_string());
+            self.shared.fail((&error).into());
         }
     }
 

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::env::{Env, Mutant};
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
@@ -19,6 +19,7 @@ use crate::range::machine::Rejection;
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
 use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::{Fate, Input, Proposal};
+use crate::store::failure::Failure;
 use crate::store::shared::{Published, SharedRef};
 
 /// A running store. Cheap to clone.
@@ -47,7 +48,7 @@ impl StoreHandle {
     }
 
     /// Why the store has stopped, if it has.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Failure> {
         self.shared.failure.get().cloned()
     }
 
@@ -73,6 +74,12 @@ impl StoreHandle {
     pub fn leader_of(&self, range: RangeId) -> Option<NodeId> {
         let published = self.shared.published(range)?;
         published.descriptor.node_of(published.leader?)
+    }
+
+    /// True iff none of the ranges here has a leader that this store knows of: nothing can be read or written here.
+    pub fn is_cut_off(&self) -> bool {
+        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
+        ranges.values().all(|published| published.leader.is_none())
     }
 
     /// The ranges whose lease this node holds and may use now.
@@ -218,6 +225,10 @@ impl Ranges for StoreHandle {
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
         let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end);
         Ok(Eval { lease, descriptor: published.descriptor, snapshot })
+    }
+
+    fn damaged(&self, error: &EngineError) {
+        self.shared.fail(error.into());
     }
 
     fn propose(

@@ -17,18 +17,22 @@
 //!
 //! - I1. Nobody is answered before the command is applied here, and it is applied only once committed.
 //! - I2. An event reaches the observer before the range serves under it (the shared state changes after).
-//! - I3. Any failure of log or engine stops the store: the loops end, [`StoreHandle::failure`] says why.
+//! - I3. Any failure of log or engine stops the store, be it in a write or in a read of whoever ([`watched`]): the loops
+//!   end, nobody is served any more, [`StoreHandle::failure`] says why.
 
 pub(crate) mod applier;
 pub(crate) mod core;
 pub(crate) mod driver;
+mod failure;
 mod handle;
 mod open;
 mod service;
 mod shared;
+mod watched;
 
 use std::time::Duration;
 
+pub use failure::{Failure, FailureKind};
 pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
 pub use service::Service;

@@ -17,6 +17,7 @@ use crate::store::core::{Core, Input};
 use crate::store::driver::Driver;
 use crate::store::handle::StoreHandle;
 use crate::store::shared::{Published, Shared};
+use crate::store::watched::{WatchedEngine, WatchedLog};
 
 /// Inputs waiting for the consensus loop; more proposals are refused and more messages dropped.
 const INPUTS_MAX: usize = 16_384;
@@ -102,6 +103,9 @@ impl Store {
                 )));
             }
         }
+        // From here on whatever fails stops the store.
+        let engine: Arc<dyn Engine> = Arc::new(WatchedEngine { engine, shared: shared.clone() });
+        let log: Arc<dyn RaftLog> = Arc::new(WatchedLog { log, shared: shared.clone() });
         let mut core =
             Core::new(env.clone(), config.clone(), log.clone(), shared.clone(), incarnation);
         for range in machines.keys() {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::{Lease, RangeDescriptor};
 use crate::range::machine::RangeMachine;
+use crate::store::failure::{Failure, FailureKind};
 
 /// One range as of its last applied command, and who leads it.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) wake: tokio::sync::Notify,
     /// The reporter has something to tell the directory.
     pub(crate) report: tokio::sync::Notify,
-    pub(crate) failure: OnceLock<String>,
+    pub(crate) failure: OnceLock<Failure>,
 }
 
 impl Shared {
@@ -67,11 +68,13 @@ impl Shared {
         self.ranges.lock().expect("no panic while ranges are held").get(&range).cloned()
     }
 
-    pub(crate) fn fail(&self, why: String) {
-        tracing::error!(%why, "the store stops");
-        // The first failure is the cause; later ones are its consequences.
-        let _ = self.failure.set(why);
-        self.wake.notify_one();
+    /// Stops the store. The first failure is the cause; later ones are its consequences.
+    pub(crate) fn fail(&self, why: Failure) {
+        let line = why.clone();
+        if self.failure.set(why).is_ok() {
+            tracing::error!(why = %line, "the store stops. {}", line.remedy());
+            self.wake.notify_one();
+        }
     }
 }
 
@@ -88,7 +91,8 @@ pub(crate) struct StopOnPanic {
 impl Drop for StopOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shared.fail(format!("the {} loop panicked", self.what));
+            self.shared
+                .fail(Failure::new(FailureKind::Bug, format!("the {} loop panicked", self.what)));
         }
     }
 }

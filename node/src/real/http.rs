@@ -21,7 +21,7 @@ pub enum Readiness {
     /// Yes.
     Ready,
     /// No, and why not.
-    NotReady(&'static str),
+    NotReady(String),
 }
 
 /// What tells others how the node is. Dropping it closes the port.
@@ -37,7 +37,7 @@ impl Health {
     pub async fn listen(address: SocketAddr) -> io::Result<Health> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (readiness, state) = watch::channel(Readiness::NotReady("starting"));
+        let (readiness, state) = watch::channel(Readiness::NotReady("starting".into()));
         let router = Router::new().route("/health", get(health)).with_state(Arc::new(state));
         let server = tokio::task::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -67,11 +67,13 @@ impl Drop for Health {
 async fn health(
     State(readiness): State<Arc<watch::Receiver<Readiness>>>,
     RawQuery(query): RawQuery,
-) -> (StatusCode, &'static str) {
+) -> (StatusCode, String) {
     let asks_for_readiness =
         query.is_some_and(|query| query.split('&').any(|part| part == "ready=1"));
     match &*readiness.borrow() {
-        Readiness::NotReady(why) if asks_for_readiness => (StatusCode::SERVICE_UNAVAILABLE, why),
-        _ => (StatusCode::OK, "ok"),
+        Readiness::NotReady(why) if asks_for_readiness => {
+            (StatusCode::SERVICE_UNAVAILABLE, why.clone())
+        }
+        _ => (StatusCode::OK, "ok".into()),
     }
 }

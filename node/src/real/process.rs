@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use kv::env::Rng;
 use kv::ids::NodeId;
-use kv::store::StoreConfig;
+use kv::store::{Failure, StoreConfig};
 use tokio::net::TcpListener;
 
+use super::http::{Health, Readiness};
 use super::listener::SqlListener;
 use super::node::{RealNode, RealOptions, StartError};
 use super::os_rng;
@@ -25,7 +26,7 @@ use crate::pg::{Limits, SessionFactory};
 const MAX_OFFSET: Duration = Duration::from_millis(500);
 /// How long a stop waits for running statements.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// How often somebody looks whether the store has failed.
+/// How often somebody looks whether the store has failed, and whether the node can serve.
 const FAILURE_POLL: Duration = Duration::from_millis(100);
 
 /// What an operator says about a node.
@@ -119,14 +120,19 @@ impl<F: SessionFactory> Process<F> {
         self.sql.address()
     }
 
-    /// Completes when the store has stopped, and says why: its disk is broken or full. The process is to end then;
-    /// its peers go on without it.
-    pub async fn failed(&self) -> String {
+    /// Completes when the store has stopped, and says why: its disk is broken or full, say. The process is to end then;
+    /// its peers go on without it. Until then `health` is told whether clients may be sent here.
+    pub async fn failed(&self, health: Option<&Health>) -> Failure {
+        let node = self.node.node();
         loop {
-            if let Some(why) = self.node.node().store().failure() {
-                return why;
+            let trouble = node.trouble();
+            if let Some(health) = health {
+                health.set(trouble.map_or(Readiness::Ready, Readiness::NotReady));
             }
-            self.node.node().env().clock.sleep(FAILURE_POLL).await;
+            if let Some(failure) = node.store().failure() {
+                return failure;
+            }
+            node.env().clock.sleep(FAILURE_POLL).await;
         }
     }
 

@@ -42,5 +42,6 @@ pub fn from_txn(error: TxnError) -> SqlError {
                 .hint("Write or lock fewer rows in one transaction.")
         }
         TxnError::Invalid(message) => SqlError::internal(message),
+        TxnError::Stopped(_) => error.into(),
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong, cut by what the caller does about it.
 
 use kv::seam::SendError;
+use kv::store::Failure;
 
 use crate::api::{BatchError, ErrorKind};
 
@@ -44,6 +45,9 @@ pub enum TxnError {
     /// The request makes no sense: a bug of the caller, or nodes of different versions.
     #[error("invalid request: {0}")]
     Invalid(String),
+    /// Nothing was committed: the gateway's store has stopped, and its process ends. Go to another node.
+    #[error("this node has stopped: {0}")]
+    Stopped(Failure),
 }
 
 impl TxnError {
@@ -62,6 +66,7 @@ impl TxnError {
             TxnError::Deadlock { .. } => "40P01",
             TxnError::TooLarge => "54000",
             TxnError::Invalid(_) => "XX000",
+            TxnError::Stopped(failure) => failure.sqlstate(),
         }
     }
 
@@ -92,6 +97,7 @@ impl TxnError {
         match error {
             SendError::Moved | SendError::Unknown | SendError::Unavailable => TxnError::Unavailable,
             SendError::Invalid(message) => TxnError::Invalid(message),
+            SendError::Stopped(failure) => TxnError::Stopped(failure),
         }
     }
 }

@@ -301,6 +301,7 @@ impl Inner {
                     return Ok(Err(error));
                 }
                 Stop::Engine(error) => {
+                    self.ranges.damaged(&error);
                     return Err(refusal(RefusalReason::Unavailable, &error.to_string()));
                 }
                 Stop::Conflict(_) => unreachable!("waited for above"),

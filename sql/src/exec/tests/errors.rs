@@ -16,6 +16,7 @@ fn errors_of_the_transaction_keep_their_codes() {
         TxnError::LockTimeout,
         TxnError::TooLarge,
         TxnError::Invalid("a bug".into()),
+        TxnError::Stopped(kv::store::Failure::new(kv::store::FailureKind::DiskFull, "full")),
     ] {
         assert_eq!(from_txn(error.clone()).state.0, error.sqlstate());
     }
