@@ -54,8 +54,8 @@ pub trait Transport: Send + Sync {
     /// Raft repeats what matters.
     fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>);
     /// Sends one request and waits for its answer. It is executed at most once, perhaps after the caller has
-    /// given up: a refusal that comes back is the request's only fate. The implementation bounds the wait;
-    /// calls to the own node are legal.
+    /// given up: a refusal that comes back is the request's only fate. The implementation notices that the other node
+    /// is gone; how long one that is there may take is the caller's to bound. Calls to the own node are legal.
     fn call(
         &self,
         to: NodeId,

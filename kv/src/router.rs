@@ -4,6 +4,12 @@
 //!   carries what it knows better, and the cache takes that under the directory's rule.
 //! - I2. What may have been executed is never sent again unless the caller says that it is repeatable.
 //! - I3. Everything ends at the deadline.
+//! - I4. A node that did not answer is not the first to be asked the next time: an attempt that failed, or whose caller
+//!   has gone (a cancel, a timeout), takes its node out of the cache of lease holders.
+//!
+//! How long one attempt may take depends on what is asked. A lookup is answered from memory, so it has
+//! [`LOOKUP_TIMEOUT`] and then the next replica is asked. A batch may wait at its lease holder for what is in its way; that
+//! the holder is gone meanwhile is noticed by the transport, which then says so for all attempts at once.
 //!
 //! The directory itself is asked on any node of the meta range: a stale answer costs a redirect, no more.
 
@@ -28,6 +34,8 @@ use crate::store::StoreHandle;
 /// Pause before asking again when nobody could answer; doubles up to the maximum.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Longest wait for one replica's answer to a lookup.
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Redirects followed without a pause.
 const REDIRECTS_MAX: usize = 3;
 /// Descriptors in the cache; at the bound it starts anew.
@@ -50,6 +58,22 @@ struct Inner {
 struct State {
     directory: Directory,
     lease_holders: BTreeMap<RangeId, NodeId>,
+}
+
+/// Takes a node out of the cache of lease holders unless it has answered: see I4.
+struct Doubt<'a> {
+    router: &'a Router,
+    range: RangeId,
+    node: NodeId,
+    answered: bool,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.router.forget(self.range, self.node);
+        }
+    }
 }
 
 /// What one attempt at one node came to.
@@ -136,6 +160,24 @@ impl Router {
         }
     }
 
+    /// The nodes with a replica of a range, from the own one on: it answers at once or is the one that is gone, and
+    /// different gateways begin with different nodes.
+    fn own_first(&self, range: &RangeDescriptor) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = range.replicas.iter().map(|r| NodeId(r.node_id)).collect();
+        nodes.sort_unstable();
+        let own = nodes.partition_point(|node| *node < self.0.env.node_id) % nodes.len().max(1);
+        nodes.rotate_left(own);
+        nodes
+    }
+
+    /// The node does not seem to hold the range's lease, or does not answer.
+    fn forget(&self, range: RangeId, node: NodeId) {
+        let mut state = self.state();
+        if state.lease_holders.get(&range) == Some(&node) {
+            state.lease_holders.remove(&range);
+        }
+    }
+
     async fn lookup_key(
         &self,
         key: &Bytes,
@@ -144,12 +186,13 @@ impl Router {
         let mut pause = PAUSE_MIN;
         loop {
             self.ensure_running()?;
-            for replica in &self.0.meta.replicas {
+            for node in self.own_first(&self.0.meta) {
                 if let Some(found) = self.state().directory.lookup(key) {
                     return Ok(found.clone());
                 }
                 let body = RequestBody::DirectoryLookup(DirectoryLookup { key: key.clone() });
-                let attempt = self.attempt(NodeId(replica.node_id), body, deadline).await;
+                let soon = self.0.env.clock.monotonic() + LOOKUP_TIMEOUT;
+                let attempt = self.attempt(node, body, deadline.min(soon)).await;
                 if let Attempt::Answer(ResponseBody::Descriptors(found)) = attempt {
                     self.learn(found.items);
                 }
@@ -196,7 +239,7 @@ impl Router {
         repeatable: bool,
         deadline: Duration,
     ) -> Result<(ResponseBody, NodeId), SendError> {
-        let nodes: Vec<NodeId> = range.replicas.iter().map(|r| NodeId(r.node_id)).collect();
+        let nodes = self.own_first(range);
         let mut next = self.state().lease_holders.get(&range.id()).copied();
         let mut turn = 0;
         let mut redirects = 0;
@@ -207,8 +250,10 @@ impl Router {
                 turn += 1;
                 nodes[(turn - 1) % nodes.len()]
             });
+            let mut doubt = Doubt { router: self, range: range.id(), node, answered: false };
             match self.attempt(node, body.clone(), deadline).await {
                 Attempt::Answer(answer) => {
+                    doubt.answered = true;
                     self.state().lease_holders.insert(range.id(), node);
                     return Ok((answer, node));
                 }
@@ -251,8 +296,12 @@ impl Router {
                 if newer { Err(SendError::Moved) } else { Ok(None) }
             }
             RefusalReason::NotLeaseHolder => {
+                // The holder serves as long as its lease lasts, whoever leads; after that only a leader can take it.
+                let now = self.0.env.clock.now();
+                let lease = refusal.lease.filter(|lease| now < lease.expiration_ts());
+                let holder = lease.map(|lease| NodeId(lease.node_id)).filter(|node| *node != from);
                 let leader = (refusal.leader_node != 0).then_some(NodeId(refusal.leader_node));
-                Ok(leader.filter(|node| *node != from))
+                Ok(holder.or(leader.filter(|node| *node != from)))
             }
             RefusalReason::Unavailable => Ok(None),
             RefusalReason::Unknown if repeatable => Ok(None),

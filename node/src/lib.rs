@@ -5,6 +5,7 @@
 //! runs on one thread and one seed in [`sim`]. The crates below see only the traits of [`kv::env`].
 
 pub mod inbound;
+pub mod liveness;
 pub mod node;
 pub mod pg;
 

@@ -75,6 +75,10 @@ pub(super) enum Lane {
 /// State of one directed link.
 pub(super) struct Link {
     pub(super) cut: bool,
+    /// A cut that nobody is told of: nothing is refused, nothing is closed.
+    pub(super) black_hole: bool,
+    /// The other end was silent for too long: calls are refused until it is heard, or tried again then.
+    pub(super) silent_until: Option<Instant>,
     pub(super) profile: LinkProfile,
     /// Raft messages under way, which are bounded.
     pub(super) raft_in_flight: usize,
@@ -91,7 +95,14 @@ pub(super) enum Fate {
 
 impl Link {
     pub(super) fn new(profile: LinkProfile) -> Self {
-        Link { cut: false, profile, raft_in_flight: 0, last: [None; 2] }
+        Link {
+            cut: false,
+            black_hole: false,
+            silent_until: None,
+            profile,
+            raft_in_flight: 0,
+            last: [None; 2],
+        }
     }
 
     /// Draws the fate of one message that is sent now.

@@ -13,18 +13,29 @@ impl SimNetwork {
         state.link(from, to).cut = true;
     }
 
+    /// Cuts the link in this direction so that nobody notices but by the silence.
+    pub fn black_hole(&self, from: NodeId, to: NodeId) {
+        let mut state = self.state();
+        self.trace(|| format!("black hole {from}>{to}"));
+        let link = state.link(from, to);
+        (link.cut, link.black_hole) = (true, true);
+    }
+
     /// Mends a cut link.
     pub fn heal(&self, from: NodeId, to: NodeId) {
         let mut state = self.state();
         self.trace(|| format!("heal {from}>{to}"));
-        state.link(from, to).cut = false;
+        let link = state.link(from, to);
+        (link.cut, link.black_hole) = (false, false);
     }
 
     /// Mends every cut link. Profiles stay.
     pub fn heal_all(&self) {
         let mut state = self.state();
         self.trace(|| "heal all".to_owned());
-        state.links.values_mut().for_each(|link| link.cut = false);
+        for link in state.links.values_mut() {
+            (link.cut, link.black_hole) = (false, false);
+        }
     }
 
     /// Changes the profile of one directed link.

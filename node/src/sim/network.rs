@@ -26,6 +26,7 @@ use super::link::{Fate, Lane, Link, LinkProfile, chance};
 use super::parcel::{Body, CallResult, Parcel};
 use super::transport::SimTransport;
 use crate::inbound::{ClockGate, InboundSlot};
+use crate::liveness::{KEEPALIVE, RETRY_MAX};
 
 /// Bound on what is under way on a directed link; the same as the real transport's queues.
 const IN_FLIGHT_MAX: usize = 4_096;
@@ -85,6 +86,15 @@ struct PendingCall {
     from: NodeId,
     to: NodeId,
     answer: Option<oneshot::Sender<CallResult>>,
+    /// Told when the other node shows that it is there.
+    alive: Arc<Notify>,
+}
+
+/// A call on its way.
+pub(super) struct Begun {
+    pub(super) call: u64,
+    pub(super) answer: oneshot::Receiver<CallResult>,
+    pub(super) alive: Arc<Notify>,
 }
 
 impl SimNetwork {
@@ -179,7 +189,7 @@ impl SimNetwork {
         to: NodeId,
         ts: Timestamp,
         request: RpcRequest,
-    ) -> Result<(u64, oneshot::Receiver<CallResult>), RpcError> {
+    ) -> Result<Begun, RpcError> {
         let mut state = self.state();
         let pending =
             state.calls.values().filter(|call| (call.from, call.to) == (from, to)).count();
@@ -190,19 +200,34 @@ impl SimNetwork {
         let call = state.next_number;
         let parcel = state.parcel(from, to, ts, Body::Request { call, request });
         self.trace(|| parcel.line("send"));
-        let broken = parcel.life == 0 || state.link(from, to).cut;
-        if broken && chance(&*self.rng, NOTICED) {
+        let link = state.link(from, to);
+        let (cut, black_hole) = (link.cut, link.black_hole);
+        let known_silent = link.silent_until.is_some_and(|until| Instant::now() < until);
+        let broken = (parcel.life == 0 || cut) && !black_hole;
+        if known_silent || (broken && chance(&*self.rng, NOTICED)) {
             self.drop_parcel(&mut state, &parcel, "not sent");
             return Err(RpcError::NotSent);
         }
         let (sender, answer) = oneshot::channel();
-        state.calls.insert(call, PendingCall { from, to, answer: Some(sender) });
+        let alive = Arc::new(Notify::new());
+        let pending = PendingCall { from, to, answer: Some(sender), alive: alive.clone() };
+        state.calls.insert(call, pending);
         if parcel.life == 0 {
             self.drop_parcel(&mut state, &parcel, "down");
         } else {
             self.dispatch(&mut state, parcel, Lane::Calls);
         }
-        Ok((call, answer))
+        Ok(Begun { call, answer, alive })
+    }
+
+    /// `to` has been silent for too long while `from` waited for it. All other calls to it have no answer either.
+    pub(super) fn fell_silent(&self, from: NodeId, to: NodeId) {
+        let mut state = self.state();
+        self.trace(|| format!("silent {from}>{to}"));
+        state.link(from, to).silent_until = Some(Instant::now() + RETRY_MAX);
+        for call in state.calls.values_mut().filter(|call| (call.from, call.to) == (from, to)) {
+            answer(call, Err(RpcError::Unknown));
+        }
     }
 
     /// The caller has its answer, or has given up.
@@ -296,13 +321,14 @@ impl SimNetwork {
         let admitted = endpoint.gate.admit(parcel.from, parcel.ts);
         {
             let mut state = self.state();
-            let is_answer = matches!(parcel.body, Body::Answer { .. });
+            let is_answer = matches!(parcel.body, Body::Answer { .. } | Body::Alive { .. });
             if !admitted {
                 self.drop_parcel(&mut state, &parcel, "clock");
             } else if inbound.is_none() && !is_answer {
                 self.drop_parcel(&mut state, &parcel, "unregistered");
             } else {
                 state.stats.delivered += 1;
+                state.link(parcel.to, parcel.from).silent_until = None;
                 self.trace(|| parcel.line("deliver"));
             }
         }
@@ -314,15 +340,24 @@ impl SimNetwork {
                 let network = Arc::downgrade(self);
                 let replier = endpoint.clone();
                 let serve = async move {
-                    let response = inbound.serve(request).await;
-                    if let Some(network) = network.upgrade() {
-                        network.answer_call(&replier, to, from, call, Ok(response));
+                    let mut serving = inbound.serve(request);
+                    loop {
+                        let response = replier.gate.clock().timeout(KEEPALIVE, &mut serving).await;
+                        let Some(network) = network.upgrade() else { return };
+                        match response {
+                            Some(response) => {
+                                let body = Body::Answer { call, result: Ok(response) };
+                                return network.reply(&replier, to, from, body);
+                            }
+                            None => network.reply(&replier, to, from, Body::Alive { call }),
+                        }
                     }
                 };
                 endpoint.scope.spawn("rpc.serve", Box::pin(serve));
             }
             (Body::Request { call, .. }, None) => {
-                self.answer_call(endpoint, to, from, call, Err(RpcError::NotSent));
+                let body = Body::Answer { call, result: Err(RpcError::NotSent) };
+                self.reply(endpoint, to, from, body);
             }
             (Body::Answer { call, result }, _) => {
                 let result = if admitted { result } else { Err(RpcError::Unknown) };
@@ -330,20 +365,19 @@ impl SimNetwork {
                     answer(pending, result);
                 }
             }
+            (Body::Alive { call }, _) => {
+                if let Some(pending) = self.state().calls.get(&call).filter(|_| admitted) {
+                    pending.alive.notify_one();
+                }
+            }
         }
     }
 
-    fn answer_call(
-        &self,
-        endpoint: &Endpoint,
-        from: NodeId,
-        to: NodeId,
-        call: u64,
-        result: CallResult,
-    ) {
+    /// Sends something back to the caller.
+    fn reply(&self, endpoint: &Endpoint, from: NodeId, to: NodeId, body: Body) {
         let ts = endpoint.gate.clock().now();
         let mut state = self.state();
-        let parcel = state.parcel(from, to, ts, Body::Answer { call, result });
+        let parcel = state.parcel(from, to, ts, body);
         self.trace(|| parcel.line("send"));
         if !state.is_alive(from, endpoint.life) || parcel.life == 0 {
             self.drop_parcel(&mut state, &parcel, "down");

@@ -25,8 +25,18 @@ pub(super) struct Parcel {
 #[derive(Clone)]
 pub(super) enum Body {
     Raft(RaftMessage),
-    Request { call: u64, request: RpcRequest },
-    Answer { call: u64, result: CallResult },
+    Request {
+        call: u64,
+        request: RpcRequest,
+    },
+    Answer {
+        call: u64,
+        result: CallResult,
+    },
+    /// The call is being served: the node is there.
+    Alive {
+        call: u64,
+    },
 }
 
 impl Parcel {
@@ -47,6 +57,7 @@ impl Parcel {
                 format!("answer {call} {}", digest(response))
             }
             Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
+            Body::Alive { call } => format!("alive {call}"),
         };
         format!("{event} #{number} {from}>{to} @{ts} {body}")
     }

@@ -1,19 +1,19 @@
 //! A simulated node's end of the network.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use kv::env::{RpcError, Transport};
 use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use tokio::sync::oneshot;
 
-use super::network::{Endpoint, SimNetwork};
+use super::network::{Begun, Endpoint, SimNetwork};
 use crate::inbound::Inbound;
+use crate::liveness::SILENCE_MAX;
 
-/// How long a call waits for its answer, in the caller's time.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it takes to find a connection refused. Not zero, or a caller that repeats at once would keep the
 /// simulated time from going on.
 const REFUSAL_DELAY: Duration = Duration::from_millis(1);
@@ -45,7 +45,6 @@ impl SimTransport {
         let Some(inbound) = self.endpoint.slot.get() else {
             return Box::pin(async { Err(RpcError::NotSent) });
         };
-        let clock = self.endpoint.gate.clock().clone();
         let scope = self.endpoint.scope.clone();
         Box::pin(async move {
             let (sender, answer) = oneshot::channel();
@@ -54,10 +53,7 @@ impl SimTransport {
                 let _ = sender.send(inbound.serve(request).await);
             };
             scope.spawn("rpc.serve", Box::pin(serve));
-            match clock.timeout(CALL_TIMEOUT, answer).await {
-                Some(Ok(response)) => Ok(response),
-                Some(Err(_)) | None => Err(RpcError::Unknown),
-            }
+            answer.await.map_err(|_| RpcError::Unknown)
         })
     }
 }
@@ -79,17 +75,28 @@ impl Transport for SimTransport {
         let (network, node) = (self.network.clone(), self.node);
         let (life, clock) = (self.endpoint.life, self.endpoint.gate.clock().clone());
         Box::pin(async move {
-            let (call, answer) = match network.begin_call(node, life, to, clock.now(), request) {
-                Ok(begun) => begun,
-                Err(error) => {
-                    clock.sleep(REFUSAL_DELAY).await;
-                    return Err(error);
+            let Begun { call, mut answer, alive } =
+                match network.begin_call(node, life, to, clock.now(), request) {
+                    Ok(begun) => begun,
+                    Err(error) => {
+                        clock.sleep(REFUSAL_DELAY).await;
+                        return Err(error);
+                    }
+                };
+            let end = EndCall { network, call };
+            loop {
+                let heard = pin!(alive.notified());
+                let heard = select(&mut answer, heard);
+                match clock.timeout(SILENCE_MAX, heard).await {
+                    Some(Either::Left((result, _))) => {
+                        return result.unwrap_or(Err(RpcError::Unknown));
+                    }
+                    Some(Either::Right(_)) => {}
+                    None => {
+                        end.network.fell_silent(node, to);
+                        return Err(RpcError::Unknown);
+                    }
                 }
-            };
-            let _end = EndCall { network, call };
-            match clock.timeout(CALL_TIMEOUT, answer).await {
-                Some(Ok(result)) => result,
-                Some(Err(_)) | None => Err(RpcError::Unknown),
             }
         })
     }

@@ -2,6 +2,9 @@
 //!
 //! The table of pending calls is the truth: a call that is not in it is of no interest to anyone. Each call
 //! removes itself when its future ends, so that the table is bounded by the callers.
+//!
+//! A peer that falls silent ends the stream ([`crate::liveness`]), and with it every call; while none is open, calls fail
+//! at once, so that a dead dial keeps nobody waiting.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,24 +18,23 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::Shared;
 use super::dialer::Dialer;
 use super::wire::proto::{Call, CallFrame, Outcome, Reply};
 use super::wire::{BATCH_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+use crate::liveness::SILENCE_MAX;
 
 /// Calls to one peer that may wait for their answers.
 pub(super) const CALLS_MAX: usize = 4_096;
 
 /// The callers' end of the link.
 pub(super) struct CallLink {
-    shared: Arc<Shared>,
     table: Arc<Mutex<Table>>,
     queue: mpsc::Sender<Call>,
 }
 
 #[derive(Default)]
 struct Table {
-    /// False between a failed attempt and the next one: calls fail at once then.
+    /// True while there is a stream: without one, calls fail at once.
     open: bool,
     next_id: u64,
     pending: BTreeMap<u64, Pending>,
@@ -47,9 +49,9 @@ struct Pending {
 impl CallLink {
     /// A link, and the task that keeps it connected until the peer is removed.
     pub(super) fn new(dialer: Dialer) -> (Self, BoxFuture<'static, ()>) {
-        let table = Arc::new(Mutex::new(Table { open: true, ..Table::default() }));
+        let table = Arc::new(Mutex::new(Table::default()));
         let (queue, queued) = mpsc::channel(CALLS_MAX);
-        let link = CallLink { shared: dialer.shared.clone(), table: table.clone(), queue };
+        let link = CallLink { table: table.clone(), queue };
         (link, Box::pin(run(dialer, table, queued)))
     }
 
@@ -59,19 +61,16 @@ impl CallLink {
         request: RpcRequest,
     ) -> impl Future<Output = Result<RpcResponse, RpcError>> + Send + use<> {
         let begun = self.begin(request);
-        let shared = self.shared.clone();
         async move {
             let (pending, answer) = begun?;
-            match shared.clock().timeout(shared.call_timeout, answer).await {
-                Some(Ok(Ok(bytes))) => RpcResponse::decode(bytes).map_err(|error| {
-                    tracing::warn!(%error, "undecodable response");
-                    RpcError::Unknown
-                }),
-                Some(Ok(Err(error))) => Err(error),
-                // The link's task is gone: so is the node.
-                Some(Err(_)) => Err(RpcError::Unknown),
-                None => Err(pending.give_up()),
-            }
+            let answer = answer.await;
+            drop(pending);
+            // Without an answer the link's task is gone: so is the node.
+            let bytes = answer.unwrap_or(Err(RpcError::Unknown))?;
+            RpcResponse::decode(bytes).map_err(|error| {
+                tracing::warn!(%error, "undecodable response");
+                RpcError::Unknown
+            })
         }
     }
 
@@ -104,16 +103,6 @@ struct PendingCall {
     id: u64,
 }
 
-impl PendingCall {
-    /// The outcome of a call that nobody waits for any longer.
-    fn give_up(&self) -> RpcError {
-        match lock(&self.table).pending.remove(&self.id) {
-            Some(pending) if !pending.handed_over => RpcError::NotSent,
-            _ => RpcError::Unknown,
-        }
-    }
-}
-
 impl Drop for PendingCall {
     fn drop(&mut self) {
         lock(&self.table).pending.remove(&self.id);
@@ -129,7 +118,6 @@ async fn run(mut dialer: Dialer, table: Arc<Mutex<Table>>, mut queue: mpsc::Rece
     // However this task ends, nobody waits in vain.
     let _close = Close(&table);
     while dialer.is_wanted() {
-        lock(&table).open = true;
         let end = session(&mut dialer, &table, &mut queue).await;
         close(&table);
         while queue.try_recv().is_ok() {}
@@ -182,6 +170,7 @@ async fn session(
     let hello = shared.handshake(replies.message()).await?;
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;
+    lock(table).open = true;
 
     let write = async {
         let mut batch = Vec::new();
@@ -206,7 +195,10 @@ async fn session(
         }
     };
     let read = async {
-        while let Some(frame) = replies.message().await? {
+        loop {
+            let silent = || Status::deadline_exceeded("the peer is silent");
+            let next = shared.clock().timeout(SILENCE_MAX, replies.message()).await;
+            let Some(frame) = next.ok_or_else(silent)?? else { break };
             let admitted = shared.check_header(peer, frame.header)?;
             for reply in frame.replies {
                 finish(table, reply, admitted);

@@ -14,14 +14,14 @@ use super::Shared;
 use super::wire::FRAME_BYTES_MAX;
 use super::wire::proto::peer_client::PeerClient;
 use super::wire::proto::{Header, Hello};
+use crate::liveness::{HANDSHAKE_MAX, RETRY_MAX};
 
-/// The first pause between two attempts; it doubles up to the longest.
+/// The first pause between two attempts; it doubles up to [`RETRY_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// How long connection and handshake may take, each.
-pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A silent connection is probed after this, and given up when the probe has no answer for as long.
-pub(super) const KEEPALIVE: Duration = Duration::from_secs(5);
+/// A silent connection is probed after this, and given up when the probe has no answer in the time below. Raft streams
+/// carry nothing back by which the silence would be noticed otherwise.
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(1);
+pub(super) const PROBE_MAX: Duration = Duration::from_secs(2);
 
 /// Dials one peer for one link.
 pub(super) struct Dialer {
@@ -45,10 +45,10 @@ impl Dialer {
         let address = *self.address.borrow_and_update();
         let channel = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|error| Status::internal(error.to_string()))?
-            .connect_timeout(HANDSHAKE_TIMEOUT)
+            .connect_timeout(HANDSHAKE_MAX)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
+            .http2_keep_alive_interval(PROBE_AFTER)
+            .keep_alive_timeout(PROBE_MAX)
             .keep_alive_while_idle(true);
         let channel =
             channel.connect().await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -99,7 +99,7 @@ impl Dialer {
             }
             _ => tracing::debug!(%peer, link, why = why.message(), "link down"),
         }
-        let full = BACKOFF_MIN.saturating_mul(1 << self.failures.min(16)).min(BACKOFF_MAX);
+        let full = BACKOFF_MIN.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
         self.failures = self.failures.saturating_add(1);
         let half = full / 2;
         let random = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);

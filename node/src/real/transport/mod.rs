@@ -20,7 +20,8 @@
 //!   it has not executed. After the hand-over everything else is `Unknown`.
 //! - I3. Every queue is bounded: 4,096 Raft messages and 4,096 calls in flight per peer, 16,384 requests
 //!   being served, a few frames per stream.
-//! - I4. When the scope stops, so does everything: links, listener, and the connections that tonic spawns
+//! - I4. A peer that says nothing is noticed ([`crate::liveness`]): its calls end, and further ones fail at once.
+//! - I5. When the scope stops, so does everything: links, listener, and the connections that tonic spawns
 //!   elsewhere (`guard`).
 //!
 //! HAZARD: nothing authenticates a peer yet. The cluster id keeps apart clusters by accident, not attackers.
@@ -37,7 +38,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kv::clock::Clock;
@@ -67,18 +67,15 @@ pub struct TransportConfig {
     pub node_id: NodeId,
     /// Where the other nodes listen, as far as is known; see [`RealTransport::set_address`].
     pub addresses: BTreeMap<NodeId, SocketAddr>,
-    /// How long a call waits for its answer.
-    pub call_timeout: Duration,
     /// The founding members: told to a node that has not heard of them yet.
     pub membership: Option<Membership>,
 }
 
 impl TransportConfig {
-    /// A configuration with an empty address book and calls of at most ten seconds.
+    /// A configuration with an empty address book.
     pub fn new(cluster_id: ClusterId, node_id: NodeId) -> Self {
-        let call_timeout = Duration::from_secs(10);
         let addresses = BTreeMap::new();
-        TransportConfig { cluster_id, node_id, addresses, call_timeout, membership: None }
+        TransportConfig { cluster_id, node_id, addresses, membership: None }
     }
 }
 
@@ -107,7 +104,6 @@ pub struct RealTransport {
 struct Shared {
     cluster_id: ClusterId,
     node_id: NodeId,
-    call_timeout: Duration,
     gate: ClockGate,
     rng: Arc<dyn Rng>,
     scope: ScopeHandle,
@@ -136,7 +132,6 @@ impl RealTransport {
         let shared = Arc::new(Shared {
             cluster_id: config.cluster_id,
             node_id: config.node_id,
-            call_timeout: config.call_timeout,
             gate: ClockGate::new(clock),
             rng,
             scope,
@@ -215,10 +210,7 @@ impl RealTransport {
                 let _ = sender.send(inbound.serve(request).await);
             };
             shared.scope.spawn("rpc.serve", Box::pin(serve));
-            match shared.clock().timeout(shared.call_timeout, answer).await {
-                Some(Ok(response)) => Ok(response),
-                Some(Err(_)) | None => Err(RpcError::Unknown),
-            }
+            answer.await.map_err(|_| RpcError::Unknown)
         })
     }
 }

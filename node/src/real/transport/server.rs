@@ -16,13 +16,14 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Shared;
-use super::dialer::KEEPALIVE;
+use super::dialer::{PROBE_AFTER, PROBE_MAX};
 use super::guard;
 use super::wire::proto::peer_server::{Peer, PeerServer};
 use super::wire::proto::{
     CallFrame, Header, Hello, Outcome, RaftFrame, RaftReply, Reply, ReplyFrame,
 };
 use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+use crate::liveness::KEEPALIVE;
 use crate::real::setup::{MemberSetup, WithSetup};
 
 /// Requests of all peers that may be served at once; further ones are refused.
@@ -43,8 +44,8 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let service = WithSetup::new(setup, service);
     let served = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .http2_keepalive_interval(Some(PROBE_AFTER))
+        .http2_keepalive_timeout(Some(PROBE_MAX))
         .serve_with_incoming(service, incoming)
         .await;
     if let Err(error) = served {
@@ -184,13 +185,26 @@ async fn receive_calls(
     Ok(())
 }
 
+/// Frames answers; where there are none, frames without: see [`crate::liveness`].
 async fn write_replies(
     shared: Arc<Shared>,
     mut queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
     outgoing: mpsc::Sender<Result<ReplyFrame, Status>>,
 ) {
     let mut batch = Vec::new();
-    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    loop {
+        match shared.clock().timeout(KEEPALIVE, queue.recv_many(&mut batch, BATCH_MAX)).await {
+            Some(0) => return,
+            Some(_) => {}
+            None => {
+                let alive =
+                    ReplyFrame { header: shared.header(), hello: None, replies: Vec::new() };
+                if outgoing.send(Ok(alive)).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        }
         // A request counts as being served until its answer is framed.
         let replies = batch.drain(..).map(|(reply, _permit)| reply).collect();
         for replies in frames(replies, |reply: &Reply| reply.response.len()) {

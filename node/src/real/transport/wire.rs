@@ -5,8 +5,8 @@ use kv::clock::Timestamp;
 use kv::ids::NodeId;
 use tonic::Status;
 
-use super::dialer::HANDSHAKE_TIMEOUT;
 use super::{ClusterId, Shared};
+use crate::liveness::HANDSHAKE_MAX;
 
 /// The generated protocol.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
@@ -51,7 +51,7 @@ impl Shared {
         step: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
         let late = || Err(Status::deadline_exceeded("handshake"));
-        self.clock().timeout(HANDSHAKE_TIMEOUT, step).await.unwrap_or_else(late)
+        self.clock().timeout(HANDSHAKE_MAX, step).await.unwrap_or_else(late)
     }
 
     /// Checks the first frame of a stream. Returns who sent it, or why they must not talk.
