@@ -5,7 +5,8 @@
 //! - N2. At any time a majority of the nodes is up and mutually connected, except during a loss of power of
 //!   all nodes, which has no crash or cut beside it, and except in a majority ring: there every node sees a
 //!   majority, no two the same, and again no crash or cut is beside it.
-//! - N3. Any two clocks differ by at most nine tenths of the maximum offset, which leaves room for rounding.
+//! - N3. Any two clocks differ by at most nine tenths of the maximum offset, which leaves room for rounding; but for a
+//!   clock that goes beyond it on purpose, when all others are true.
 //! - N4. From 60 seconds on there are at least five faults of at least three kinds.
 //! - N5. At most one fault at a time concerns a node's clock, and at most one of each kind concerns all links.
 //!
@@ -128,7 +129,12 @@ fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
         FaultKind::CrashAll => Duration::from_secs(3),
         _ => LONGEST,
     };
-    rng.duration_between(SHORTEST, longest)
+    let shortest = match kind {
+        // Shorter, the clock would not get beyond the offset.
+        FaultKind::ClockBeyond => Duration::from_secs(4),
+        _ => SHORTEST,
+    };
+    rng.duration_between(shortest, longest)
 }
 
 /// The kinds that exist in a cluster of this size.
@@ -178,6 +184,14 @@ fn draw(
             let allowed = bound_us.saturating_mul(1_000_000) / (lasts.as_micros() as u64).max(1);
             Fault::ClockRate { node, drift_ppm: signed(allowed.min(20_000)) }
         }
+        FaultKind::ClockBeyond => {
+            let size = rng.between(150_000, 400_000) as i64;
+            Fault::ClockBeyond { node, drift_ppm: if rng.percent(50) { size } else { -size } }
+        }
+        FaultKind::Pause => Fault::Pause(node),
+        FaultKind::BlackHole => Fault::BlackHole(node),
+        FaultKind::DiskFull => Fault::DiskFull(node),
+        FaultKind::DiskRot => Fault::DiskRot(node),
     }
 }
 
@@ -195,7 +209,9 @@ fn fits(fault: &Fault, at: Duration, booked: &[Booked], nodes: usize) -> bool {
             }
             away.extend(other.away());
         }
-        let same_clock = fault.clock_of().is_some() && fault.clock_of() == other.clock_of();
+        let clocks = fault.clock_of().is_some() && other.clock_of().is_some();
+        let exact = fault.needs_true_clocks() || other.needs_true_clocks();
+        let same_clock = clocks && (exact || fault.clock_of() == other.clock_of());
         let same_links =
             !fault.blocks() && fault.clock_of().is_none() && fault.kind() == other.kind();
         if (same_clock || same_links) && *heal >= at {

@@ -90,17 +90,20 @@ pub enum Mutant {
     StaleLeaseRead,
     /// A commit does not heed the end of the schema leases that it relies on (breaks L1 of `sql::catalog::lease`).
     CommitPastSchemaLease,
+    /// A node goes on with a clock that agrees with nobody's (breaks C2 and C3 of `kv::clock`).
+    TrustWrongClock,
 }
 
 impl Mutant {
     /// Every mutant with its command-line name.
-    pub const ALL: [(&'static str, Mutant); 6] = [
+    pub const ALL: [(&'static str, Mutant); 7] = [
         ("ack-before-fsync", Mutant::AckBeforeFsync),
         ("skip-read-refresh", Mutant::SkipReadRefresh),
         ("ignore-uncertainty", Mutant::IgnoreUncertainty),
         ("timestamp-cache-lost-on-lease-change", Mutant::TimestampCacheLostOnLeaseChange),
         ("stale-lease-read", Mutant::StaleLeaseRead),
         ("commit-past-schema-lease", Mutant::CommitPastSchemaLease),
+        ("trust-wrong-clock", Mutant::TrustWrongClock),
     ];
 }
 

@@ -4,12 +4,14 @@
 //!   message was made. [`ClockGate`] admits it and moves the own clock beyond it before the message is seen.
 //! - I2. A message from a clock beyond the maximum offset is refused without effect, and counted.
 //! - I3. Before a node has registered its [`Inbound`], and after it was unregistered, nothing is delivered.
+//! - I4. Every message says by how much its sender's clock is off the receiver's ([`ClockReading`]): a node whose clock
+//!   agrees with no majority stops (`kv::clock`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
-use kv::clock::{Clock, Timestamp};
+use kv::clock::{Clock, ClockReading, Timestamp};
 use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 
@@ -67,8 +69,12 @@ impl ClockGate {
         &self.clock
     }
 
-    /// True iff a message that `from` sent at `ts` may be looked at.
-    pub fn admit(&self, from: NodeId, ts: Timestamp) -> bool {
+    /// True iff a message that `from` sent at `ts` may be looked at. What it says of its sender's clock is noted either
+    /// way: it is by messages that are refused that a wrong clock is found out (I4).
+    pub fn admit(&self, from: NodeId, ts: Timestamp, reading: Option<ClockReading>) -> bool {
+        if let Some(reading) = reading {
+            self.clock.observe(from, reading);
+        }
         match self.clock.update(ts) {
             Ok(()) => true,
             Err(error) => {
@@ -111,9 +117,9 @@ mod tests {
     fn the_gate_moves_the_clock_ahead_and_refuses_what_is_too_far() {
         let gate = ClockGate::new(Clock::new(Arc::new(Fixed), Duration::from_millis(500)));
         let near = Timestamp::from_wall_ms(1_800_000_000_400);
-        assert!(gate.admit(NodeId(2), near));
+        assert!(gate.admit(NodeId(2), near, None));
         assert!(gate.clock().now() > near);
-        assert!(!gate.admit(NodeId(2), Timestamp::from_wall_ms(1_800_000_000_600)));
+        assert!(!gate.admit(NodeId(2), Timestamp::from_wall_ms(1_800_000_000_600), None));
         assert_eq!(gate.refused(), 1);
     }
 }

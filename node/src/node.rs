@@ -103,12 +103,7 @@ impl Node {
 
     /// Why clients had better not be sent to this node now, if so.
     pub fn trouble(&self) -> Option<String> {
-        if let Some(failure) = self.store.failure() {
-            return Some(format!("the store has stopped: {failure}"));
-        }
-        self.store.is_cut_off().then(|| {
-            "no range has a leader: this node does not hear from a majority of the nodes".into()
-        })
+        self.store.trouble()
     }
 
     /// The injected world that the node lives in.

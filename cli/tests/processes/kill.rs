@@ -19,16 +19,40 @@ const PROGRESS: Duration = Duration::from_secs(2);
 
 /// What a client knows at the end.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     /// Rows that the cluster said it has.
-    acknowledged: BTreeSet<i64>,
+    pub(crate) acknowledged: BTreeSet<i64>,
     /// Rows that it may have.
     unknown: BTreeSet<i64>,
-    longest_stall: Duration,
+    pub(crate) longest_stall: Duration,
 }
 
-/// Inserts rows of its own numbers, through whichever node answers, until it is told to stop.
-async fn write(writer: i64, addresses: Vec<String>, stop: Arc<AtomicBool>) -> Written {
+impl Written {
+    pub(crate) fn add(&mut self, other: Written) {
+        self.acknowledged.extend(other.acknowledged);
+        self.unknown.extend(other.unknown);
+        self.longest_stall = self.longest_stall.max(other.longest_stall);
+    }
+
+    /// Everything that was acknowledged is among the rows, and nothing that failed.
+    pub(crate) fn check(&self, rows: &str) {
+        let rows: BTreeSet<i64> = rows.lines().map(|row| row.parse().unwrap()).collect();
+        let lost: Vec<_> = self.acknowledged.difference(&rows).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        let strange: Vec<_> =
+            rows.difference(&self.acknowledged).filter(|id| !self.unknown.contains(id)).collect();
+        assert!(strange.is_empty(), "there, although they failed: {strange:?}");
+    }
+}
+
+/// Inserts rows of its own numbers, every `step`th from the first, through whichever node answers, until it is told to
+/// stop.
+pub(crate) async fn write(
+    writer: i64,
+    step: i64,
+    addresses: Vec<String>,
+    stop: Arc<AtomicBool>,
+) -> Written {
     let mut written = Written::default();
     let mut last_success = Instant::now();
     let mut next = writer;
@@ -42,7 +66,7 @@ async fn write(writer: i64, addresses: Vec<String>, stop: Arc<AtomicBool>) -> Wr
         let insert = "INSERT INTO t VALUES ($1, $2)";
         while !stop.load(Ordering::Relaxed) {
             let id = next;
-            next += WRITERS;
+            next += step;
             match client.execute(insert, &[&id, &writer]).await {
                 Ok(rows) => {
                     assert_eq!(rows, 1);
@@ -76,7 +100,7 @@ fn no_acknowledged_insert_is_lost_when_each_node_is_killed_in_turn() {
     let stop = Arc::new(AtomicBool::new(false));
     let addresses = cluster.sql_addresses().to_vec();
     let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| runtime.spawn(write(writer, addresses.clone(), stop.clone())))
+        .map(|writer| runtime.spawn(write(writer, WRITERS, addresses.clone(), stop.clone())))
         .collect();
     for index in 0..3 {
         std::thread::sleep(PROGRESS);
@@ -91,22 +115,13 @@ fn no_acknowledged_insert_is_lost_when_each_node_is_killed_in_turn() {
     stop.store(true, Ordering::Relaxed);
     let mut all = Written::default();
     for writer in writers {
-        let written = runtime.block_on(writer).unwrap();
-        all.acknowledged.extend(written.acknowledged);
-        all.unknown.extend(written.unknown);
-        all.longest_stall = all.longest_stall.max(written.longest_stall);
+        all.add(runtime.block_on(writer).unwrap());
     }
     let (acknowledged, unknown) = (all.acknowledged.len(), all.unknown.len());
     eprintln!("{acknowledged} acknowledged, {unknown} unknown, stall {:?}", all.longest_stall);
     assert!(acknowledged > 100, "{acknowledged} acknowledged");
     for index in 0..3 {
-        let rows = cluster.node(index).sql("SELECT id FROM t");
-        let rows: BTreeSet<i64> = rows.lines().map(|row| row.parse().unwrap()).collect();
-        let lost: Vec<_> = all.acknowledged.difference(&rows).collect();
-        assert!(lost.is_empty(), "node {index} lacks {lost:?}");
-        let strange: Vec<_> =
-            rows.difference(&all.acknowledged).filter(|id| !all.unknown.contains(id)).collect();
-        assert!(strange.is_empty(), "node {index} has {strange:?}, which failed");
+        all.check(&cluster.node(index).sql("SELECT id FROM t"));
     }
     assert!(all.longest_stall < STALL_MAX, "a client waited {:?}", all.longest_stall);
     assert_eq!(cluster.terminate(), [Some(0); 3]);

@@ -13,6 +13,7 @@ mod disk;
 mod harness;
 mod kill;
 mod locks;
+mod silence;
 
 use harness::{Cluster, Node, eventually, free, readiness, run, text};
 

@@ -29,11 +29,21 @@ pub enum FaultKind {
     ClockOffset,
     /// See [`Fault::ClockRate`].
     ClockRate,
+    /// See [`Fault::ClockBeyond`].
+    ClockBeyond,
+    /// See [`Fault::Pause`].
+    Pause,
+    /// See [`Fault::BlackHole`].
+    BlackHole,
+    /// See [`Fault::DiskFull`].
+    DiskFull,
+    /// See [`Fault::DiskRot`].
+    DiskRot,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 10] = [
+    pub const ALL: [FaultKind; 15] = [
         FaultKind::Crash,
         FaultKind::CrashAll,
         FaultKind::Isolate,
@@ -44,6 +54,11 @@ impl FaultKind {
         FaultKind::DuplicateAndReorder,
         FaultKind::ClockOffset,
         FaultKind::ClockRate,
+        FaultKind::ClockBeyond,
+        FaultKind::Pause,
+        FaultKind::BlackHole,
+        FaultKind::DiskFull,
+        FaultKind::DiskRot,
     ];
 
     /// The name in histories and reports.
@@ -59,6 +74,11 @@ impl FaultKind {
             FaultKind::DuplicateAndReorder => "duplicate-and-reorder",
             FaultKind::ClockOffset => "clock-offset",
             FaultKind::ClockRate => "clock-rate",
+            FaultKind::ClockBeyond => "clock-beyond",
+            FaultKind::Pause => "pause",
+            FaultKind::BlackHole => "black-hole",
+            FaultKind::DiskFull => "disk-full",
+            FaultKind::DiskRot => "disk-rot",
         }
     }
 }
@@ -117,6 +137,23 @@ pub enum Fault {
         /// From -20,000 (rate 0.98) to 20,000 (rate 1.02).
         drift_ppm: i64,
     },
+    /// As [`Fault::ClockRate`], until the clock is beyond the maximum offset: the node has to stop itself, and the others
+    /// go on. Healed by a restart with the true time.
+    ClockBeyond {
+        /// Whose clock.
+        node: NodeId,
+        /// From -400,000 to -150,000, or from 150,000 to 400,000.
+        drift_ppm: i64,
+    },
+    /// The node's tasks stand still, as after SIGSTOP, while its clocks go on and messages to it queue up.
+    Pause(NodeId),
+    /// No message passes between this node and any other, and nothing says so: connections stay open.
+    BlackHole(NodeId),
+    /// The node's disk takes no further byte: the node has to stop itself. Healed by room on the disk and a restart.
+    DiskFull(NodeId),
+    /// What the node reads from its engine fails its checksum: the node has to stop itself. Healed by a good disk and a
+    /// restart.
+    DiskRot(NodeId),
 }
 
 impl Fault {
@@ -133,6 +170,11 @@ impl Fault {
             Fault::DuplicateAndReorder { .. } => FaultKind::DuplicateAndReorder,
             Fault::ClockOffset { .. } => FaultKind::ClockOffset,
             Fault::ClockRate { .. } => FaultKind::ClockRate,
+            Fault::ClockBeyond { .. } => FaultKind::ClockBeyond,
+            Fault::Pause(_) => FaultKind::Pause,
+            Fault::BlackHole(_) => FaultKind::BlackHole,
+            Fault::DiskFull(_) => FaultKind::DiskFull,
+            Fault::DiskRot(_) => FaultKind::DiskRot,
         }
     }
 
@@ -142,7 +184,7 @@ impl Fault {
     /// cuts anew from the faults that are active.
     pub fn cut_links(&self, nodes: &[NodeId]) -> Vec<(NodeId, NodeId)> {
         let cut = |from: NodeId, to: NodeId| match self {
-            Fault::Isolate(node) => from == *node || to == *node,
+            Fault::Isolate(node) | Fault::BlackHole(node) => from == *node || to == *node,
             Fault::CutOneWay { from: f, to: t } => (from, to) == (*f, *t),
             Fault::Partition { minority } => minority.contains(&from) != minority.contains(&to),
             Fault::MajorityRing { ring } => !are_neighbours(ring, from, to),
@@ -155,9 +197,14 @@ impl Fault {
     /// The nodes without which all others are up and connected to each other.
     pub(super) fn away(&self) -> &[NodeId] {
         match self {
-            Fault::Crash(node) | Fault::Isolate(node) | Fault::CutOneWay { to: node, .. } => {
-                std::slice::from_ref(node)
-            }
+            Fault::Crash(node)
+            | Fault::Isolate(node)
+            | Fault::CutOneWay { to: node, .. }
+            | Fault::ClockBeyond { node, .. }
+            | Fault::Pause(node)
+            | Fault::BlackHole(node)
+            | Fault::DiskFull(node)
+            | Fault::DiskRot(node) => std::slice::from_ref(node),
             Fault::Partition { minority } => minority,
             _ => &[],
         }
@@ -171,10 +218,26 @@ impl Fault {
         }
     }
 
-    /// True iff nodes are down or links are cut.
+    /// True iff nodes are down, or links cut.
     pub(super) fn blocks(&self) -> bool {
-        !matches!(self, Fault::SlowLinks { .. } | Fault::DuplicateAndReorder { .. })
-            && self.clock_of().is_none()
+        !matches!(
+            self,
+            Fault::SlowLinks { .. }
+                | Fault::DuplicateAndReorder { .. }
+                | Fault::ClockOffset { .. }
+                | Fault::ClockRate { .. }
+        )
+    }
+
+    /// True iff the node must stop itself for it.
+    pub fn stops(&self) -> bool {
+        matches!(self, Fault::ClockBeyond { .. } | Fault::DiskFull(_) | Fault::DiskRot(_))
+    }
+
+    /// True iff the fault leaves no room for another wrong clock: what is beyond the offset of two clocks that are
+    /// within it may agree with neither, or seem to.
+    pub(super) fn needs_true_clocks(&self) -> bool {
+        matches!(self, Fault::ClockBeyond { .. })
     }
 
     /// True iff no other crash or cut may be at the same time.
@@ -185,7 +248,9 @@ impl Fault {
     /// Whose clock is wrong.
     pub(super) fn clock_of(&self) -> Option<NodeId> {
         match self {
-            Fault::ClockOffset { node, .. } | Fault::ClockRate { node, .. } => Some(*node),
+            Fault::ClockOffset { node, .. }
+            | Fault::ClockRate { node, .. }
+            | Fault::ClockBeyond { node, .. } => Some(*node),
             _ => None,
         }
     }
@@ -194,7 +259,12 @@ impl Fault {
     pub fn value(&self) -> Value {
         let node = |node: &NodeId| Value::from(node.0);
         match self {
-            Fault::Crash(n) | Fault::Isolate(n) => node(n),
+            Fault::Crash(n)
+            | Fault::Isolate(n)
+            | Fault::Pause(n)
+            | Fault::BlackHole(n)
+            | Fault::DiskFull(n)
+            | Fault::DiskRot(n) => node(n),
             Fault::CrashAll => Value::Nil,
             Fault::CutOneWay { from, to } => Value::List(vec![node(from), node(to)]),
             Fault::Partition { minority: nodes } | Fault::MajorityRing { ring: nodes } => {
@@ -206,7 +276,8 @@ impl Fault {
                 Value::List(vec![percent(duplicate_percent), percent(reorder_percent)])
             }
             Fault::ClockOffset { node: n, offset_us: number }
-            | Fault::ClockRate { node: n, drift_ppm: number } => {
+            | Fault::ClockRate { node: n, drift_ppm: number }
+            | Fault::ClockBeyond { node: n, drift_ppm: number } => {
                 Value::List(vec![node(n), Value::Int(*number)])
             }
         }

@@ -42,6 +42,8 @@ struct Seat {
     time: SimTime,
     lives: u64,
     life: Option<Life>,
+    /// The store is made to fail: that it does is right.
+    failing: bool,
 }
 
 struct Life {
@@ -85,7 +87,7 @@ impl Cluster {
                 range: Duration::from_micros(200)..Duration::from_millis(3),
             };
             disk.set_latency(Some(latency));
-            seats.push(Seat { id, disk, time, lives: 0, life: None });
+            seats.push(Seat { id, disk, time, lives: 0, life: None, failing: false });
         }
         let cluster = Cluster {
             seed,
@@ -157,6 +159,49 @@ impl Cluster {
         time.set_offset_ms(true_ms - node_ms + error_ms);
     }
 
+    /// The node's disk.
+    pub fn disk(&self, id: NodeId) -> Arc<SimDisk> {
+        let seats = self.seats.borrow();
+        seats.iter().find(|seat| seat.id == id).expect("one of NODES").disk.clone()
+    }
+
+    /// From now on the node's store may fail, or not any more. Meanwhile its process ends when it does: see
+    /// [`Cluster::end_failed`].
+    pub fn set_failing(&self, id: NodeId, failing: bool) {
+        let mut seats = self.seats.borrow_mut();
+        seats.iter_mut().find(|seat| seat.id == id).expect("one of NODES").failing = failing;
+    }
+
+    /// Ends the processes of nodes whose stores have failed as they were made to. As a process does, not as a loss of
+    /// power.
+    pub async fn end_failed(&self) {
+        for id in NODES {
+            let failed = {
+                let seats = self.seats.borrow();
+                seats.iter().any(|seat| {
+                    let failure = seat.life.as_ref().and_then(|life| life.node.store().failure());
+                    seat.id == id && seat.failing && failure.is_some()
+                })
+            };
+            if failed {
+                self.crash(id).await;
+            }
+        }
+    }
+
+    /// The node's clock has been beyond the offset: it must have noticed. That a mutant does not is to show in what clients
+    /// read.
+    pub fn expect_stopped(&self, id: NodeId) {
+        if self.mutant.is_none() && self.is_running(id) {
+            self.complain(format!("{id} did not stop, though its clock went beyond the offset"));
+        }
+    }
+
+    /// True iff the node lives and its store runs.
+    pub fn is_running(&self, id: NodeId) -> bool {
+        self.node(id).is_some_and(|(node, _)| node.store().failure().is_none())
+    }
+
     /// The node loses power: its tasks at their present awaits, and what its disk had not synced.
     pub async fn crash(&self, id: NodeId) {
         let Some((life, disk)) = self.take_life(id) else { return };
@@ -195,7 +240,8 @@ impl Cluster {
         for task in life.scope.panicked() {
             faults.push(format!("{id}: a task panicked: {task}"));
         }
-        if let Some(why) = life.node.store().failure() {
+        let failing = self.seats.borrow().iter().any(|seat| seat.id == id && seat.failing);
+        if let Some(why) = life.node.store().failure().filter(|_| !failing) {
             faults.push(format!("{id}: the store failed: {why}"));
         }
     }

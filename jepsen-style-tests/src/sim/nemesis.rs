@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use crate::nemesis::{Action, Fault, FaultPlan};
 use crate::sim::cluster::{Cluster, NODES};
 
+/// How often somebody looks whether a node has stopped itself: as often as a real process does.
+const FAILURE_POLL: Duration = Duration::from_millis(100);
+
 /// The faults in force, from which links and profiles are computed anew after every step.
 #[derive(Default)]
 struct InForce(Vec<Fault>);
@@ -23,7 +26,11 @@ pub(super) async fn run(
 ) {
     let mut in_force = InForce::default();
     for step in plan.steps {
-        tokio::time::sleep_until(start + step.at).await;
+        while Instant::now() < start + step.at {
+            let soon = Instant::now() + FAILURE_POLL;
+            tokio::time::sleep_until(soon.min(start + step.at)).await;
+            cluster.end_failed().await;
+        }
         match &step.action {
             Action::Inflict(fault) => {
                 note(start.elapsed(), "inflict", fault);
@@ -33,7 +40,7 @@ pub(super) async fn run(
             Action::Heal(fault) => {
                 note(start.elapsed(), "heal", fault);
                 in_force.0.retain(|other| other != fault);
-                heal(&cluster, fault);
+                heal(&cluster, fault).await;
             }
         }
         in_force.shape_network(&cluster);
@@ -56,12 +63,37 @@ async fn inflict(cluster: &Cluster, fault: &Fault) {
             let rate = RATE_TRUE_PPM.saturating_add_signed(*drift_ppm);
             cluster.time(*node).set_rate_ppm(rate);
         }
+        Fault::ClockBeyond { node, drift_ppm } => {
+            cluster.set_failing(*node, true);
+            let rate = RATE_TRUE_PPM.saturating_add_signed(*drift_ppm);
+            cluster.time(*node).set_rate_ppm(rate);
+        }
+        Fault::Pause(node) => {
+            if let Some((_, scope)) = cluster.node(*node) {
+                scope.pause();
+            }
+        }
+        Fault::DiskFull(node) => {
+            cluster.set_failing(*node, true);
+            cluster.disk(*node).set_full(true);
+        }
+        Fault::DiskRot(node) => {
+            cluster.set_failing(*node, true);
+            cluster.disk(*node).set_rotten(true);
+        }
         // The rest is the network's.
         _ => {}
     }
 }
 
-fn heal(cluster: &Cluster, fault: &Fault) {
+/// Starts a node anew that was made to stop itself, whether or not it has.
+async fn restart(cluster: &Cluster, node: NodeId) {
+    cluster.crash(node).await;
+    cluster.set_failing(node, false);
+    cluster.restart(node);
+}
+
+async fn heal(cluster: &Cluster, fault: &Fault) {
     match fault {
         Fault::Crash(node) => cluster.restart(*node),
         Fault::CrashAll => NODES.into_iter().for_each(|node| cluster.restart(node)),
@@ -69,6 +101,26 @@ fn heal(cluster: &Cluster, fault: &Fault) {
         Fault::ClockRate { node, .. } => {
             cluster.time(*node).set_rate_ppm(RATE_TRUE_PPM);
             cluster.set_clock_error(*node, 0);
+        }
+        Fault::ClockBeyond { node, .. } => {
+            cluster.expect_stopped(*node);
+            cluster.crash(*node).await;
+            cluster.time(*node).set_rate_ppm(RATE_TRUE_PPM);
+            cluster.set_clock_error(*node, 0);
+            restart(cluster, *node).await;
+        }
+        Fault::Pause(node) => {
+            if let Some((_, scope)) = cluster.node(*node) {
+                scope.resume();
+            }
+        }
+        Fault::DiskFull(node) => {
+            cluster.disk(*node).set_full(false);
+            restart(cluster, *node).await;
+        }
+        Fault::DiskRot(node) => {
+            cluster.disk(*node).set_rotten(false);
+            restart(cluster, *node).await;
         }
         _ => {}
     }
@@ -98,6 +150,11 @@ impl InForce {
             self.0.iter().flat_map(|fault| fault.cut_links(&NODES)).collect();
         for (from, to) in cut {
             cluster.network.cut(from, to);
+        }
+        for fault in self.0.iter().filter(|fault| matches!(fault, Fault::BlackHole(_))) {
+            for (from, to) in fault.cut_links(&NODES) {
+                cluster.network.black_hole(from, to);
+            }
         }
     }
 }

@@ -1,7 +1,17 @@
 //! Hybrid logical time.
 //!
 //! Promised: [`Clock::now`] never returns the same timestamp twice nor a smaller one within a process; it is
-//! at least every timestamp that [`Clock::update`] accepted, and at least this node's physical time.
+//! at least every timestamp that [`Clock::update`] accepted, and at least this node's *steady time*.
+//!
+//! The steady time is the wall clock's as long as that goes on as the monotonic one does. When it jumps by more than the
+//! maximum offset, either way, the steady time goes on from where it was: a wrong future must not get into timestamps,
+//! which never go back. Who is right is found out by the other nodes ([`peers`]):
+//!
+//! - C1. A jump that a majority's wall clocks have made too is followed; one that a majority's steady time contradicts is
+//!   not. A node alone follows after a minute, if the clock has not come back by then.
+//! - C2. After a jump ahead the node does not serve before one of the two is known ([`Clock::distrust`]): perhaps it was
+//!   stopped, and its monotonic clock with it, and its leases have ended meanwhile.
+//! - C3. A clock whose steady time agrees with no majority is wrong, and the node stops ([`Clock::complaint`]).
 //!
 //! A timestamp is 42 bits of milliseconds since hlc-gen's epoch and 22 bits of counter. hlc-gen generates;
 //! the drift check is ours, because hlc-gen's has no way around it when a persisted bound is restored.
@@ -9,18 +19,25 @@
 //! HAZARD: uncertainty intervals, leases and the single-key guarantee all assume that no two clocks of the
 //! cluster differ by more than [`Clock::max_offset`]. A message from beyond it is refused.
 
+mod peers;
 mod timestamp;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use hlc_gen::source::ManualClock;
 use hlc_gen::{HlcGenerator, HlcTimestamp};
 
+pub use peers::ClockReading;
 pub use timestamp::Timestamp;
 
 use crate::env::TimeSource;
+use crate::ids::NodeId;
+use peers::{Peers, difference};
+
+/// How long the wall clock of a node alone must stay where it has jumped to.
+const ALONE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A remote timestamp lies too far ahead of this node's physical clock to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,15 +56,36 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     source: Arc<dyn TimeSource>,
     max_offset: Duration,
+    steady: Mutex<Steady>,
     /// The generator's three steps (set physical time, update, read) must not interleave.
     hlc: Mutex<HlcGenerator<ManualClock>>,
+}
+
+/// The steady time, and what may be wrong with it.
+struct Steady {
+    /// What the steady time was when it last followed the wall clock, and the monotonic time then.
+    anchor_ms: u64,
+    anchor_at: Duration,
+    /// How far the wall clock has jumped away, and when that was seen.
+    jump: Option<(i64, Duration)>,
+    /// The jump, if there is one, was judged: the steady time is right.
+    confirmed: bool,
+    peers: Peers,
 }
 
 impl Clock {
     /// A clock over `source`. `max_offset` is one value for the whole cluster.
     pub fn new(source: Arc<dyn TimeSource>, max_offset: Duration) -> Self {
         let hlc = HlcGenerator::<ManualClock>::manual(0);
-        Clock(Arc::new(Inner { source, max_offset, hlc: Mutex::new(hlc) }))
+        let steady = Steady {
+            anchor_ms: source.wall_ms(),
+            anchor_at: source.monotonic(),
+            jump: None,
+            confirmed: false,
+            peers: Peers::default(),
+        };
+        let (hlc, steady) = (Mutex::new(hlc), Mutex::new(steady));
+        Clock(Arc::new(Inner { source, max_offset, steady, hlc }))
     }
 
     /// The largest difference between any two clocks of the cluster.
@@ -72,16 +110,106 @@ impl Clock {
     }
 
     fn set_physical(&self, hlc: &HlcGenerator<ManualClock>) {
-        let wall = self.0.source.wall_ms().max(Timestamp::ZERO.wall_ms());
+        let wall = self.steady_ms().max(Timestamp::ZERO.wall_ms());
         hlc.set_current_timestamp(
             i64::try_from(wall).expect("a wall clock before the year 292 million"),
         );
     }
 
+    fn steady(&self) -> MutexGuard<'_, Steady> {
+        self.0.steady.lock().expect("no panic while the steady time is held")
+    }
+
+    /// The steady time, in milliseconds of the Unix epoch.
+    fn steady_ms(&self) -> u64 {
+        self.follow(&mut self.steady())
+    }
+
+    /// The steady time; follows the wall clock while that does not jump.
+    fn follow(&self, steady: &mut Steady) -> u64 {
+        let (wall, at) = (self.0.source.wall_ms(), self.0.source.monotonic());
+        let passed = at.saturating_sub(steady.anchor_at).as_millis();
+        let expected = steady.anchor_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
+        let jump_ms = difference(wall, expected);
+        let is_jump = u128::from(jump_ms.unsigned_abs()) > self.0.max_offset.as_millis();
+        let since = steady.jump.map_or(at, |(_, since)| since);
+        let alone = steady.peers.alone() && at.saturating_sub(since) > ALONE_PATIENCE;
+        if !is_jump || alone {
+            if steady.jump.take().is_some() {
+                tracing::warn!(jump_ms, "the wall clock is followed again after a jump");
+            }
+            (steady.anchor_ms, steady.anchor_at, steady.confirmed) = (wall, at, false);
+            return wall;
+        }
+        if steady.jump.is_none() {
+            tracing::warn!(
+                jump_ms,
+                "the wall clock has jumped, and is not followed. Synchronize the clock (NTP, chrony)"
+            );
+        }
+        steady.jump = Some((jump_ms, since));
+        expected
+    }
+
+    /// The store's ranges are on so many nodes, this one included.
+    pub fn set_members(&self, members: usize) {
+        self.steady().peers.set_members(members);
+    }
+
+    /// What a message to `peer` says of this clock.
+    pub fn reading_for(&self, peer: NodeId) -> ClockReading {
+        let mut steady = self.steady();
+        let steady_ms = self.follow(&mut steady);
+        let jump_ms = steady.jump.map_or(0, |(jump, _)| jump);
+        ClockReading { steady_ms, jump_ms, lead_ms: steady.peers.lead_of(peer) }
+    }
+
+    /// A message from `peer` said this of its clock.
+    pub fn observe(&self, peer: NodeId, reading: ClockReading) {
+        let mut steady = self.steady();
+        let steady_ms = self.follow(&mut steady);
+        let now = self.0.source.monotonic();
+        steady.peers.note(peer, reading, steady_ms, now);
+        let Some((jump_ms, since)) = steady.jump else { return };
+        if steady.peers.confirm_wall(jump_ms, since, now, self.0.max_offset) {
+            tracing::warn!(jump_ms, "the wall clock's jump is followed: a majority shows its time");
+            steady.anchor_ms = steady_ms.saturating_add_signed(jump_ms);
+            (steady.anchor_at, steady.jump, steady.confirmed) = (now, None, false);
+            steady.peers.forget();
+        } else {
+            steady.confirmed = steady.peers.confirm(since, now, self.0.max_offset);
+        }
+    }
+
+    /// Why the node must not serve now, if so: C2.
+    pub fn distrust(&self) -> Option<String> {
+        let mut steady = self.steady();
+        self.follow(&mut steady);
+        match steady.jump {
+            Some((jump_ms, _)) if jump_ms > 0 && !steady.confirmed && !steady.peers.alone() => {
+                Some(format!("the clock of this node has jumped by {jump_ms} ms"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Why the node must stop, if so: C3.
+    pub fn complaint(&self) -> Option<String> {
+        let mut steady = self.steady();
+        self.follow(&mut steady);
+        steady.peers.complaint(self.0.source.monotonic(), self.0.max_offset)
+    }
+
+    /// Makes every later reading greater than `ts`, however far ahead: for what this node itself has promised in an
+    /// earlier life, when nobody else's clock matters.
+    pub fn forward(&self, ts: Timestamp) {
+        forward(&self.0.hlc.lock().expect("no panic while the clock is held"), ts);
+    }
+
     /// Makes every later reading greater than `remote`. Refuses, without effect, a timestamp that is further
-    /// ahead of the physical clock than the maximum offset: one broken clock must not drag the others along.
+    /// ahead of the steady time than the maximum offset: one broken clock must not drag the others along.
     pub fn update(&self, remote: Timestamp) -> Result<(), ClockError> {
-        let wall = self.0.source.wall_ms();
+        let wall = self.steady_ms();
         let max_offset_ms = self.0.max_offset.as_millis() as u64;
         let ahead_ms = remote.wall_ms().saturating_sub(wall);
         if ahead_ms > max_offset_ms {
@@ -132,14 +260,15 @@ mod tests {
 
     use super::*;
 
-    struct ManualSource(AtomicU64);
+    /// The wall clock, and the milliseconds by which the monotonic one is behind it.
+    struct ManualSource(AtomicU64, AtomicU64);
 
     impl TimeSource for ManualSource {
         fn wall_ms(&self) -> u64 {
             self.0.load(Ordering::Relaxed)
         }
         fn monotonic(&self) -> Duration {
-            Duration::from_millis(self.wall_ms())
+            Duration::from_millis(self.wall_ms() - self.1.load(Ordering::Relaxed))
         }
         fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
             Box::pin(std::future::pending())
@@ -149,8 +278,99 @@ mod tests {
     const T0: u64 = 1_800_000_000_000;
 
     fn clock() -> (Arc<ManualSource>, Clock) {
-        let source = Arc::new(ManualSource(AtomicU64::new(T0)));
+        let source = Arc::new(ManualSource(AtomicU64::new(T0), AtomicU64::new(T0 - 1_000_000)));
         (source.clone(), Clock::new(source, Duration::from_millis(500)))
+    }
+
+    impl ManualSource {
+        /// The wall clock is moved, and no time passes.
+        fn jump(&self, ms: i64) {
+            for part in [&self.0, &self.1] {
+                let moved = part.load(Ordering::Relaxed).saturating_add_signed(ms);
+                part.store(moved, Ordering::Relaxed);
+            }
+        }
+
+        /// Time passes on both clocks.
+        fn pass(&self, ms: u64) {
+            self.0.fetch_add(ms, Ordering::Relaxed);
+        }
+    }
+
+    fn reading(steady_ms: u64, jump_ms: i64) -> ClockReading {
+        ClockReading { steady_ms, jump_ms, lead_ms: 0 }
+    }
+
+    #[test]
+    fn a_wrong_future_does_not_get_into_timestamps() {
+        let (source, clock) = clock();
+        clock.set_members(3);
+        clock.now();
+        source.jump(45_000);
+        source.pass(100);
+        assert_eq!(clock.now().wall_ms(), T0 + 100);
+        assert!(clock.distrust().is_some(), "it may have been asleep for 45 s");
+        clock.observe(NodeId(2), reading(T0 + 100, 0));
+        assert_eq!(clock.distrust(), None, "two of three say that it has not");
+        assert_eq!(clock.reading_for(NodeId(2)).jump_ms, 45_000);
+        source.jump(-45_000);
+        source.pass(100);
+        assert_eq!(clock.now().wall_ms(), T0 + 200);
+        assert_eq!((clock.distrust(), clock.complaint()), (None, None));
+    }
+
+    #[test]
+    fn a_step_back_does_not_stop_the_time() {
+        let (source, clock) = clock();
+        clock.set_members(3);
+        clock.now();
+        source.jump(-60_000);
+        source.pass(5_000);
+        assert_eq!(clock.now().wall_ms(), T0 + 5_000, "a lease must end");
+        assert_eq!(clock.distrust(), None);
+    }
+
+    #[test]
+    fn a_node_that_was_asleep_follows_what_the_others_show() {
+        let (source, clock) = clock();
+        clock.set_members(3);
+        clock.now();
+        // The monotonic clock stood still meanwhile.
+        source.jump(3_600_000);
+        assert!(clock.distrust().is_some());
+        clock.observe(NodeId(3), reading(T0 + 3_600_000, 0));
+        assert_eq!(clock.distrust(), None);
+        assert_eq!(clock.now().wall_ms(), T0 + 3_600_000);
+        // A jump of all clocks is followed by all, although nobody's steady time shows it.
+        source.jump(7_200_000);
+        clock.observe(NodeId(2), reading(T0 + 3_600_000, 7_200_000));
+        assert_eq!(clock.now().wall_ms(), T0 + 10_800_000);
+    }
+
+    #[test]
+    fn a_clock_that_agrees_with_nobody_is_wrong() {
+        let (_, clock) = clock();
+        clock.set_members(3);
+        clock.observe(NodeId(2), reading(T0 + 700, 0));
+        assert_eq!(clock.complaint(), None);
+        assert_eq!(clock.reading_for(NodeId(2)).lead_ms, 700);
+        // The other one has seen it the other way round; that is its own affair.
+        clock.observe(NodeId(3), ClockReading { lead_ms: 650, ..reading(T0, 0) });
+        let said = clock.complaint().unwrap();
+        assert!(said.contains("700 ms behind n2's and 650 ms ahead of n3's"), "{said}");
+    }
+
+    #[test]
+    fn a_node_alone_follows_a_jump_after_a_while() {
+        let (source, clock) = clock();
+        clock.set_members(1);
+        clock.now();
+        source.jump(300_000);
+        assert_eq!((clock.now().wall_ms(), clock.distrust()), (T0, None));
+        source.pass(30_000);
+        assert_eq!(clock.now().wall_ms(), T0 + 30_000);
+        source.pass(31_000);
+        assert_eq!(clock.now().wall_ms(), T0 + 361_000);
     }
 
     #[test]

@@ -217,6 +217,16 @@ impl Core {
             return;
         }
         let Some(replica) = published.descriptor.replica_on(node_id) else { return };
+        let far = now.saturating_add(duration).saturating_add(self.env.clock.max_offset());
+        let mut now = now;
+        // No clock that was right has made such a lease, and nobody else has one that could show it.
+        if let Some(lease) = published.lease.as_ref().filter(|lease| {
+            lease.incarnation != incarnation && is_alone_with(published, lease, far)
+        }) {
+            tracing::warn!(%range, "the clock was ahead in an earlier life: timestamps go on from there");
+            self.env.clock.forward(lease.expiration_ts());
+            now = self.env.clock.now();
+        }
         let expiration = now.saturating_add(duration).raw();
         let next = match &published.lease {
             Some(lease) if lease.incarnation == incarnation && now < lease.expiration_ts() => {
@@ -393,6 +403,11 @@ impl Core {
             }
         }
     }
+}
+
+/// True iff the range has one replica, and its lease reaches beyond `far`.
+fn is_alone_with(published: &Published, lease: &Lease, far: Timestamp) -> bool {
+    published.descriptor.replicas.len() == 1 && lease.expiration_ts() > far
 }
 
 /// True while a proposal of this store's own is undecided; forgets it otherwise.

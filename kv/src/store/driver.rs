@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use tokio::sync::mpsc;
 
-use crate::env::Env;
+use crate::env::{Env, Mutant};
 use crate::log::{LogError, RaftLog};
 use crate::store::core::{ApplyTask, Core, Input};
+use crate::store::failure::{Failure, FailureKind};
 use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// Inputs taken in before the log is written: the size of a group commit.
@@ -39,6 +40,12 @@ impl Driver {
         loop {
             let Some(open) = self.wait(next_tick).await else { return Ok(()) };
             if self.shared.failure.get().is_some() {
+                return Ok(());
+            }
+            if let Some(complaint) = self.env.clock.complaint()
+                && !self.env.mutation(Mutant::TrustWrongClock)
+            {
+                self.shared.fail(Failure::new(FailureKind::Clock, complaint));
                 return Ok(());
             }
             if let Some(first) = open {

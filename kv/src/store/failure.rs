@@ -12,6 +12,8 @@ pub enum FailureKind {
     Damaged,
     /// The disk does not read or write.
     Disk,
+    /// The clock agrees with no majority of the cluster's nodes.
+    Clock,
     /// A broken invariant of our own.
     Bug,
 }
@@ -38,6 +40,7 @@ impl Failure {
             FailureKind::DiskFull => "53100",
             FailureKind::Damaged => "XX001",
             FailureKind::Disk => "58030",
+            FailureKind::Clock => "57P02",
             FailureKind::Bug => "XX000",
         }
     }
@@ -52,6 +55,7 @@ impl Failure {
                 "Check the disk. Nothing is served from this store; its other replicas go on without it."
             }
             FailureKind::Disk => "Check the disk and start the node again.",
+            FailureKind::Clock => "Synchronize the clock (NTP, chrony) and start the node again.",
             FailureKind::Bug => "Start the node again, and report this.",
         }
     }

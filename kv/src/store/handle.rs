@@ -76,8 +76,21 @@ impl StoreHandle {
         published.descriptor.node_of(published.leader?)
     }
 
+    /// Why this store does not serve now, if it knows; whether or not it will again.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(failure) = self.failure() {
+            return Some(format!("the store has stopped: {failure}"));
+        }
+        if let Some(distrust) = self.env.clock.distrust() {
+            return Some(distrust);
+        }
+        self.is_cut_off().then(|| {
+            "no range has a leader: this node does not hear from a majority of the nodes".into()
+        })
+    }
+
     /// True iff none of the ranges here has a leader that this store knows of: nothing can be read or written here.
-    pub fn is_cut_off(&self) -> bool {
+    fn is_cut_off(&self) -> bool {
         let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
         ranges.values().all(|published| published.leader.is_none())
     }
@@ -110,8 +123,17 @@ impl StoreHandle {
         let ours = lease.node_id == self.env.node_id.0 && lease.incarnation == self.incarnation;
         let stasis = lease.expiration_ts().saturating_sub(self.env.clock.max_offset());
         let valid = ts < stasis && self.env.clock.now() < lease.expiration_ts();
+        let valid = valid && self.trusts_clock();
         let valid = valid || self.env.mutation(Mutant::StaleLeaseRead);
         (ours && valid).then(|| lease.clone())
+    }
+
+    /// Leases are judged by the clock: one that may be wrong is no judge. The consensus loop stops the store for it, at
+    /// its next turn; nobody is served before that.
+    fn trusts_clock(&self) -> bool {
+        let clock = &self.env.clock;
+        self.env.mutation(Mutant::TrustWrongClock)
+            || (clock.distrust().is_none() && clock.complaint().is_none())
     }
 
     fn refuse(

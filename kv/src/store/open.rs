@@ -1,6 +1,6 @@
 //! Opening a store: what is on disk is checked against itself before anything is served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -111,6 +111,11 @@ impl Store {
         for range in machines.keys() {
             core.open_group(*range)?;
         }
+        let members: BTreeSet<u64> = machines
+            .values()
+            .flat_map(|machine| machine.descriptor.replicas.iter().map(|replica| replica.node_id))
+            .collect();
+        env.clock.set_members(members.len());
         let (sender, inputs) = mpsc::channel(INPUTS_MAX);
         let handle = StoreHandle::new(env.clone(), engine.clone(), shared, sender, incarnation);
         Ok(Store { env, config, engine, log, machines, core, inputs, handle, incarnation })

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use kv::clock::{Clock, Timestamp};
+use kv::clock::Clock;
 use kv::env::{Rng, RpcError, TaskScope};
 use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, RpcRequest};
@@ -164,12 +164,12 @@ impl SimNetwork {
         from: NodeId,
         life: u64,
         to: NodeId,
-        ts: Timestamp,
+        clock: &Clock,
         messages: Vec<RaftMessage>,
     ) {
         let mut state = self.state();
         for message in messages {
-            let parcel = state.parcel(from, to, ts, Body::Raft(message));
+            let parcel = state.parcel(from, to, clock, Body::Raft(message));
             self.trace(|| parcel.line("send"));
             if !state.is_alive(from, life) || parcel.life == 0 {
                 self.drop_parcel(&mut state, &parcel, "down");
@@ -187,7 +187,7 @@ impl SimNetwork {
         from: NodeId,
         life: u64,
         to: NodeId,
-        ts: Timestamp,
+        clock: &Clock,
         request: RpcRequest,
     ) -> Result<Begun, RpcError> {
         let mut state = self.state();
@@ -198,7 +198,7 @@ impl SimNetwork {
         }
         state.next_number += 1;
         let call = state.next_number;
-        let parcel = state.parcel(from, to, ts, Body::Request { call, request });
+        let parcel = state.parcel(from, to, clock, Body::Request { call, request });
         self.trace(|| parcel.line("send"));
         let link = state.link(from, to);
         let (cut, black_hole) = (link.cut, link.black_hole);
@@ -318,7 +318,8 @@ impl SimNetwork {
 
     fn deliver(self: &Arc<Self>, parcel: Parcel, endpoint: &Endpoint) {
         let inbound = endpoint.slot.get();
-        let admitted = endpoint.gate.admit(parcel.from, parcel.ts);
+        let reading = (parcel.from != parcel.to).then_some(parcel.reading);
+        let admitted = endpoint.gate.admit(parcel.from, parcel.ts, reading);
         {
             let mut state = self.state();
             let is_answer = matches!(parcel.body, Body::Answer { .. } | Body::Alive { .. });
@@ -375,9 +376,8 @@ impl SimNetwork {
 
     /// Sends something back to the caller.
     fn reply(&self, endpoint: &Endpoint, from: NodeId, to: NodeId, body: Body) {
-        let ts = endpoint.gate.clock().now();
         let mut state = self.state();
-        let parcel = state.parcel(from, to, ts, body);
+        let parcel = state.parcel(from, to, endpoint.gate.clock(), body);
         self.trace(|| parcel.line("send"));
         if !state.is_alive(from, endpoint.life) || parcel.life == 0 {
             self.drop_parcel(&mut state, &parcel, "down");
@@ -403,11 +403,12 @@ impl State {
         self.nodes.get(&node).is_some_and(|endpoint| endpoint.life == life)
     }
 
-    fn parcel(&mut self, from: NodeId, to: NodeId, ts: Timestamp, body: Body) -> Parcel {
+    fn parcel(&mut self, from: NodeId, to: NodeId, clock: &Clock, body: Body) -> Parcel {
         self.stats.sent += 1;
         self.next_number += 1;
         let life = self.nodes.get(&to).map_or(0, |endpoint| endpoint.life);
-        Parcel { number: self.next_number, from, to, life, ts, body }
+        let (ts, reading) = (clock.now(), clock.reading_for(to));
+        Parcel { number: self.next_number, from, to, life, ts, reading, body }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A message under way, and how the trace shows it.
 
-use kv::clock::Timestamp;
+use kv::clock::{ClockReading, Timestamp};
 use kv::env::RpcError;
 use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
@@ -19,6 +19,7 @@ pub(super) struct Parcel {
     pub(super) life: u64,
     /// The sender's clock.
     pub(super) ts: Timestamp,
+    pub(super) reading: ClockReading,
     pub(super) body: Body,
 }
 

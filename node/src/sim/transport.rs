@@ -60,8 +60,8 @@ impl SimTransport {
 
 impl Transport for SimTransport {
     fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>) {
-        let ts = self.endpoint.gate.clock().now();
-        self.network.send_raft(self.node, self.endpoint.life, to, ts, messages);
+        let clock = self.endpoint.gate.clock();
+        self.network.send_raft(self.node, self.endpoint.life, to, clock, messages);
     }
 
     fn call(
@@ -76,7 +76,7 @@ impl Transport for SimTransport {
         let (life, clock) = (self.endpoint.life, self.endpoint.gate.clock().clone());
         Box::pin(async move {
             let Begun { call, mut answer, alive } =
-                match network.begin_call(node, life, to, clock.now(), request) {
+                match network.begin_call(node, life, to, &clock, request) {
                     Ok(begun) => begun,
                     Err(error) => {
                         clock.sleep(REFUSAL_DELAY).await;

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use tokio_postgres::error::{Error, SqlState};
+use tokio_postgres::error::{DbError, Error, SqlState};
 
 /// Errors that a client has to live with: a transaction that cannot be serialized or was in a deadlock, an unknown
 /// outcome, a check that is false, a lock or data that is not to be had in time, a statement that was cancelled.
@@ -38,7 +38,10 @@ pub(super) fn judge(error: &Error, doubt: bool) -> Trouble {
 
 /// True iff clients have to live with the error (Q2).
 pub(super) fn is_bearable(error: &Error) -> bool {
+    let stopped = |db: &DbError| db.message().starts_with("this node has stopped");
     match error.code() {
+        // A node that stops itself says so in several codes.
+        Some(_) if error.as_db_error().is_some_and(stopped) => true,
         Some(code) => BEARABLE.contains(&code.code()),
         None => is_lost(error),
     }

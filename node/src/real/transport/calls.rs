@@ -163,7 +163,8 @@ async fn session(
     let (shared, peer) = (dialer.shared.clone(), dialer.peer);
     let mut client = dialer.connect().await?;
     let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
-    let first = CallFrame { header: shared.header(), hello: shared.hello(peer), calls: Vec::new() };
+    let first =
+        CallFrame { header: shared.header(peer), hello: shared.hello(peer), calls: Vec::new() };
     outgoing.try_send(first).expect("the stream has room for its first frame");
     let replies = shared.handshake(client.calls(ReceiverStream::new(stream))).await?;
     let mut replies = replies.into_inner();
@@ -189,7 +190,7 @@ async fn session(
                     });
                 }
                 if !calls.is_empty() {
-                    room.send(CallFrame { header: shared.header(), hello: None, calls });
+                    room.send(CallFrame { header: shared.header(peer), hello: None, calls });
                 }
             }
         }

@@ -44,7 +44,7 @@ async fn session(
     let mut client = dialer.connect().await?;
     let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
     let hello = shared.hello(dialer.peer);
-    let first = RaftFrame { header: shared.header(), hello, messages: Vec::new() };
+    let first = RaftFrame { header: shared.header(dialer.peer), hello, messages: Vec::new() };
     outgoing.try_send(first).expect("the stream has room for its first frame");
     let replies = shared.handshake(client.raft(ReceiverStream::new(stream))).await?;
     let mut replies = replies.into_inner();
@@ -52,6 +52,7 @@ async fn session(
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;
 
+    let peer = dialer.peer;
     let write = async {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
@@ -63,7 +64,7 @@ async fn session(
                 shared.count_raft_dropped(large.len());
             }
             for messages in frames(fitting, bytes::Bytes::len) {
-                let frame = RaftFrame { header: shared.header(), hello: None, messages };
+                let frame = RaftFrame { header: shared.header(peer), hello: None, messages };
                 if outgoing.send(frame).await.is_err() {
                     return;
                 }

@@ -74,7 +74,7 @@ impl Peer for Service {
         let peer = self.admit(first.header, first.hello)?;
         let shared = self.shared.clone();
         let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
-        let hello = RaftReply { header: shared.header(), hello: shared.hello(peer) };
+        let hello = RaftReply { header: shared.header(peer), hello: shared.hello(peer) };
         outgoing.try_send(Ok(hello)).expect("the stream has room for its first frame");
         let receive = async move {
             if let Err(why) = receive_raft(&shared, peer, &mut frames).await {
@@ -97,10 +97,10 @@ impl Peer for Service {
         let shared = self.shared.clone();
         let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
         let hello = shared.hello(peer);
-        let hello = ReplyFrame { header: shared.header(), hello, replies: Vec::new() };
+        let hello = ReplyFrame { header: shared.header(peer), hello, replies: Vec::new() };
         outgoing.try_send(Ok(hello)).expect("the stream has room for its first frame");
         let (replies, queue) = mpsc::channel(REPLIES_MAX);
-        let write = write_replies(shared.clone(), queue, outgoing);
+        let write = write_replies(shared.clone(), peer, queue, outgoing);
         self.shared.scope.spawn("transport.calls.write", Box::pin(write));
         let serves = self.serves.clone();
         let receive = async move {
@@ -188,6 +188,7 @@ async fn receive_calls(
 /// Frames answers; where there are none, frames without: see [`crate::liveness`].
 async fn write_replies(
     shared: Arc<Shared>,
+    peer: NodeId,
     mut queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
     outgoing: mpsc::Sender<Result<ReplyFrame, Status>>,
 ) {
@@ -198,7 +199,7 @@ async fn write_replies(
             Some(_) => {}
             None => {
                 let alive =
-                    ReplyFrame { header: shared.header(), hello: None, replies: Vec::new() };
+                    ReplyFrame { header: shared.header(peer), hello: None, replies: Vec::new() };
                 if outgoing.send(Ok(alive)).await.is_err() {
                     return;
                 }
@@ -208,7 +209,7 @@ async fn write_replies(
         // A request counts as being served until its answer is framed.
         let replies = batch.drain(..).map(|(reply, _permit)| reply).collect();
         for replies in frames(replies, |reply: &Reply| reply.response.len()) {
-            let frame = ReplyFrame { header: shared.header(), hello: None, replies };
+            let frame = ReplyFrame { header: shared.header(peer), hello: None, replies };
             if outgoing.send(Ok(frame)).await.is_err() {
                 return;
             }

@@ -1,7 +1,7 @@
 //! Frames: how kv's messages are put into the protocol's, and what a frame must say to be looked at.
 
 use bytes::Bytes;
-use kv::clock::Timestamp;
+use kv::clock::{ClockReading, Timestamp};
 use kv::ids::NodeId;
 use tonic::Status;
 
@@ -30,10 +30,12 @@ pub(super) const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
 pub(super) const FRAMES_MAX: usize = 2;
 
 impl Shared {
-    /// The header of a frame that is sent now.
-    pub(super) fn header(&self) -> Option<Header> {
+    /// The header of a frame that is sent to `peer` now.
+    pub(super) fn header(&self, peer: NodeId) -> Option<Header> {
         let clock = self.clock().now().raw();
-        Some(Header { version: VERSION, from: self.node_id.0, clock })
+        let ClockReading { steady_ms, jump_ms, lead_ms } = self.clock().reading_for(peer);
+        let from = self.node_id.0;
+        Some(Header { version: VERSION, from, clock, steady_ms, jump_ms, lead_ms })
     }
 
     /// The hello of a stream to `to`.
@@ -85,7 +87,7 @@ impl Shared {
         if from == self.node_id {
             return refuse(format!("another node claims to be {from}"));
         }
-        if !self.gate.admit(from, Timestamp::from_raw(header.clock)) {
+        if !self.gate.admit(from, Timestamp::from_raw(header.clock), reading(&header)) {
             return refuse("clock too far ahead".to_owned());
         }
         Ok(from)
@@ -98,8 +100,8 @@ impl Shared {
         header: Option<Header>,
     ) -> Result<bool, Status> {
         match header {
-            Some(Header { version: VERSION, from, clock }) if from == peer.0 => {
-                Ok(self.gate.admit(peer, Timestamp::from_raw(clock)))
+            Some(header) if header.version == VERSION && header.from == peer.0 => {
+                Ok(self.gate.admit(peer, Timestamp::from_raw(header.clock), reading(&header)))
             }
             _ => Err(Status::invalid_argument("a frame that does not continue its stream")),
         }
@@ -108,6 +110,12 @@ impl Shared {
     fn max_offset_ms(&self) -> u64 {
         u64::try_from(self.clock().max_offset().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// What a header says of its sender's clock, if it does.
+fn reading(header: &Header) -> Option<ClockReading> {
+    let &Header { steady_ms, jump_ms, lead_ms, .. } = header;
+    (steady_ms != 0).then_some(ClockReading { steady_ms, jump_ms, lead_ms })
 }
 
 impl std::fmt::Display for ClusterId {
