@@ -19,6 +19,10 @@ use crate::rpc::{RaftMessage, RpcRequest, RpcResponse};
 pub trait TimeSource: Send + Sync {
     /// Milliseconds since the Unix epoch as this node believes; may jump either way.
     fn wall_ms(&self) -> u64;
+    /// The same in microseconds, for people to read; no finer than milliseconds where the source is not.
+    fn wall_us(&self) -> u64 {
+        self.wall_ms().saturating_mul(1_000)
+    }
     /// Time since an arbitrary start; never goes back. For timeouts only, never compared between nodes.
     fn monotonic(&self) -> Duration;
     /// Completes after `duration` of this node's time.

@@ -45,7 +45,9 @@ impl ResultSink for Output {
         Ok(())
     }
     fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
-        assert_eq!(row.len(), self.columns.len(), "a row has its columns");
+        if row.len() != self.columns.len() {
+            return Err(SqlError::internal("a row without its columns"));
+        }
         let format = self.format.as_ref().expect("set before the first row");
         let values = row.iter().zip(&self.columns).map(|(datum, column)| match datum {
             Datum::Null => "NULL".to_owned(),

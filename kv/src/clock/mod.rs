@@ -109,6 +109,14 @@ impl Clock {
         }
     }
 
+    /// Microseconds since the Unix epoch, for people to read: the milliseconds are those of [`Clock::now`], so they
+    /// never go back; the rest is the physical clock's where the two agree.
+    pub fn now_us(&self) -> u64 {
+        let physical = self.0.source.wall_us();
+        let ms = self.now().wall_ms();
+        if physical / 1_000 == ms { physical } else { ms.saturating_mul(1_000) }
+    }
+
     fn set_physical(&self, hlc: &HlcGenerator<ManualClock>) {
         let wall = self.steady_ms().max(Timestamp::ZERO.wall_ms());
         hlc.set_current_timestamp(

@@ -25,6 +25,11 @@ impl TimeSource for RealTime {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
+    fn wall_us(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn monotonic(&self) -> Duration {
         self.start.elapsed()
     }

@@ -13,7 +13,7 @@ use crate::func::{Body, ParamType};
 use crate::parse::name;
 use crate::plan::walk::own_slot;
 use crate::plan::{AggregateCall, Expr};
-use crate::types::{Datum, SqlType};
+use crate::types::{Datum, MAX_TIME_DIGITS, SqlType};
 
 impl Binder<'_> {
     /// Binds what is written like a call.
@@ -94,6 +94,25 @@ impl Binder<'_> {
                 let oid = args.first().map_or(SqlType::Unknown, |(expr, _)| expr.ty()).base().oid();
                 Ok(Expr::Const(Datum::Oid(oid), SqlType::RegType))
             }
+            "current_timestamp" | "localtimestamp" | "localtime"
+                if matches!(
+                    args.as_slice(),
+                    [(Expr::Const(Datum::Int4(0..), SqlType::Int4), _)]
+                ) =>
+            {
+                let digits = match args.as_slice() {
+                    [(Expr::Const(Datum::Int4(digits), _), _)] => *digits,
+                    _ => return Err(SqlError::internal("a precision that is no integer")),
+                };
+                let digits = u8::try_from(digits).unwrap_or(MAX_TIME_DIGITS).min(MAX_TIME_DIGITS);
+                let ty = match name.as_str() {
+                    "current_timestamp" => SqlType::TimestampTz(Some(digits)),
+                    "localtimestamp" => SqlType::Timestamp(Some(digits)),
+                    _ => SqlType::Time(Some(digits)),
+                };
+                let now = self.special(&name, position)?;
+                self.explicit_cast(now, ty, position, position)
+            }
             "row" => self.row(args.into_iter().map(|(expr, _)| expr).collect()),
             _ => self.ordinary(&name, args, position),
         }
@@ -146,8 +165,8 @@ impl Binder<'_> {
         let (function, ty) = match name {
             "current_timestamp" => ("now", None),
             "current_date" => ("now", Some(SqlType::Date)),
-            "localtimestamp" => ("now", Some(SqlType::Timestamp)),
-            "localtime" => ("now", Some(SqlType::Time)),
+            "localtimestamp" => ("now", Some(SqlType::Timestamp(None))),
+            "localtime" => ("now", Some(SqlType::Time(None))),
             "current_catalog" => ("current_database", None),
             "current_role" | "user" => ("current_user", None),
             "current_user" | "session_user" | "current_schema" => (name, None),

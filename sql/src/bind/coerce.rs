@@ -123,9 +123,11 @@ impl Binder<'_> {
         if reg && !text.trim().bytes().all(|b| b.is_ascii_digit()) {
             return later();
         }
-        let one = Datum::parse_text(ty.base(), text, &TextFormat::new("UTC", 0))?;
+        // What an interval's numbers count depends on its fields; a string's length is applied as the cast says.
+        let read = if matches!(ty, SqlType::Interval(_)) { ty } else { ty.base() };
+        let one = Datum::parse_text(read, text, &TextFormat::new("UTC", 0))?;
         let other = Datum::parse_text(
-            ty.base(),
+            read,
             text,
             &TextFormat::new("Asia/Kolkata", 86_400_000_000_000_000),
         )?;

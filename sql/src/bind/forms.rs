@@ -6,7 +6,7 @@ use super::Binder;
 use super::compare::Placed;
 use super::expr::{catalog_operator, operator_name};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::name;
+use crate::parse::{name, types};
 use crate::plan::Expr;
 use crate::types::{Datum, SqlType};
 
@@ -300,9 +300,8 @@ impl Binder<'_> {
             )
             .at_if(position));
         };
-        let mut text = match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => text.clone(),
-            Value::Number(digits, _) => digits.clone(),
+        let text = match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => text,
             other => {
                 return Err(SqlError::new(
                     SqlState::SYNTAX_ERROR,
@@ -311,16 +310,11 @@ impl Binder<'_> {
                 .at_if(position));
             }
         };
-        match (&interval.leading_field, &interval.last_field) {
-            (None, None) => {}
-            (Some(field), None) if text.trim().parse::<f64>().is_ok() => {
-                text = format!("{} {}", text.trim(), field.to_string().to_ascii_lowercase());
-            }
-            (Some(_), _) | (None, Some(_)) => {
-                return Err(SqlError::unsupported("an interval with fields").at_if(position));
-            }
-        }
-        self.literal(&text, SqlType::Interval, false).map_err(|error| error.at_if(position))
+        let ty = interval_type(interval).ok_or_else(|| {
+            SqlError::new(SqlState::SYNTAX_ERROR, "an interval cannot have these fields")
+                .at_if(position)
+        })?;
+        self.literal(text, ty, true).map_err(|error| error.at_if(position))
     }
 
     /// `array[index]`.
@@ -364,4 +358,33 @@ impl Binder<'_> {
         }
         Ok(expr)
     }
+}
+
+/// The type that an interval's fields and precision mean; none for fields that no interval has.
+fn interval_type(interval: &ast::Interval) -> Option<SqlType> {
+    use ast::{DateTimeField as D, IntervalFields as I};
+    let fields = match (&interval.leading_field, &interval.last_field) {
+        (None, None) => None,
+        (Some(D::Year), None) => Some(I::Year),
+        (Some(D::Month), None) => Some(I::Month),
+        (Some(D::Day), None) => Some(I::Day),
+        (Some(D::Hour), None) => Some(I::Hour),
+        (Some(D::Minute), None) => Some(I::Minute),
+        (Some(D::Second), None) => Some(I::Second),
+        (Some(D::Year), Some(D::Month)) => Some(I::YearToMonth),
+        (Some(D::Day), Some(D::Hour)) => Some(I::DayToHour),
+        (Some(D::Day), Some(D::Minute)) => Some(I::DayToMinute),
+        (Some(D::Day), Some(D::Second)) => Some(I::DayToSecond),
+        (Some(D::Hour), Some(D::Minute)) => Some(I::HourToMinute),
+        (Some(D::Hour), Some(D::Second)) => Some(I::HourToSecond),
+        (Some(D::Minute), Some(D::Second)) => Some(I::MinuteToSecond),
+        _ => return None,
+    };
+    // `SECOND(2)` has its digits where other fields have a leading precision, which PostgreSQL's do not have.
+    let digits = match (&fields, interval.leading_precision) {
+        (Some(I::Second) | None, Some(digits)) => Some(digits),
+        (_, None) => interval.fractional_seconds_precision,
+        (_, Some(_)) => return None,
+    };
+    Some(types::interval(fields.as_ref(), digits))
 }

@@ -317,10 +317,10 @@ const SCALARS: [(SqlType, u32); 29] = [
     (SqlType::Char(None), 1042),
     (SqlType::Varchar(None), 1043),
     (SqlType::Date, 1082),
-    (SqlType::Time, 1083),
-    (SqlType::Timestamp, 1114),
-    (SqlType::TimestampTz, 1184),
-    (SqlType::Interval, 1186),
+    (SqlType::Time(None), 1083),
+    (SqlType::Timestamp(None), 1114),
+    (SqlType::TimestampTz(None), 1184),
+    (SqlType::Interval(None), 1186),
     (SqlType::Numeric(None), 1700),
     (SqlType::RegClass, 2205),
     (SqlType::RegType, 2206),
@@ -366,6 +366,12 @@ fn encode_type(ty: SqlType) -> Type {
         SqlType::Numeric(Some((precision, scale))) => {
             (SqlType::Numeric(None), Some(precision.into()), scale.into())
         }
+        SqlType::Time(digits) => (SqlType::Time(None), digits.map(u32::from), 0),
+        SqlType::Timestamp(digits) => (SqlType::Timestamp(None), digits.map(u32::from), 0),
+        SqlType::TimestampTz(digits) => (SqlType::TimestampTz(None), digits.map(u32::from), 0),
+        SqlType::Interval(Some(modifier)) => {
+            (SqlType::Interval(None), Some(modifier.typmod() as u32), 0)
+        }
         other => (other, None, 0),
     };
     let found = SCALARS.iter().find(|(known, _)| *known == plain);
@@ -386,6 +392,13 @@ fn decode_type(ty: Type) -> SqlResult<SqlType> {
             u16::try_from(precision).map_err(|_| unknown())?,
             i16::try_from(ty.scale).map_err(|_| unknown())?,
         ))),
+        (
+            plain @ (SqlType::Time(_)
+            | SqlType::Timestamp(_)
+            | SqlType::TimestampTz(_)
+            | SqlType::Interval(_)),
+            Some(modifier),
+        ) => plain.with_typmod(i32::try_from(modifier).map_err(|_| unknown())?),
         (plain, _) => plain,
     })
 }

@@ -205,7 +205,7 @@ fn clock_timestamp(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
 fn timeofday(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::text(
         Datum::TimestampTz((ctx.clock)())
-            .to_text(crate::types::SqlType::TimestampTz, &ctx.text_format()),
+            .to_text(crate::types::SqlType::TimestampTz(None), &ctx.text_format()),
     ))
 }
 
@@ -323,7 +323,8 @@ fn zone_of_interval(args: &[Datum]) -> SqlResult<Zone> {
     let offset = interval(args, 0)?;
     if offset.months != 0 || offset.days != 0 {
         let shown = Datum::from(offset);
-        let shown = shown.to_text(crate::types::SqlType::Interval, &crate::types::TextFormat::UTC);
+        let shown =
+            shown.to_text(crate::types::SqlType::Interval(None), &crate::types::TextFormat::UTC);
         return Err(SqlError::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("interval time zone \"{shown}\" must not include months or days"),

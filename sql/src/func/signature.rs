@@ -27,10 +27,10 @@ params! {
     BPCHAR = SqlType::Char(None);
     VARCHAR = SqlType::Varchar(None);
     DATE = SqlType::Date;
-    TIME = SqlType::Time;
-    TIMESTAMP = SqlType::Timestamp;
-    TIMESTAMPTZ = SqlType::TimestampTz;
-    INTERVAL = SqlType::Interval;
+    TIME = SqlType::Time(None);
+    TIMESTAMP = SqlType::Timestamp(None);
+    TIMESTAMPTZ = SqlType::TimestampTz(None);
+    INTERVAL = SqlType::Interval(None);
     NUMERIC = SqlType::Numeric(None);
     REGCLASS = SqlType::RegClass;
     REGTYPE = SqlType::RegType;
@@ -169,7 +169,7 @@ pub(super) fn numeric(args: &[Datum], at: usize) -> SqlResult<&Numeric> {
 impl EvalContext<'_> {
     /// The session's time zone.
     pub fn zone(&self) -> Zone {
-        Zone::find(self.time_zone).unwrap_or(Zone::UTC)
+        Zone::of_setting(self.time_zone).unwrap_or(Zone::UTC)
     }
 
     /// What text of values depends on.

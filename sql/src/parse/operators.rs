@@ -12,7 +12,7 @@
 //!
 //! All pairs are recorded in `testdata/precedence.tsv`, and compared by the tests.
 
-use sqlparser::ast::{BinaryOperator, CastKind, Expr, Ident, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, CastKind, Expr, Ident, Interval, UnaryOperator};
 use sqlparser::dialect::Precedence;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -201,6 +201,21 @@ pub(crate) fn prefix(
                 Ok(Expr::Prefixed { prefix: Ident::new(prefix), value })
             }));
         }
+        // sqlparser forgets the precision.
+        token if is_word(token, Keyword::INTERVAL) => {
+            let (open, digits, close) = (
+                &parser.peek_nth_token_ref(1).token,
+                &parser.peek_nth_token_ref(2).token,
+                &parser.peek_nth_token_ref(3).token,
+            );
+            return match (open, digits, close) {
+                (Token::LParen, Token::Number(digits, _), Token::RParen) => {
+                    let digits = digits.parse().ok()?;
+                    Some(precise_interval(parser, digits))
+                }
+                _ => None,
+            };
+        }
         token if is_word(token, Keyword::POSITION) => {
             if parser.peek_nth_token_ref(1).token != Token::LParen {
                 return None;
@@ -286,6 +301,21 @@ fn infix(
     Ok(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) })
 }
 
+/// `INTERVAL(digits) '…'`.
+fn precise_interval(parser: &mut Parser<'_>, digits: u64) -> Result<Expr, ParserError> {
+    for _ in 0..4 {
+        parser.advance_token();
+    }
+    let value = Box::new(Expr::Value(parser.parse_value()?));
+    Ok(Expr::Interval(Interval {
+        value,
+        leading_field: None,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: Some(digits),
+    }))
+}
+
 /// `POSITION(needle IN hay)`.
 fn position(dialect: &Postgres, parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
     parser.advance_token();
@@ -357,7 +387,7 @@ fn is(
     let negated = is_word(&parser.peek_token_ref().token, Keyword::NOT);
     let second = usize::from(negated);
     let Token::Word(word) = &parser.peek_nth_token_ref(second).token else {
-        parser.parse_keyword(Keyword::NOT);
+        let _ = parser.parse_keyword(Keyword::NOT);
         return unexpected(parser);
     };
     let test: fn(Box<Expr>) -> Expr = match (word.keyword, negated) {
@@ -370,7 +400,7 @@ fn is(
         (Keyword::UNKNOWN, false) => Expr::IsUnknown,
         (Keyword::UNKNOWN, true) => Expr::IsNotUnknown,
         (Keyword::DISTINCT, _) => {
-            parser.parse_keyword(Keyword::NOT);
+            let _ = parser.parse_keyword(Keyword::NOT);
             parser.expect_keywords(&[Keyword::DISTINCT, Keyword::FROM])?;
             let right = Box::new(operand(dialect, parser, IS, kind)?);
             not_associative(parser, IS, kind)?;

@@ -1,12 +1,13 @@
 //! Type names.
 
 use sqlparser::ast::{
-    self, ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo,
+    self, ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, IntervalFields,
+    TimezoneInfo,
 };
 
 use super::name;
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::SqlType;
+use crate::types::{IntervalModifier, MAX_TIME_DIGITS, SqlType};
 
 /// The type that a name means. A length or precision that the type cannot have is an error.
 pub(crate) fn resolve(ty: &DataType) -> SqlResult<SqlType> {
@@ -32,15 +33,16 @@ pub(crate) fn resolve(ty: &DataType) -> SqlResult<SqlType> {
         }
         DataType::Bytea => SqlType::Bytea,
         DataType::Date => SqlType::Date,
-        // A precision of fractional seconds is accepted; microseconds are kept.
-        DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Time,
-        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-            SqlType::Timestamp
+        DataType::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            SqlType::Time(digits(*precision))
         }
-        DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
-            SqlType::TimestampTz
+        DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            SqlType::Timestamp(digits(*precision))
         }
-        DataType::Interval { fields: None, .. } => SqlType::Interval,
+        DataType::Timestamp(precision, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            SqlType::TimestampTz(digits(*precision))
+        }
+        DataType::Interval { fields, precision } => interval(fields.as_ref(), *precision),
         DataType::Uuid => SqlType::Uuid,
         DataType::Regclass => SqlType::RegClass,
         DataType::Array(
@@ -63,7 +65,6 @@ pub(crate) fn resolve(ty: &DataType) -> SqlResult<SqlType> {
         | DataType::BitVarying(_)
         | DataType::VarBit(_)
         | DataType::Time(..)
-        | DataType::Interval { .. }
         | DataType::TsVector
         | DataType::TsQuery => {
             return Err(SqlError::unsupported(format!("type {}", ty_text(ty))));
@@ -78,6 +79,33 @@ fn ty_text(ty: &DataType) -> String {
 
 fn undefined(name: &str) -> SqlError {
     SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
+}
+
+/// Digits of fractional seconds: more than six are six, as in PostgreSQL, which warns.
+fn digits(precision: Option<u64>) -> Option<u8> {
+    precision.map(|digits| digits.min(MAX_TIME_DIGITS.into()) as u8)
+}
+
+/// An interval with some of its fields and a precision.
+pub(crate) fn interval(fields: Option<&IntervalFields>, precision: Option<u64>) -> SqlType {
+    use crate::types::IntervalFields as Own;
+    let fields = match fields {
+        None => Own::ALL,
+        Some(IntervalFields::Year) => Own::YEAR,
+        Some(IntervalFields::Month) => Own::MONTH,
+        Some(IntervalFields::Day) => Own::DAY,
+        Some(IntervalFields::Hour) => Own::HOUR,
+        Some(IntervalFields::Minute) => Own::MINUTE,
+        Some(IntervalFields::Second) => Own::SECOND,
+        Some(IntervalFields::YearToMonth) => Own::YEAR | Own::MONTH,
+        Some(IntervalFields::DayToHour) => Own::DAY | Own::HOUR,
+        Some(IntervalFields::DayToMinute) => Own::DAY | Own::HOUR | Own::MINUTE,
+        Some(IntervalFields::DayToSecond) => Own::DAY | Own::HOUR | Own::MINUTE | Own::SECOND,
+        Some(IntervalFields::HourToMinute) => Own::HOUR | Own::MINUTE,
+        Some(IntervalFields::HourToSecond) => Own::HOUR | Own::MINUTE | Own::SECOND,
+        Some(IntervalFields::MinuteToSecond) => Own::MINUTE | Own::SECOND,
+    };
+    SqlType::Interval(IntervalModifier::new(fields, digits(precision)))
 }
 
 fn float(info: &ExactNumberInfo) -> SqlResult<SqlType> {

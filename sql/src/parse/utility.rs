@@ -7,7 +7,8 @@ use super::portal::{declare, fetch};
 use super::statement::*;
 use super::transaction::{begin, chain, modes, rollback};
 use super::{query, types};
-use crate::error::{SqlError, SqlResult};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::types::{Datum, IntervalFields, SqlType, TextFormat, Zone, datetime};
 
 /// Parses the statement if it is one of these, by its first word.
 pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Statement>> {
@@ -133,7 +134,7 @@ fn set(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     } else if name == "role" {
         let _ = cursor.eat_token(&Token::Eq) || cursor.eat("to");
     }
-    if cursor.eat("default") {
+    if cursor.eat("default") || (name == "timezone" && cursor.eat("local")) {
         return Ok(Statement::Set { name, value: SetValue::Default, local });
     }
     let values = cursor.list(|cursor| set_value(cursor))?;
@@ -150,8 +151,7 @@ fn set_value(cursor: &mut Cursor<'_>) -> SqlResult<String> {
     if interval {
         cursor.index += 1;
         let text = cursor.string().ok_or_else(|| cursor.error())?;
-        cursor.eat("hour to minute");
-        return Ok(text);
+        return zone_of_interval(cursor, &text);
     }
     if let Some(text) = cursor.string() {
         return Ok(text);
@@ -160,6 +160,32 @@ fn set_value(cursor: &mut Cursor<'_>) -> SqlResult<String> {
         return Ok(number);
     }
     cursor.ident()
+}
+
+/// The time zone that an interval from UTC means.
+fn zone_of_interval(cursor: &mut Cursor<'_>, text: &str) -> SqlResult<String> {
+    let fields = if cursor.eat("hour to minute") {
+        IntervalFields::HOUR | IntervalFields::MINUTE
+    } else if cursor.eat("hour") {
+        IntervalFields::HOUR
+    } else if cursor.at_end() {
+        IntervalFields::ALL
+    } else {
+        let message = "time zone interval must be HOUR or HOUR TO MINUTE";
+        return Err(SqlError::new(SqlState::SYNTAX_ERROR, message));
+    };
+    let interval = datetime::parse_interval(text, fields)?;
+    let seconds = i32::try_from(interval.micros / datetime::SECOND).ok();
+    match seconds.filter(|_| interval.months == 0 && interval.days == 0) {
+        Some(seconds) => Ok(Zone::posix(seconds)),
+        None => {
+            let shown = Datum::from(interval).to_text(SqlType::Interval(None), &TextFormat::UTC);
+            Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("invalid value for parameter \"TimeZone\": \"INTERVAL '{shown}'\""),
+            ))
+        }
+    }
 }
 
 fn prepare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
@@ -183,7 +209,7 @@ fn prepare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
 }
 
 /// A type name: up to the next comma or parenthesis that is not its own.
-fn data_type(cursor: &mut Cursor<'_>) -> SqlResult<crate::types::SqlType> {
+fn data_type(cursor: &mut Cursor<'_>) -> SqlResult<SqlType> {
     let from = cursor.index;
     let mut depth = 0usize;
     while let Some(token) = cursor.peek() {

@@ -73,10 +73,10 @@ fn encode(out: &mut Vec<u8>, ty: SqlType, value: &Datum) -> SqlResult<()> {
         (_, Datum::Text(text)) if ty.is_text() => put_string(out, text.as_bytes()),
         (SqlType::Bytea, Datum::Bytea(bytes)) => put_string(out, bytes),
         (SqlType::Date, Datum::Date(days)) => put_i32(out, *days),
-        (SqlType::Time, Datum::Time(micros))
-        | (SqlType::Timestamp, Datum::Timestamp(micros))
-        | (SqlType::TimestampTz, Datum::TimestampTz(micros)) => put_i64(out, *micros),
-        (SqlType::Interval, Datum::Interval { months, days, micros }) => {
+        (SqlType::Time(_), Datum::Time(micros))
+        | (SqlType::Timestamp(_), Datum::Timestamp(micros))
+        | (SqlType::TimestampTz(_), Datum::TimestampTz(micros)) => put_i64(out, *micros),
+        (SqlType::Interval(_), Datum::Interval { months, days, micros }) => {
             let span = Interval { months: *months, days: *days, micros: *micros }.span();
             out.extend_from_slice(&(span ^ i128::MIN).to_be_bytes());
         }
@@ -267,10 +267,10 @@ impl Reader<'_, '_> {
             SqlType::Char(_) => Datum::Text(self.text()?).apply_modifier(ty, true)?,
             SqlType::Bytea => Datum::Bytea(Bytes::from(self.string()?)),
             SqlType::Date => Datum::Date(self.i32()?),
-            SqlType::Time => Datum::Time(self.i64()?),
-            SqlType::Timestamp => Datum::Timestamp(self.i64()?),
-            SqlType::TimestampTz => Datum::TimestampTz(self.i64()?),
-            SqlType::Interval => {
+            SqlType::Time(_) => Datum::Time(self.i64()?),
+            SqlType::Timestamp(_) => Datum::Timestamp(self.i64()?),
+            SqlType::TimestampTz(_) => Datum::TimestampTz(self.i64()?),
+            SqlType::Interval(_) => {
                 interval_of(i128::from_be_bytes(self.bytes()?) ^ i128::MIN)?.into()
             }
             SqlType::Uuid => Datum::Uuid(self.bytes()?),

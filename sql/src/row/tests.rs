@@ -71,10 +71,10 @@ impl Random {
             SqlType::Numeric(_) => Datum::Numeric(self.numeric()),
             SqlType::Bytea => Datum::Bytea(self.bytes().into()),
             SqlType::Date => Datum::Date(self.int() as i32),
-            SqlType::Time => Datum::Time(self.int()),
-            SqlType::Timestamp => Datum::Timestamp(self.int()),
-            SqlType::TimestampTz => Datum::TimestampTz(self.int()),
-            SqlType::Interval => {
+            SqlType::Time(_) => Datum::Time(self.int()),
+            SqlType::Timestamp(_) => Datum::Timestamp(self.int()),
+            SqlType::TimestampTz(_) => Datum::TimestampTz(self.int()),
+            SqlType::Interval(_) => {
                 // Equal spans in different parts too.
                 let (months, days) = (self.below(3) as i32 - 1, self.below(61) as i32 - 30);
                 let micros = (self.below(5) as i64 - 2) * datetime::DAY / 2;
@@ -120,10 +120,10 @@ const TYPES: [SqlType; 22] = [
     SqlType::Name,
     SqlType::Bytea,
     SqlType::Date,
-    SqlType::Time,
-    SqlType::Timestamp,
-    SqlType::TimestampTz,
-    SqlType::Interval,
+    SqlType::Time(None),
+    SqlType::Timestamp(None),
+    SqlType::TimestampTz(None),
+    SqlType::Interval(None),
     SqlType::Uuid,
     SqlType::Oid,
     SqlType::Array(ElementType::Text),

@@ -222,7 +222,9 @@ impl Session {
             "ROLLBACK"
         };
         if chain {
-            self.state = State::Open(Open::begin(&self.engine, true, read_only));
+            self.state = State::Open(
+                Open::begin(&self.engine, true, read_only).started_at(self.statement_time),
+            );
         }
         Ok(tag)
     }

@@ -50,8 +50,8 @@ impl SqlEngine {
 
     /// Microseconds since 2000-01-01 UTC.
     pub(crate) fn now(&self) -> i64 {
-        let unix_ms = i64::try_from(self.env.clock.now().wall_ms()).unwrap_or(i64::MAX / 1_000);
-        unix_ms.saturating_sub(EPOCH_MS).saturating_mul(1_000)
+        let unix = i64::try_from(self.env.clock.now_us()).unwrap_or(i64::MAX);
+        unix.saturating_sub(EPOCH_MS * 1_000)
     }
 
     pub(crate) fn cached(&self, key: &PlanKey) -> Option<Arc<Plan>> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::setting_list::{KNOWN, Kind, Known};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::types::Zone;
 
 /// Settings outside of the list (`app.user`) that a session may have.
 const MAX_CUSTOM: usize = 1_000;
@@ -243,19 +244,14 @@ fn millis(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// A time zone as it is kept. Whether an IANA name exists is found out where it is used.
+/// A time zone as it is kept and shown.
 fn time_zone(text: &str) -> Option<String> {
-    let text = text.trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_+-/:. ".contains(c);
-    if text.is_empty() || !text.chars().all(plain) {
-        return None;
-    }
-    Some(match text.to_ascii_lowercase().as_str() {
-        "utc" | "z" | "zulu" | "gmt" | "0" | "+00:00" | "-00:00" | "default" | "local" => {
-            "UTC".into()
+    match text.trim() {
+        local if local.eq_ignore_ascii_case("default") || local.eq_ignore_ascii_case("local") => {
+            Some("UTC".into())
         }
-        _ => text.into(),
-    })
+        name => Zone::shown(name),
+    }
 }
 
 #[cfg(test)]

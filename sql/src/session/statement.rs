@@ -86,7 +86,8 @@ impl Session {
             }
             State::Idle if self.was_alone => {
                 let read_only = self.settings.is_on("default_transaction_read_only");
-                let open = Open::begin_again(&self.engine, false, read_only, attempt);
+                let open = Open::begin_again(&self.engine, false, read_only, attempt)
+                    .started_at(self.statement_time);
                 self.state = State::Open(open);
                 true
             }
@@ -120,7 +121,9 @@ impl Session {
     pub(super) fn ensure_open(&mut self) {
         if matches!(self.state, State::Idle) {
             let read_only = self.settings.is_on("default_transaction_read_only");
-            self.state = State::Open(Open::begin(&self.engine, false, read_only));
+            self.state = State::Open(
+                Open::begin(&self.engine, false, read_only).started_at(self.statement_time),
+            );
         }
     }
 

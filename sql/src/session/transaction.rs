@@ -82,6 +82,12 @@ impl Open {
         })
     }
 
+    /// With the time of the statement that opened it as its own: what `now()` says.
+    pub(super) fn started_at(mut self: Box<Self>, time: i64) -> Box<Open> {
+        self.started = time;
+        self
+    }
+
     /// The same transaction from its beginning, with precedence over younger ones (T3).
     pub(super) fn restarted(&self, engine: &Arc<SqlEngine>, attempt: u32) -> Box<Open> {
         let mut open = Self::begin_again(engine, self.explicit, self.read_only, attempt);

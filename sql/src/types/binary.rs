@@ -154,16 +154,16 @@ fn read(ty: SqlType, bytes: &[u8], depth: u8) -> SqlResult<Datum> {
             }
             Datum::Date(days)
         }
-        SqlType::Time => {
+        SqlType::Time(_) => {
             let micros = i64::from_be_bytes(exactly(bytes)?);
             if !(0..=datetime::DAY).contains(&micros) {
                 return Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range"));
             }
             Datum::Time(micros)
         }
-        SqlType::Timestamp => Datum::Timestamp(read_timestamp(bytes)?),
-        SqlType::TimestampTz => Datum::TimestampTz(read_timestamp(bytes)?),
-        SqlType::Interval => {
+        SqlType::Timestamp(_) => Datum::Timestamp(read_timestamp(bytes)?),
+        SqlType::TimestampTz(_) => Datum::TimestampTz(read_timestamp(bytes)?),
+        SqlType::Interval(_) => {
             let mut rest = &exactly::<16>(bytes)?[..];
             let (micros, days, months) = (rest.get_i64(), rest.get_i32(), rest.get_i32());
             Datum::Interval { months, days, micros }

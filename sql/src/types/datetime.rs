@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod calendar;
+mod fields;
 mod input;
 mod interval;
 mod output;
@@ -14,6 +15,7 @@ pub use arithmetic::{
     Source, add_interval_to_local, age, date_trunc, extract, timestamp_difference,
 };
 pub use calendar::{Civil, civil_from_days, days_from_civil, is_leap, month_days};
+pub use fields::{IntervalFields, IntervalModifier, MAX_TIME_DIGITS};
 pub(crate) use input::make_date;
 pub use input::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
 pub use interval::{Interval, parse_interval};
@@ -51,6 +53,14 @@ pub const UNIX_EPOCH_DAYS: i64 = 10_957;
 /// True iff it is one of the infinities.
 pub fn is_infinite(timestamp: i64) -> bool {
     timestamp == i64::MIN || timestamp == i64::MAX
+}
+
+/// Microseconds rounded to so many digits of a second, away from zero at the half. Of times and timestamps, which are
+/// far enough from the extremes.
+pub fn round_micros(micros: i64, digits: u8) -> i64 {
+    let size = 10_i64.pow(u32::from(MAX_TIME_DIGITS - digits.min(MAX_TIME_DIGITS)));
+    let half = if micros >= 0 { size / 2 } else { -(size / 2) };
+    (micros + half) / size * size
 }
 
 /// The timestamp, if it is within the range of PostgreSQL's.

@@ -1,6 +1,6 @@
 //! Which type is which: oids, names, lengths, categories and modifiers, as `pg_type` has them.
 
-use super::{ElementType, SqlType};
+use super::{ElementType, IntervalModifier, MAX_TIME_DIGITS, SqlType};
 
 /// What `pg_type` says about a type that has no modifier.
 struct Identity {
@@ -54,10 +54,10 @@ static SCALARS: [Identity; 29] = [
     identity(SqlType::Char(None), 1042, 1014, ("bpchar", "character"), -1, 'S', false),
     identity(SqlType::Varchar(None), 1043, 1015, ("varchar", "character varying"), -1, 'S', false),
     identity(SqlType::Date, 1082, 1182, ("date", "date"), 4, 'D', false),
-    identity(SqlType::Time, 1083, 1183, ("time", "time without time zone"), 8, 'D', false),
-    identity(SqlType::Timestamp, 1114, 1115, ("timestamp", "timestamp without time zone"), 8, 'D', false),
-    identity(SqlType::TimestampTz, 1184, 1185, ("timestamptz", "timestamp with time zone"), 8, 'D', true),
-    identity(SqlType::Interval, 1186, 1187, ("interval", "interval"), 16, 'T', true),
+    identity(SqlType::Time(None), 1083, 1183, ("time", "time without time zone"), 8, 'D', false),
+    identity(SqlType::Timestamp(None), 1114, 1115, ("timestamp", "timestamp without time zone"), 8, 'D', false),
+    identity(SqlType::TimestampTz(None), 1184, 1185, ("timestamptz", "timestamp with time zone"), 8, 'D', true),
+    identity(SqlType::Interval(None), 1186, 1187, ("interval", "interval"), 16, 'T', true),
     identity(SqlType::Numeric(None), 1700, 1231, ("numeric", "numeric"), -1, 'N', false),
     identity(SqlType::RegClass, 2205, 2210, ("regclass", "regclass"), 4, 'N', false),
     identity(SqlType::RegType, 2206, 2211, ("regtype", "regtype"), 4, 'N', false),
@@ -83,10 +83,10 @@ static ELEMENTS: [(ElementType, SqlType); 21] = [
     (ElementType::InternalChar, SqlType::InternalChar),
     (ElementType::Bytea, SqlType::Bytea),
     (ElementType::Date, SqlType::Date),
-    (ElementType::Time, SqlType::Time),
-    (ElementType::Timestamp, SqlType::Timestamp),
-    (ElementType::TimestampTz, SqlType::TimestampTz),
-    (ElementType::Interval, SqlType::Interval),
+    (ElementType::Time, SqlType::Time(None)),
+    (ElementType::Timestamp, SqlType::Timestamp(None)),
+    (ElementType::TimestampTz, SqlType::TimestampTz(None)),
+    (ElementType::Interval, SqlType::Interval(None)),
     (ElementType::Uuid, SqlType::Uuid),
     (ElementType::Oid, SqlType::Oid),
     (ElementType::RegType, SqlType::RegType),
@@ -99,9 +99,9 @@ static ALIASES: [(&str, SqlType); 9] = [
     ("dec", SqlType::Numeric(None)),
     ("float", SqlType::Float8),
     ("char", SqlType::Char(None)),
-    ("time", SqlType::Time),
-    ("timestamp", SqlType::Timestamp),
-    ("timestamptz", SqlType::TimestampTz),
+    ("time", SqlType::Time(None)),
+    ("timestamp", SqlType::Timestamp(None)),
+    ("timestamptz", SqlType::TimestampTz(None)),
     ("string", SqlType::Text),
 ];
 
@@ -178,6 +178,10 @@ impl SqlType {
             SqlType::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
             SqlType::Varchar(Some(n)) => format!("character varying({n})"),
             SqlType::Char(Some(n)) => format!("character({n})"),
+            SqlType::Time(Some(n)) => format!("time({n}) without time zone"),
+            SqlType::Timestamp(Some(n)) => format!("timestamp({n}) without time zone"),
+            SqlType::TimestampTz(Some(n)) => format!("timestamp({n}) with time zone"),
+            SqlType::Interval(Some(modifier)) => format!("interval{modifier}"),
             other => other.identity().map_or("unknown", |i| i.name).to_owned(),
         }
     }
@@ -206,6 +210,10 @@ impl SqlType {
             SqlType::Numeric(_) => SqlType::Numeric(None),
             SqlType::Varchar(_) => SqlType::Varchar(None),
             SqlType::Char(_) => SqlType::Char(None),
+            SqlType::Time(_) => SqlType::Time(None),
+            SqlType::Timestamp(_) => SqlType::Timestamp(None),
+            SqlType::TimestampTz(_) => SqlType::TimestampTz(None),
+            SqlType::Interval(_) => SqlType::Interval(None),
             other => other,
         }
     }
@@ -219,6 +227,10 @@ impl SqlType {
             SqlType::Varchar(Some(n)) | SqlType::Char(Some(n)) => {
                 i32::try_from(n).unwrap_or(i32::MAX - TYPMOD_BIAS) + TYPMOD_BIAS
             }
+            SqlType::Time(Some(digits))
+            | SqlType::Timestamp(Some(digits))
+            | SqlType::TimestampTz(Some(digits)) => digits.into(),
+            SqlType::Interval(Some(modifier)) => modifier.typmod(),
             _ => -1,
         }
     }
@@ -226,6 +238,14 @@ impl SqlType {
     /// This type with a modifier from `atttypmod`. One that means nothing leaves the type without.
     pub fn with_typmod(self, typmod: i32) -> SqlType {
         let base = self.base();
+        let digits = u8::try_from(typmod).ok().filter(|digits| *digits <= MAX_TIME_DIGITS);
+        match base {
+            SqlType::Time(_) => return SqlType::Time(digits),
+            SqlType::Timestamp(_) => return SqlType::Timestamp(digits),
+            SqlType::TimestampTz(_) => return SqlType::TimestampTz(digits),
+            SqlType::Interval(_) => return SqlType::Interval(IntervalModifier::of_typmod(typmod)),
+            _ => {}
+        }
         let Some(value) = typmod.checked_sub(TYPMOD_BIAS).filter(|v| *v >= 0) else { return base };
         match base {
             SqlType::Numeric(_) => {
@@ -314,6 +334,10 @@ mod tests {
         assert_eq!(SqlType::Array(ElementType::Text).typname(), "_text");
     }
 
+    fn interval(fields: i32, digits: i32) -> SqlType {
+        SqlType::Interval(IntervalModifier::of_typmod((fields << 16) | digits))
+    }
+
     #[test]
     fn modifiers_are_postgresqls() {
         let cases = [
@@ -321,6 +345,11 @@ mod tests {
             (SqlType::Numeric(Some((3, -2))), 198_658, "numeric(3,-2)"),
             (SqlType::Varchar(Some(20)), 24, "character varying(20)"),
             (SqlType::Char(Some(1)), 5, "character(1)"),
+            (SqlType::Time(Some(0)), 0, "time(0) without time zone"),
+            (SqlType::TimestampTz(Some(3)), 3, "timestamp(3) with time zone"),
+            (interval(1032, 1), (1032 << 16) | 1, "interval day to hour(1)"),
+            (interval(0x7fff, 2), (0x7fff << 16) | 2, "interval(2)"),
+            (interval(4, 0xffff), (4 << 16) | 0xffff, "interval year"),
         ];
         for (ty, typmod, name) in cases {
             assert_eq!(ty.typmod(), typmod);

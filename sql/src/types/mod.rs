@@ -12,7 +12,7 @@ pub mod numeric;
 mod text;
 
 pub use array::ARRAY_LEN_MAX;
-pub use datetime::{Interval, Zone};
+pub use datetime::{Interval, IntervalFields, IntervalModifier, MAX_TIME_DIGITS, Zone};
 pub use datum::Datum;
 pub(crate) use float::write_f64;
 pub use numeric::Numeric;
@@ -52,14 +52,14 @@ pub enum SqlType {
     Bytea,
     /// `date`.
     Date,
-    /// `time without time zone`.
-    Time,
-    /// `timestamp without time zone`.
-    Timestamp,
-    /// `timestamp with time zone`.
-    TimestampTz,
-    /// `interval`.
-    Interval,
+    /// `time without time zone`, with its digits of fractional seconds (0 to 6) if declared.
+    Time(Option<u8>),
+    /// `timestamp without time zone`, likewise.
+    Timestamp(Option<u8>),
+    /// `timestamp with time zone`, likewise.
+    TimestampTz(Option<u8>),
+    /// `interval`, with its fields and digits if declared.
+    Interval(Option<IntervalModifier>),
     /// `uuid`.
     Uuid,
     /// `oid`.

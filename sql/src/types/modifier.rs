@@ -1,5 +1,8 @@
-//! Modifiers: lengths of strings, precision and scale of numerics.
+//! Modifiers: lengths of strings, precision and scale of numerics, digits of times, fields of intervals.
 
+use super::datetime::{
+    Interval, check_timestamp, is_infinite, round_micros, timestamp_out_of_range,
+};
 use super::text::cut_bytes;
 use super::{Datum, SqlType};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -30,12 +33,31 @@ impl Datum {
             (SqlType::Numeric(Some((precision, scale))), Datum::Numeric(value)) => {
                 value.apply_modifier(precision, scale).map(Datum::Numeric)
             }
+            (SqlType::Time(Some(digits)), Datum::Time(micros)) => {
+                Ok(Datum::Time(round_micros(micros, digits)))
+            }
+            (SqlType::Timestamp(Some(digits)), Datum::Timestamp(micros)) => {
+                round_timestamp(micros, digits).map(Datum::Timestamp)
+            }
+            (SqlType::TimestampTz(Some(digits)), Datum::TimestampTz(micros)) => {
+                round_timestamp(micros, digits).map(Datum::TimestampTz)
+            }
+            (SqlType::Interval(Some(modifier)), Datum::Interval { months, days, micros }) => {
+                modifier.apply(Interval { months, days, micros }).map(Datum::from)
+            }
             (SqlType::Name, Datum::Text(text)) if text.len() > super::text::NAME_MAX => {
                 Ok(Datum::text(cut_bytes(&text, super::text::NAME_MAX)))
             }
             (_, value) => Ok(value),
         }
     }
+}
+
+fn round_timestamp(micros: i64, digits: u8) -> SqlResult<i64> {
+    if is_infinite(micros) {
+        return Ok(micros);
+    }
+    check_timestamp(round_micros(micros, digits).into()).ok_or_else(timestamp_out_of_range)
 }
 
 /// Where so many characters end, if the text is longer.

@@ -20,8 +20,8 @@ fn what_is_equal_hashes_alike() {
         (SqlType::Float8, "0", "-0"),
         (SqlType::Float8, "NaN", "nan"),
         (SqlType::Char(None), "ab", "ab  "),
-        (SqlType::Interval, "1 mon", "30 days"),
-        (SqlType::Interval, "1 day", "24:00"),
+        (SqlType::Interval(None), "1 mon", "30 days"),
+        (SqlType::Interval(None), "1 day", "24:00"),
         (SqlType::Array(ElementType::Numeric), "{1.0,NULL}", "{1.00,NULL}"),
     ];
     for (ty, a, b) in cases {

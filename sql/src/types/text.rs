@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::datetime::{self, Interval, Zone};
+use super::datetime::{self, Interval, IntervalFields, Zone};
 use super::{Datum, Numeric, SqlType, array, float};
 use crate::error::{SqlError, SqlResult, SqlState};
 
@@ -24,7 +24,7 @@ impl TextFormat {
 
     /// In a zone by its name. One that is not known is UTC: the setting was checked when it was set.
     pub fn new(time_zone: &str, now: i64) -> TextFormat {
-        TextFormat { zone: Zone::find(time_zone).unwrap_or(Zone::UTC), now }
+        TextFormat { zone: Zone::of_setting(time_zone).unwrap_or(Zone::UTC), now }
     }
 }
 
@@ -204,10 +204,15 @@ impl Datum {
             SqlType::Numeric(_) => Datum::Numeric(Numeric::parse(text)?),
             SqlType::Bytea => Datum::Bytea(parse_bytea(text)?),
             SqlType::Date => Datum::Date(datetime::parse_date(text, format)?),
-            SqlType::Time => Datum::Time(datetime::parse_time(text, format)?),
-            SqlType::Timestamp => Datum::Timestamp(datetime::parse_timestamp(text, format)?),
-            SqlType::TimestampTz => Datum::TimestampTz(datetime::parse_timestamptz(text, format)?),
-            SqlType::Interval => datetime::parse_interval(text)?.into(),
+            SqlType::Time(_) => Datum::Time(datetime::parse_time(text, format)?),
+            SqlType::Timestamp(_) => Datum::Timestamp(datetime::parse_timestamp(text, format)?),
+            SqlType::TimestampTz(_) => {
+                Datum::TimestampTz(datetime::parse_timestamptz(text, format)?)
+            }
+            SqlType::Interval(modifier) => {
+                let fields = modifier.map_or(IntervalFields::ALL, |modifier| modifier.fields());
+                datetime::parse_interval(text, fields)?.into()
+            }
             SqlType::Uuid => Datum::Uuid(parse_uuid(text)?),
             SqlType::Oid
             | SqlType::RegClass

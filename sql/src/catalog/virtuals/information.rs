@@ -4,7 +4,7 @@ use super::{Builder, SystemTables, all_tables, text};
 use crate::catalog::descriptor::{ColumnDescriptor, TableDescriptor, TableKind};
 use crate::error::SqlResult;
 use crate::func::EvalContext;
-use crate::types::{Datum, SqlType};
+use crate::types::{Datum, MAX_TIME_DIGITS, SqlType};
 
 impl SystemTables<'_> {
     /// Rows of a table; none if it is always empty.
@@ -94,8 +94,12 @@ fn columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
         };
         let datetime = match ty {
             SqlType::Date => Datum::Int4(0),
-            SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Interval => {
-                Datum::Int4(6)
+            SqlType::Time(digits) | SqlType::Timestamp(digits) | SqlType::TimestampTz(digits) => {
+                Datum::Int4(digits.unwrap_or(MAX_TIME_DIGITS).into())
+            }
+            SqlType::Interval(modifier) => {
+                let digits = modifier.and_then(|modifier| modifier.digits());
+                Datum::Int4(digits.unwrap_or(MAX_TIME_DIGITS).into())
             }
             _ => Datum::Null,
         };

@@ -175,7 +175,7 @@ pub(super) fn alignment(ty: SqlType) -> char {
         1 => 'c',
         2 => 's',
         8 => 'd',
-        _ if matches!(ty, SqlType::Interval) => 'd',
+        _ if matches!(ty, SqlType::Interval(_)) => 'd',
         _ if matches!(ty, SqlType::Name | SqlType::Uuid) => 'c',
         _ => 'i',
     }

@@ -48,7 +48,9 @@ pub(super) fn form(ty: SqlType) -> Form {
         SqlType::Bool => Form::Bool,
         SqlType::Int2 => Form::Int16,
         SqlType::Int4 | SqlType::Date => Form::Int32,
-        SqlType::Int8 | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz => Form::Int64,
+        SqlType::Int8 | SqlType::Time(_) | SqlType::Timestamp(_) | SqlType::TimestampTz(_) => {
+            Form::Int64
+        }
         SqlType::Float4 => Form::Float32,
         SqlType::Float8 => Form::Float64,
         SqlType::Oid
@@ -65,7 +67,7 @@ pub(super) fn form(ty: SqlType) -> Form {
         SqlType::Bytea => Form::Binary,
         SqlType::Uuid => Form::Uuid,
         SqlType::Numeric(_)
-        | SqlType::Interval
+        | SqlType::Interval(_)
         | SqlType::Array(_)
         | SqlType::Int2Vector
         | SqlType::OidVector
@@ -125,9 +127,9 @@ impl ColumnBuilder {
                 column.append_value(*value);
             }
             (Builder::Int64(column), Datum::Int8(value), SqlType::Int8)
-            | (Builder::Int64(column), Datum::Time(value), SqlType::Time)
-            | (Builder::Int64(column), Datum::Timestamp(value), SqlType::Timestamp)
-            | (Builder::Int64(column), Datum::TimestampTz(value), SqlType::TimestampTz) => {
+            | (Builder::Int64(column), Datum::Time(value), SqlType::Time(_))
+            | (Builder::Int64(column), Datum::Timestamp(value), SqlType::Timestamp(_))
+            | (Builder::Int64(column), Datum::TimestampTz(value), SqlType::TimestampTz(_)) => {
                 column.append_value(*value);
             }
             (Builder::Float32(column), Datum::Float4(value), _) => column.append_value(*value),
@@ -192,9 +194,9 @@ pub(super) fn read(column: &ArrayRef, ty: SqlType, row: usize) -> SqlResult<Datu
         Form::Int64 => {
             let value = column.as_primitive::<Int64Type>().value(row);
             match ty {
-                SqlType::Time => Datum::Time(value),
-                SqlType::Timestamp => Datum::Timestamp(value),
-                SqlType::TimestampTz => Datum::TimestampTz(value),
+                SqlType::Time(_) => Datum::Time(value),
+                SqlType::Timestamp(_) => Datum::Timestamp(value),
+                SqlType::TimestampTz(_) => Datum::TimestampTz(value),
                 _ => Datum::Int8(value),
             }
         }

@@ -20,11 +20,11 @@ const TYPES: [SqlType; 12] = [
     SqlType::Int2,
     SqlType::Float8,
     SqlType::Date,
-    SqlType::Timestamp,
+    SqlType::Timestamp(None),
     SqlType::Oid,
     SqlType::Int4,
     SqlType::Bool,
-    SqlType::TimestampTz,
+    SqlType::TimestampTz(None),
 ];
 
 struct Maker {
@@ -61,8 +61,8 @@ impl Maker {
             }
             SqlType::Text => Datum::text(["", "a", "ab", "b", "é", "Z"][self.below(6) as usize]),
             SqlType::Date => Datum::Date(self.number(i32::MIN.into(), i32::MAX.into()) as i32),
-            SqlType::Timestamp => Datum::Timestamp(self.number(i64::MIN, i64::MAX)),
-            SqlType::TimestampTz => Datum::TimestampTz(self.number(i64::MIN, i64::MAX)),
+            SqlType::Timestamp(_) => Datum::Timestamp(self.number(i64::MIN, i64::MAX)),
+            SqlType::TimestampTz(_) => Datum::TimestampTz(self.number(i64::MIN, i64::MAX)),
             SqlType::Oid => Datum::Oid(self.number(0, u32::MAX.into()) as u32),
             other => panic!("no values of {other:?}"),
         }
@@ -200,14 +200,14 @@ fn values_survive_their_columns() {
     let interval = Datum::Interval { months: -1, days: 2, micros: i64::MAX };
     let values = [
         (SqlType::Numeric(None), Datum::Numeric(numeric)),
-        (SqlType::Interval, interval),
+        (SqlType::Interval(None), interval),
         (SqlType::Array(ElementType::Text), array.clone()),
         (SqlType::Record, Datum::Record([array, Datum::Bool(true), Datum::Int2(-2)].into())),
         (SqlType::Uuid, Datum::Uuid([7; 16])),
         (SqlType::Bytea, Datum::Bytea(bytes::Bytes::from_static(b"\0\xff"))),
         (SqlType::Char(Some(3)), Datum::text("a  ")),
         (SqlType::Float4, Datum::Float4(-0.0)),
-        (SqlType::Time, Datum::Time(86_400_000_000)),
+        (SqlType::Time(None), Datum::Time(86_400_000_000)),
         (SqlType::RegClass, Datum::Oid(u32::MAX)),
         (SqlType::Int4, Datum::Null),
     ];

@@ -1,6 +1,6 @@
 //! Intervals: months, days and microseconds, which are kept apart.
 
-use super::{DAY, HOUR, MINUTE, SECOND};
+use super::{DAY, HOUR, IntervalFields, MINUTE, SECOND};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::Datum;
 use crate::types::compare::interval_span;
@@ -231,8 +231,23 @@ impl Sum {
     }
 }
 
-/// Reads an interval: PostgreSQL's verbose form, SQL's, or ISO 8601's.
-pub fn parse_interval(text: &str) -> SqlResult<Interval> {
+/// What a number without a unit counts, by the fields of the type that is read.
+fn default_unit(fields: IntervalFields) -> Unit {
+    use IntervalFields as F;
+    match fields {
+        F::ALL => Unit::Micros(SECOND),
+        _ if fields.has(F::SECOND) => Unit::Micros(SECOND),
+        _ if fields.has(F::MINUTE) => Unit::Micros(MINUTE),
+        _ if fields.has(F::HOUR) => Unit::Micros(HOUR),
+        _ if fields.has(F::DAY) => Unit::Days(1),
+        _ if fields.has(F::MONTH) => Unit::Months(1),
+        _ => Unit::Months(12),
+    }
+}
+
+/// Reads an interval: PostgreSQL's verbose form, SQL's, or ISO 8601's. The fields that its type keeps say what a number
+/// without a unit counts.
+pub fn parse_interval(text: &str, fields: IntervalFields) -> SqlResult<Interval> {
     let invalid = || {
         SqlError::new(
             SqlState::INVALID_DATETIME_FORMAT,
@@ -270,7 +285,8 @@ pub fn parse_interval(text: &str) -> SqlResult<Interval> {
         }
         seen += 1;
         if word.contains(':') {
-            let micros = clock(word).ok_or_else(invalid)?.ok_or_else(overflow)?;
+            let from_minutes = fields == IntervalFields::MINUTE | IntervalFields::SECOND;
+            let micros = clock(word, from_minutes).ok_or_else(invalid)?.ok_or_else(overflow)?;
             sum.micros = sum.micros.checked_add(micros).ok_or_else(overflow)?;
             continue;
         }
@@ -288,8 +304,16 @@ pub fn parse_interval(text: &str) -> SqlResult<Interval> {
             }
             // A number before a time of day is one of days, the last one of seconds.
             Some(word) if word.contains(':') => Unit::Days(1),
-            None => Unit::Micros(SECOND),
-            Some("ago") if at + 1 == words.len() => Unit::Micros(SECOND),
+            None => default_unit(fields),
+            Some("ago") if at + 1 == words.len() => default_unit(fields),
+            // `1 2` of days and hours.
+            Some(_)
+                if default_unit(fields) == Unit::Micros(HOUR)
+                    && at + 1 == words.len()
+                    && Number::parse(words[at]).is_some() =>
+            {
+                Unit::Days(1)
+            }
             Some(_) => return Err(invalid()),
         };
         sum.add(number, unit).ok_or_else(overflow)?;
@@ -355,8 +379,8 @@ fn years_and_months(word: &str) -> Option<(Option<i64>, Option<i64>)> {
     Some((years.parse().ok(), months.parse().ok().filter(|m| *m < 12)))
 }
 
-/// `[-]hh:mm[:ss[.f]]` or `mm:ss.f`; None inside if too large.
-fn clock(word: &str) -> Option<Option<i64>> {
+/// `[-]hh:mm[:ss[.f]]` or `mm:ss.f`, or `mm:ss` where that is meant; None inside if too large.
+fn clock(word: &str, from_minutes: bool) -> Option<Option<i64>> {
     let (negative, bare) = match word.as_bytes().first()? {
         b'-' => (true, &word[1..]),
         b'+' => (false, &word[1..]),
@@ -365,7 +389,7 @@ fn clock(word: &str) -> Option<Option<i64>> {
     let parts: Vec<&str> = bare.split(':').collect();
     let digits = |s: &&str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let (hours, minutes, seconds) = match parts[..] {
-        [minutes, seconds] if seconds.contains('.') => ("0", minutes, seconds),
+        [minutes, seconds] if from_minutes || seconds.contains('.') => ("0", minutes, seconds),
         [hours, minutes] => (hours, minutes, "0"),
         [hours, minutes, seconds] => (hours, minutes, seconds),
         _ => return None,
@@ -415,7 +439,7 @@ fn iso(text: &str) -> Option<Option<Interval>> {
     }
     if let Some(time) = time {
         if time.contains(':') {
-            match clock(time)?.and_then(|micros| sum.micros.checked_add(micros)) {
+            match clock(time, false)?.and_then(|micros| sum.micros.checked_add(micros)) {
                 Some(micros) => sum.micros = micros,
                 None => fits = false,
             }

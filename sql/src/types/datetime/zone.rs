@@ -14,6 +14,9 @@ static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bu
 /// Offsets beyond a day and a half do not exist.
 const OFFSET_MAX: i32 = 15 * 3600 + 59 * 60 + 59;
 
+/// Hours from UTC of a setting are fewer.
+const SETTING_HOURS_END: f64 = 168.0;
+
 /// A time zone.
 #[derive(Clone, Debug)]
 pub enum Zone {
@@ -75,6 +78,50 @@ impl Zone {
             return Some(Zone::Named(zone));
         }
         TimeZone::posix(name).ok().map(Zone::Named)
+    }
+
+    /// A session's time zone: of the database, or a POSIX rule. Abbreviations are no zones here, so that CET has its
+    /// summer time, and an offset alone is POSIX's: hours west.
+    pub fn of_setting(name: &str) -> Option<Zone> {
+        if let Ok(zone) = DATABASE.get(name) {
+            return Some(Zone::Named(zone));
+        }
+        let offset = match name.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+            Some((_, offset)) if offset.starts_with(|c: char| c.is_ascii_digit()) => {
+                parse_offset(&format!("+{offset}"))
+            }
+            Some((_, offset)) => parse_offset(offset),
+            None => parse_offset(name),
+        };
+        match offset {
+            Some(west) => Some(Zone::Fixed(-west)),
+            None => TimeZone::posix(name).ok().map(Zone::Named),
+        }
+    }
+
+    /// A session's time zone as it is shown: names as the database writes them, hours east of UTC as POSIX's rule.
+    pub fn shown(setting: &str) -> Option<String> {
+        if let Ok(hours) = setting.parse::<f64>() {
+            return (hours.abs() < SETTING_HOURS_END).then(|| Zone::posix((hours * 3600.0) as i32));
+        }
+        match Zone::of_setting(setting)? {
+            Zone::Named(zone) => Some(zone.iana_name().unwrap_or(setting).to_owned()),
+            Zone::Fixed(_) => Some(setting.to_owned()),
+        }
+    }
+
+    /// The POSIX rule of so many seconds east of UTC, always: `<+02>-02`.
+    pub fn posix(east: i32) -> String {
+        let (hours, minutes, seconds) = (east.abs() / 3600, east.abs() / 60 % 60, east.abs() % 60);
+        let mut offset = format!("{hours:02}");
+        if minutes != 0 || seconds != 0 {
+            offset += &format!(":{minutes:02}");
+        }
+        if seconds != 0 {
+            offset += &format!(":{seconds:02}");
+        }
+        let (east, west) = if east < 0 { ('-', '+') } else { ('+', '-') };
+        format!("<{east}{offset}>{west}{offset}")
     }
 
     /// Seconds east of UTC at an instant.
