@@ -25,6 +25,8 @@ states! {
     IN_FAILED_SQL_TRANSACTION = "25P02";
     /// The client was silent in a transaction for too long.
     IDLE_IN_TRANSACTION_SESSION_TIMEOUT = "25P03";
+    /// Text that is no name.
+    INVALID_NAME = "42602";
     /// A write in a read-only transaction.
     READ_ONLY_SQL_TRANSACTION = "25006";
     /// The statement cannot be done as asked.
@@ -203,6 +205,8 @@ pub struct ErrorObject {
     pub constraint: Option<String>,
     /// The line of a COPY, for people.
     pub context: Option<String>,
+    /// PostgreSQL's function that reports it, where drivers go by that.
+    pub routine: Option<String>,
 }
 
 impl SqlError {

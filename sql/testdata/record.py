@@ -34,8 +34,9 @@ def parts(block):
 def run(database, statements):
     """Rows, errors of each statement."""
     text = []
-    for number, sql in enumerate(statements):
-        text.append(f"\\echo {MARK}{number}\n\\warn {MARK}{number}\n{sql.rstrip().rstrip(';')};\n")
+    for number, (sql, names) in enumerate(statements):
+        names = "off" if names else "on"
+        text.append(f"\\pset tuples_only {names}\n\\pset footer off\n\\echo {MARK}{number}\n\\warn {MARK}{number}\n{sql.rstrip().rstrip(';')};\n")
     text.append(f"\\echo {MARK}\n\\warn {MARK}\n")
     command = ["psql", "-X", "-q", "-A", "-t", "-F", " | ", "-P", "null=NULL", "-v", "VERBOSITY=verbose", database]
     done = subprocess.run(command, input="".join(text), capture_output=True, text=True, check=True,
@@ -54,7 +55,8 @@ def record(database, path):
     if any(head and head.startswith("session") for _, head, _ in parsed):
         sys.exit(f"{path}: several sessions cannot be recorded")
     # A record may have no semicolon before its end: psql sends it as one statement.
-    answers = iter(run(database, ["\n".join(sql) for _, head, sql in parsed if head]))
+    statements = [("\n".join(sql), "names" in head.split()) for _, head, sql in parsed if head]
+    answers = iter(run(database, statements))
     with open(path) as file:
         old = blocks(file.read())
     result = []

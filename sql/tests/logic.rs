@@ -7,7 +7,7 @@
 //! statement ok [tag]            the SQL below completes, with this tag if one is given
 //! statement error 23505 [text]  it fails with this SQLSTATE, and its message contains the text
 //! statement notice 25P01        it completes, with this notice
-//! query [rowsort]               its rows are those below `----`, values separated by ` | `
+//! query [rowsort] [names]       its rows are those below `----`, values separated by ` | `; before them the columns' names
 //! session name                  the records below run in this session
 //! ```
 //!
@@ -149,6 +149,10 @@ impl Runner {
                 Ok(output) => {
                     let mut rows: Vec<_> = output.rows.iter().map(|row| row.join(" | ")).collect();
                     let mut expected = record.expected.clone();
+                    if options.contains(&"names") {
+                        let names = output.columns.iter().map(|column| column.name.as_str());
+                        rows.insert(0, names.collect::<Vec<_>>().join(" | "));
+                    }
                     if options.contains(&"rowsort") {
                         rows.sort();
                         expected.sort();

@@ -19,7 +19,8 @@ impl Binder<'_> {
     /// Binds what is written like a call.
     pub(crate) fn call(&mut self, call: &ast::Function) -> SqlResult<Expr> {
         let position = self.places.of_name(&call.name);
-        let name = function_name(&call.name).map_err(|error| error.at_if(position))?;
+        let name = function_name(&call.name, self.catalog.database())
+            .map_err(|error| error.at_if(position))?;
         if call.over.is_some() {
             return Err(SqlError::unsupported("a window function").at_if(position));
         }
@@ -365,8 +366,13 @@ impl Binder<'_> {
 type TableFunction = (Option<u32>, Vec<Expr>, Vec<(String, SqlType)>);
 
 /// The last part of a function's name; a schema may only be one that holds functions.
-pub(crate) fn function_name(name: &ast::ObjectName) -> SqlResult<String> {
+pub(crate) fn function_name(name: &ast::ObjectName, database: &str) -> SqlResult<String> {
     let mut parts = name::parts(name)?;
+    if let [other, schema, function] = parts.as_slice()
+        && other != database
+    {
+        return Err(name::cross_database(&[other, schema, function]));
+    }
     let last = parts.pop().unwrap_or_default();
     match parts.last().map(String::as_str) {
         None | Some("pg_catalog" | "information_schema" | "public") => Ok(last),

@@ -16,7 +16,8 @@ impl Binder<'_> {
         if let Some(cast) = self.functions.cast(from, to) {
             return cast.context <= context;
         }
-        if let (Some(from), Some(to)) = (from.element(), to.element()) {
+        if let (Some(from), SqlType::Array(to)) = (from.element(), to) {
+            let to = to.scalar();
             return from != SqlType::Unknown && self.can_coerce(from, to, context);
         }
         // By output and input functions: to strings on assignment, from strings only where it is written.
@@ -96,7 +97,7 @@ impl Binder<'_> {
             Expr::Param(index, _) => {
                 let base = to.base();
                 let known = self.set_parameter(index, base, position)?;
-                let expr = Expr::Param(index, known);
+                let expr = super::param(index, known);
                 if known == to || (known == base && to == base) {
                     return Ok(expr);
                 }
@@ -116,11 +117,9 @@ impl Binder<'_> {
             let input = Box::new(Expr::Const(Datum::text(text), SqlType::Text));
             Ok(Expr::Cast { input, ty, explicit })
         };
-        let reg = matches!(
-            ty,
-            SqlType::RegClass | SqlType::RegType | SqlType::RegProc | SqlType::RegNamespace
-        );
-        if reg && !text.trim().bytes().all(|b| b.is_ascii_digit()) {
+        let figures = text.trim();
+        let number = !figures.is_empty() && figures.bytes().all(|b| b.is_ascii_digit());
+        if ty.is_named() && !number {
             return later();
         }
         // What an interval's numbers count depends on its fields; a string's length is applied as the cast says.

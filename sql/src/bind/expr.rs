@@ -65,12 +65,18 @@ impl Binder<'_> {
         Ok(Expr::Row(exprs))
     }
 
-    fn compound(&mut self, idents: &[ast::Ident]) -> SqlResult<Expr> {
+    pub(crate) fn compound(&mut self, idents: &[ast::Ident]) -> SqlResult<Expr> {
         let position = idents.first().and_then(|ident| self.places.of_ident(ident));
         let parts: Vec<String> = idents.iter().map(name::fold).collect();
         match parts.as_slice() {
             [table, column] => self.qualified_column(None, table, column, position),
-            [schema, table, column] | [_, schema, table, column] => {
+            [schema, table, column] => self.qualified_column(Some(schema), table, column, position),
+            [database, schema, table, column] => {
+                if database != self.catalog.database() {
+                    return Err(
+                        name::cross_database(&[database, schema, table, column]).at_if(position)
+                    );
+                }
                 self.qualified_column(Some(schema), table, column, position)
             }
             [column] => self.column(column, position),

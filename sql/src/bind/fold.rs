@@ -13,30 +13,31 @@ impl Binder<'_> {
     /// The value of a call of an immutable function with constants. A call that fails is left for the executor: it may
     /// never be reached.
     pub(crate) fn fold(&self, expr: Expr, _position: Option<u32>) -> SqlResult<Expr> {
-        Ok(fold_call(expr, self.functions, self.catalog))
+        fold_call(expr, self.functions, self.catalog, false)
     }
 }
 
-/// The same for the optimiser.
+/// The same for the optimiser, which knows what is never reached, and so may raise errors.
 pub(crate) fn fold_call(
     expr: Expr,
     functions: &super::Functions,
     catalog: &dyn crate::catalog::CatalogView,
-) -> Expr {
-    match &expr {
+    raise: bool,
+) -> SqlResult<Expr> {
+    Ok(match &expr {
         Expr::Call { function, args, ty } => {
             let mut values = Vec::with_capacity(args.len());
             for arg in args {
-                let Expr::Const(value, _) = arg else { return expr };
+                let Expr::Const(value, _) = arg else { return Ok(expr) };
                 values.push(value.clone());
             }
-            let Some(function) = functions.function(*function) else { return expr };
+            let Some(function) = functions.function(*function) else { return Ok(expr) };
             if function.volatility != Volatility::Immutable {
-                return expr;
+                return Ok(expr);
             }
-            let Body::Scalar(body) = function.body else { return expr };
+            let Body::Scalar(body) = function.body else { return Ok(expr) };
             if function.strict && values.iter().any(Datum::is_null) {
-                return Expr::Const(Datum::Null, *ty);
+                return Ok(Expr::Const(Datum::Null, *ty));
             }
             let context = EvalContext {
                 statement_time: 0,
@@ -49,6 +50,7 @@ pub(crate) fn fold_call(
             };
             match body(&context, &values) {
                 Ok(value) if is_small(&value) => Expr::Const(value, *ty),
+                Err(error) if raise => return Err(error),
                 _ => expr,
             }
         }
@@ -58,6 +60,7 @@ pub(crate) fn fold_call(
             Expr::Const(value, from) if from.base() == ty.base() => {
                 match value.clone().apply_modifier(*ty, *explicit) {
                     Ok(value) => Expr::Const(value, *ty),
+                    Err(error) if raise => return Err(error),
                     Err(_) => expr,
                 }
             }
@@ -66,13 +69,14 @@ pub(crate) fn fold_call(
             {
                 match value.clone().apply_modifier(*ty, *explicit) {
                     Ok(value) => Expr::Const(value, *ty),
+                    Err(error) if raise => return Err(error),
                     Err(_) => expr,
                 }
             }
             _ => expr,
         },
         _ => expr,
-    }
+    })
 }
 
 fn is_string(ty: SqlType) -> bool {

@@ -320,7 +320,23 @@ impl Binder<'_> {
     /// `array[index]`.
     fn access(&mut self, root: &ast::Expr, chain: &[AccessExpr]) -> SqlResult<Expr> {
         let position = self.pos(root);
-        let (mut expr, _) = self.placed(root)?;
+        // `schema.table.column[index]`: the dots before the first subscript are a column's name.
+        let mut inner = root;
+        while let ast::Expr::Nested(deeper) = inner {
+            inner = deeper;
+        }
+        let mut idents = match inner {
+            ast::Expr::Identifier(ident) => vec![ident.clone()],
+            _ => Vec::new(),
+        };
+        let mut chain = chain;
+        while let ([AccessExpr::Dot(ast::Expr::Identifier(field)), rest @ ..], false) =
+            (chain, idents.is_empty())
+        {
+            idents.push(field.clone());
+            chain = rest;
+        }
+        let mut expr = if idents.len() > 1 { self.compound(&idents)? } else { self.expr(root)? };
         for access in chain {
             let index = match access {
                 AccessExpr::Subscript(Subscript::Index { index }) => index,

@@ -7,7 +7,7 @@ use super::{Binder, call, table};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::name;
 use crate::plan::{Expr, JoinKind, Node};
-use crate::types::SqlType;
+use crate::types::{Datum, SqlType};
 
 /// A part of FROM with its names.
 pub(crate) struct Source {
@@ -178,7 +178,8 @@ impl Binder<'_> {
         left: Option<Scope>,
     ) -> SqlResult<Source> {
         let position = self.places.of_name(name);
-        let name = call::function_name(name).map_err(|error| error.at_if(position))?;
+        let name = call::function_name(name, self.catalog.database())
+            .map_err(|error| error.at_if(position))?;
         let args = args.to_vec();
         self.function_source(&name, ordinality, alias, left, position, |binder| {
             args.iter()
@@ -221,7 +222,14 @@ impl Binder<'_> {
         }
         let node = match function {
             Some(function) => Node::TableFunction { function, args, types, ordinality },
-            None => Node::Values { rows: vec![args], types },
+            // A function of one row: its number is 1.
+            None => {
+                let mut row = args;
+                if ordinality {
+                    row.push(Expr::Const(Datum::Int8(1), SqlType::Int8));
+                }
+                Node::Values { rows: vec![row], types }
+            }
         };
         // A single column goes by the alias.
         let single = columns.len() == 1 + usize::from(ordinality);

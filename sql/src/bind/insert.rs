@@ -21,6 +21,7 @@ impl Binder<'_> {
         };
         let table = self.written_table(&name::object(target, &self.places)?)?;
         let targets = self.target_columns(&table, &insert.columns)?;
+        let implicit = insert.columns.is_empty();
         let before = match &insert.source {
             Some(query) => self.push_with(query.with.as_ref())?,
             None => self.push_with(None)?,
@@ -29,9 +30,9 @@ impl Binder<'_> {
             None => self.default_row(&table)?,
             Some(query) => match &*query.body {
                 SetExpr::Values(values) if is_plain(query) => {
-                    self.insert_values(&table, &targets, values)?
+                    self.insert_values(&table, &targets, values, implicit)?
                 }
-                _ => self.insert_query(&table, &targets, query)?,
+                _ => self.insert_query(&table, &targets, query, implicit)?,
             },
         };
         self.pop_with(before);
@@ -100,6 +101,7 @@ impl Binder<'_> {
         table: &Arc<TableDescriptor>,
         targets: &[usize],
         values: &ast::Values,
+        implicit: bool,
     ) -> SqlResult<Node> {
         let defaults = self.default_row(table)?;
         let Node::Values { rows: defaults, types } = defaults else {
@@ -119,7 +121,7 @@ impl Binder<'_> {
                     )
                     .at_if(row.first().and_then(|expr| binder.pos(expr))));
                 }
-                binder.check_count(row.len(), targets, row, !values_named(targets, table))?;
+                binder.check_count(row.len(), targets, row, implicit)?;
                 let mut full = default.clone();
                 for (expr, target) in row.iter().zip(targets) {
                     if is_default(expr) {
@@ -168,12 +170,13 @@ impl Binder<'_> {
         table: &Arc<TableDescriptor>,
         targets: &[usize],
         query: &ast::Query,
+        implicit: bool,
     ) -> SqlResult<Node> {
         let wanted: Vec<SqlType> =
             targets.iter().filter_map(|t| table.columns.get(*t)).map(|c| c.ty).collect();
         let plain = ast::Query { with: None, ..query.clone() };
         let (node, columns) = self.query(&plain, Some(&wanted))?;
-        self.check_count(columns.len(), targets, &[], !values_named(targets, table))?;
+        self.check_count(columns.len(), targets, &[], implicit)?;
         let Node::Values { rows, types: _ } = self.default_row(table)? else {
             return Err(SqlError::internal("defaults that are no row"));
         };
@@ -271,12 +274,6 @@ impl Binder<'_> {
 
 fn types_of(table: &TableDescriptor) -> Vec<SqlType> {
     table.columns.iter().map(|column| column.ty).collect()
-}
-
-/// True iff the targets are not simply all visible columns.
-fn values_named(targets: &[usize], table: &TableDescriptor) -> bool {
-    let visible = table.columns.iter().enumerate().filter(|(_, column)| !column.hidden);
-    !visible.map(|(index, _)| index).eq(targets.iter().copied())
 }
 
 /// VALUES without anything around it.

@@ -94,6 +94,7 @@ impl Binder<'_> {
                 }
             }
             Some(table) => {
+                table.within(self.catalog.database())?;
                 let Some(item) = scope.item(table.schema.as_deref(), &table.name) else {
                     return Err(self.missing_table(&table.name).at_if(position));
                 };

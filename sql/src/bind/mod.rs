@@ -147,6 +147,16 @@ pub fn bind_arguments(
     Ok(exprs)
 }
 
+/// A parameter of a type. One that names something of the catalog (`regclass`) comes as text, because only a statement
+/// can look it up.
+pub(crate) fn param(index: usize, ty: SqlType) -> Expr {
+    let param = Expr::Param(index, ty);
+    if !ty.is_named() {
+        return param;
+    }
+    Expr::Cast { input: Box::new(param), ty, explicit: false }
+}
+
 /// Runs with enough of a stack for one more level, whatever the caller's thread has: levels are counted, not bytes.
 pub(crate) fn roomy<T>(run: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(256 << 10, 2 << 20, run)
@@ -255,7 +265,7 @@ impl<'a> Binder<'a> {
         if self.parameters.len() <= index {
             self.parameters.resize(index + 1, SqlType::Unknown);
         }
-        Ok(Expr::Param(index, self.parameters[index]))
+        Ok(param(index, self.parameters[index]))
     }
 
     /// Decides a parameter's type, or finds that it was decided.

@@ -4,28 +4,41 @@ use sqlparser::ast;
 
 use crate::parse::name;
 use crate::plan::{Expr, SortKey};
+use crate::types::SqlType;
 
 /// The name that PostgreSQL gives to a column without one.
 pub(crate) fn column_name(expr: &ast::Expr) -> String {
-    named(expr).unwrap_or_else(|| "?column?".to_owned())
+    named(expr).map_or_else(|| "?column?".to_owned(), |name| name.text)
 }
 
-fn named(expr: &ast::Expr) -> Option<String> {
+/// A name, and whether it is only a guess: one of a type or `case`, to which another expression's own is preferred.
+struct Named {
+    text: String,
+    guess: bool,
+}
+
+fn named(expr: &ast::Expr) -> Option<Named> {
     use ast::Expr as E;
-    Some(match expr {
+    let text: String = match expr {
         E::Identifier(ident) => name::fold(ident),
         E::CompoundIdentifier(idents) => name::fold(idents.last()?),
         E::Nested(inner) | E::Collate { expr: inner, .. } => return named(inner),
         E::Function(function) => name::parts(&function.name).ok()?.pop()?,
-        E::Cast { expr, data_type, .. } => match named(expr) {
-            Some(name) => name,
-            None => type_name(data_type)?,
-        },
-        E::TypedString(typed) => type_name(&typed.data_type)?,
-        E::Interval(_) => "interval".into(),
+        E::Cast { expr, data_type, .. } => {
+            return match named(expr) {
+                Some(name) if !name.guess => Some(name),
+                _ => Some(Named { text: type_name(data_type)?, guess: true }),
+            };
+        }
+        E::TypedString(typed) => {
+            return Some(Named { text: type_name(&typed.data_type)?, guess: true });
+        }
+        E::Interval(_) => return Some(Named { text: "interval".into(), guess: true }),
         E::Case { else_result, .. } => {
-            let otherwise = else_result.as_deref().and_then(named);
-            otherwise.unwrap_or_else(|| "case".into())
+            return match else_result.as_deref().and_then(named) {
+                Some(name) if !name.guess => Some(name),
+                _ => Some(Named { text: "case".into(), guess: true }),
+            };
         }
         E::Exists { .. } => "exists".into(),
         E::Array(_) => "array".into(),
@@ -43,25 +56,38 @@ fn named(expr: &ast::Expr) -> Option<String> {
             Some(ast::TrimWhereField::Trailing) => "rtrim".into(),
             _ => "btrim".into(),
         },
-        E::Value(value) => match value.value {
-            ast::Value::Boolean(_) => "bool".into(),
-            _ => return None,
-        },
-        E::CompoundFieldAccess { root, .. } => return named(root),
+        E::CompoundFieldAccess { root, access_chain } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(E::Identifier(field)) => Some(name::fold(field)),
+                _ => None,
+            });
+            match field {
+                Some(field) => field,
+                None => return named(root),
+            }
+        }
         E::Subquery(query) => match &*query.body {
             ast::SetExpr::Select(select) => match select.projection.as_slice() {
                 [ast::SelectItem::UnnamedExpr(expr)] => return named(expr),
                 [ast::SelectItem::ExprWithAlias { alias, .. }] => name::fold(alias),
                 _ => return None,
             },
+            ast::SetExpr::Values(_) => "column1".into(),
             _ => return None,
         },
         _ => return None,
-    })
+    };
+    Some(Named { text, guess: false })
 }
 
+/// A type's name as `pg_type` has it; of an array that of its elements.
 fn type_name(ty: &ast::DataType) -> Option<String> {
-    crate::parse::types::resolve(ty).ok().map(|ty| ty.typname())
+    let ty = crate::parse::types::resolve(ty).ok()?;
+    let scalar = match ty {
+        SqlType::Array(element) => element.scalar(),
+        other => other,
+    };
+    Some(scalar.typname())
 }
 
 /// A sort key: NULLs count as greater than everything unless something else is said.

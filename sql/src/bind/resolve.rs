@@ -21,15 +21,43 @@ pub(crate) enum Choice {
 impl Binder<'_> {
     fn accepts(&self, param: ParamType, arg: SqlType) -> bool {
         match param {
-            ParamType::Any | ParamType::AnyElement => true,
-            ParamType::AnyArray => arg == SqlType::Unknown || arg.element().is_some(),
+            ParamType::Any | ParamType::AnyElement | ParamType::AnyCompatible => true,
+            ParamType::AnyNonArray => arg.element().is_none(),
+            ParamType::AnyArray | ParamType::AnyCompatibleArray => {
+                arg == SqlType::Unknown || arg.element().is_some()
+            }
             ParamType::Exact(ty) => self.can_coerce(arg, ty, CastContext::Implicit),
         }
     }
 
     /// Polymorphic parameters must agree on the element type.
     fn agrees(&self, params: &[ParamType], args: &[SqlType]) -> bool {
-        element_type(params, args).is_ok()
+        element_type(params, args).is_ok() && self.compatible_type(params, args).is_ok()
+    }
+
+    /// What the parameters of compatible types stand for: none if there are none.
+    fn compatible_type(
+        &self,
+        params: &[ParamType],
+        args: &[SqlType],
+    ) -> Result<Option<SqlType>, ()> {
+        let mut types = Vec::new();
+        for (param, arg) in params.iter().zip(args) {
+            match param {
+                ParamType::AnyCompatible => types.push((arg.base(), None)),
+                ParamType::AnyCompatibleArray => {
+                    types.push((arg.element().unwrap_or(SqlType::Unknown), None));
+                }
+                _ => {}
+            }
+        }
+        if types.is_empty() {
+            return Ok(None);
+        }
+        let common = self.common_type(&types, "").map_err(|_| ())?;
+        let fits =
+            |(ty, _): &(SqlType, Option<u32>)| self.can_coerce(*ty, common, CastContext::Implicit);
+        if types.iter().all(fits) { Ok(Some(common)) } else { Err(()) }
     }
 
     /// Chooses among candidates of the right number of parameters.
@@ -90,8 +118,8 @@ impl Binder<'_> {
         }
         let category = |param: ParamType| match param {
             ParamType::Exact(ty) => Some(ty.category()),
-            ParamType::AnyArray => Some('A'),
-            _ => None,
+            // Of pseudo-types.
+            _ => Some('P'),
         };
         let mut narrowed = left.clone();
         let mut resolved = true;
@@ -123,8 +151,12 @@ impl Binder<'_> {
         let mut known = args.iter().filter(|ty| **ty != SqlType::Unknown);
         let Some(first) = known.next() else { return };
         if known.all(|ty| ty == first) {
-            let takes =
-                |index: &usize| candidates[*index].iter().all(|param| self.accepts(*param, *first));
+            let assumed = vec![*first; args.len()];
+            let takes = |index: &usize| {
+                let params = &candidates[*index];
+                params.iter().all(|param| self.accepts(*param, *first))
+                    && self.agrees(params, &assumed)
+            };
             let fitting: Vec<usize> = left.iter().copied().filter(takes).collect();
             if fitting.len() == 1 {
                 *left = fitting;
@@ -177,7 +209,7 @@ impl Binder<'_> {
             params.iter().zip(&assumed).all(|(p, a)| {
                 *p == ParamType::Exact(*a)
                     || (*p == ParamType::AnyArray && matches!(a, SqlType::Array(_)))
-            })
+            }) && self.agrees(params, &assumed)
         };
         let chosen = match candidates.iter().position(exact) {
             Some(index) => Choice::One(index),
@@ -269,6 +301,8 @@ impl Binder<'_> {
         let types: Vec<SqlType> = args.iter().map(|(expr, _)| expr.ty().base()).collect();
         let element = element_type(params, &types).unwrap_or(None);
         let array = element.and_then(SqlType::array);
+        let common = self.compatible_type(params, &types).unwrap_or(None);
+        let commons = common.and_then(SqlType::array);
         let undecided = || {
             SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -280,7 +314,9 @@ impl Binder<'_> {
         for ((expr, place), param) in args.into_iter().zip(params) {
             let ty = match param {
                 ParamType::Exact(ty) => *ty,
-                ParamType::AnyElement => element.ok_or_else(undecided)?,
+                ParamType::AnyElement | ParamType::AnyNonArray => element.ok_or_else(undecided)?,
+                ParamType::AnyCompatible => common.ok_or_else(undecided)?,
+                ParamType::AnyCompatibleArray => commons.ok_or_else(undecided)?,
                 ParamType::AnyArray if expr.ty().element().is_some() => expr.ty(),
                 ParamType::AnyArray => array.ok_or_else(undecided)?,
                 ParamType::Any if expr.ty() == SqlType::Unknown => SqlType::Text,
@@ -300,7 +336,9 @@ impl Binder<'_> {
         }
         let ty = match result {
             ParamType::Exact(ty) => ty,
-            ParamType::AnyElement => element.ok_or_else(undecided)?,
+            ParamType::AnyElement | ParamType::AnyNonArray => element.ok_or_else(undecided)?,
+            ParamType::AnyCompatible => common.ok_or_else(undecided)?,
+            ParamType::AnyCompatibleArray => commons.ok_or_else(undecided)?,
             ParamType::AnyArray => array.ok_or_else(undecided)?,
             ParamType::Any => SqlType::Text,
         };
@@ -326,7 +364,7 @@ fn element_type(params: &[ParamType], args: &[SqlType]) -> Result<Option<SqlType
             continue;
         }
         let found = match param {
-            ParamType::AnyElement => Some(arg.base()),
+            ParamType::AnyElement | ParamType::AnyNonArray => Some(arg.base()),
             ParamType::AnyArray => arg.element(),
             _ => None,
         };
@@ -336,7 +374,7 @@ fn element_type(params: &[ParamType], args: &[SqlType]) -> Result<Option<SqlType
             _ => {}
         }
     }
-    let polymorphic = |p: &ParamType| matches!(p, ParamType::AnyElement);
+    let polymorphic = |p: &ParamType| matches!(p, ParamType::AnyElement | ParamType::AnyNonArray);
     if element.is_none() && params.iter().any(polymorphic) {
         // Literals alone are text.
         element = Some(SqlType::Text);

@@ -66,6 +66,7 @@ pub(crate) fn scan(table: &Arc<TableDescriptor>, lock: bool) -> Node {
 impl Binder<'_> {
     /// The table of a name.
     pub(crate) fn table(&mut self, name: &Name) -> SqlResult<Arc<TableDescriptor>> {
+        name.within(self.catalog.database())?;
         match self.catalog.table(name.schema.as_deref(), &name.name)? {
             Some(table) => {
                 self.depend(&table);

@@ -17,6 +17,7 @@ const HIDDEN_KEY: &str = "rowid";
 impl Work<'_> {
     /// The schema in which a new object of this name goes.
     fn target_schema(&self, name: &Name) -> SqlResult<String> {
+        name.within(self.database)?;
         let schema = match &name.schema {
             Some(schema) => schema.clone(),
             None => {

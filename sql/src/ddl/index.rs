@@ -143,6 +143,7 @@ impl Work<'_> {
         &mut self,
         name: &Name,
     ) -> SqlResult<Option<(crate::catalog::descriptor::TableId, IndexId)>> {
+        name.within(self.database)?;
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
             None => self.settings.search_path(self.user),

@@ -20,6 +20,10 @@ pub fn cast(
     }
     let (from, target) = (from.base(), to.base());
     if from == target {
+        // A parameter's text, which only now can be looked up.
+        if let (true, Datum::Text(text)) = (target.is_named(), &value) {
+            return input(ctx, target, text);
+        }
         return value.apply_modifier(to, explicit);
     }
     let found = registry().cast(from, target).map(|cast| cast.method);
@@ -67,6 +71,9 @@ pub fn output(ctx: &EvalContext<'_>, ty: SqlType, value: &Datum) -> SqlResult<St
 pub fn input(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResult<Datum> {
     if let Some(oid) = super::system::reg_oid(ctx, ty, text)? {
         return Ok(Datum::Oid(oid));
+    }
+    if ty.is_named() && !super::system::is_number(text) {
+        return Err(super::system::reg_missing(ctx, ty, text));
     }
     Datum::parse_text(ty, text, &ctx.text_format())
 }

@@ -32,6 +32,9 @@ fn name_of(ty: ParamType) -> String {
         ParamType::Exact(ty) => ty.name(),
         ParamType::AnyElement => "anyelement".into(),
         ParamType::AnyArray => "anyarray".into(),
+        ParamType::AnyNonArray => "anynonarray".into(),
+        ParamType::AnyCompatible => "anycompatible".into(),
+        ParamType::AnyCompatibleArray => "anycompatiblearray".into(),
         ParamType::Any => "\"any\"".into(),
     }
 }

@@ -12,6 +12,7 @@ mod digest;
 mod numeric;
 mod operators;
 mod pattern;
+mod privilege;
 mod registry;
 mod signature;
 mod system;
@@ -88,6 +89,12 @@ pub enum ParamType {
     AnyElement,
     /// `anyarray`: an array of the `anyelement`.
     AnyArray,
+    /// `anynonarray`: an `anyelement` that is no array.
+    AnyNonArray,
+    /// `anycompatible`: what all of them in a signature have in common.
+    AnyCompatible,
+    /// `anycompatiblearray`: an array of the `anycompatible`.
+    AnyCompatibleArray,
     /// `"any"`.
     Any,
 }

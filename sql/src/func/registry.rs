@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Cast, Function, Operator};
 use super::{
-    aggregate, arithmetic, array, cast, comparison, datetime, describe, numeric, operators, system,
-    text,
+    aggregate, arithmetic, array, cast, comparison, datetime, describe, numeric, operators,
+    privilege, system, text,
 };
 use crate::types::SqlType;
 
@@ -27,7 +27,7 @@ pub fn registry() -> &'static Registry {
 
 impl Registry {
     fn build() -> Registry {
-        let families: [&[Function]; 10] = [
+        let families: [&[Function]; 11] = [
             &aggregate::FUNCTIONS,
             &arithmetic::FUNCTIONS,
             &array::FUNCTIONS,
@@ -36,6 +36,7 @@ impl Registry {
             &datetime::FUNCTIONS,
             &describe::FUNCTIONS,
             &numeric::FUNCTIONS,
+            &privilege::FUNCTIONS,
             &system::FUNCTIONS,
             &text::FUNCTIONS,
         ];

@@ -45,6 +45,9 @@ params! {
 
 pub(super) const ANY: ParamType = ParamType::Any;
 pub(super) const ANY_ELEMENT: ParamType = ParamType::AnyElement;
+pub(super) const ANY_NON_ARRAY: ParamType = ParamType::AnyNonArray;
+pub(super) const ANY_COMPATIBLE: ParamType = ParamType::AnyCompatible;
+pub(super) const ANY_COMPATIBLE_ARRAY: ParamType = ParamType::AnyCompatibleArray;
 pub(super) const ANY_ARRAY: ParamType = ParamType::AnyArray;
 
 const fn function(

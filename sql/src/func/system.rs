@@ -6,7 +6,9 @@ use super::signature::*;
 use super::text::quoted_identifier;
 use super::{EvalContext, Function, registry};
 use crate::catalog::descriptor::{IndexDescriptor, TableDescriptor, TableId};
+use crate::catalog::view;
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::parse::parse_type;
 use crate::types::{Datum, SqlType};
 
 /// The release whose behaviour this is: clients branch on it.
@@ -49,7 +51,7 @@ pub(super) fn is_reserved(word: &str) -> bool {
 }
 
 /// A table or index with this oid: the table, and the index if it is one.
-fn relation(
+pub(super) fn relation(
     ctx: &EvalContext<'_>,
     oid: u32,
 ) -> SqlResult<Option<(Arc<TableDescriptor>, Option<usize>)>> {
@@ -100,9 +102,8 @@ pub(super) fn reg_name(ctx: &EvalContext<'_>, ty: SqlType, oid: u32) -> SqlResul
 }
 
 /// Takes a name apart: `schema.name`, each quoted or in any case.
-fn split_name(text: &str) -> SqlResult<(Option<String>, String)> {
-    let invalid =
-        || SqlError::new(SqlState::SYNTAX_ERROR, format!("invalid name syntax: \"{text}\""));
+fn split_name(ctx: &EvalContext<'_>, text: &str) -> SqlResult<(Option<String>, String)> {
+    let invalid = || SqlError::new(SqlState::INVALID_NAME, "invalid name syntax");
     let mut parts = vec![String::new()];
     let mut quoted = false;
     let mut chars = text.trim().chars().peekable();
@@ -112,6 +113,12 @@ fn split_name(text: &str) -> SqlResult<(Option<String>, String)> {
             '"' if quoted && chars.next_if_eq(&'"').is_some() => part.push('"'),
             '"' => quoted = !quoted,
             '.' if !quoted => parts.push(String::new()),
+            c if !quoted && c.is_whitespace() => {
+                // Blanks may only stand beside a dot.
+                if chars.by_ref().any(|c| !c.is_whitespace()) {
+                    return Err(invalid());
+                }
+            }
             c if quoted => part.push(c),
             c => part.extend(c.to_lowercase()),
         }
@@ -120,20 +127,64 @@ fn split_name(text: &str) -> SqlResult<(Option<String>, String)> {
         return Err(invalid());
     }
     let name = parts.pop().ok_or_else(invalid)?;
-    // A database before the schema is the present one.
-    Ok((parts.pop(), name))
+    let schema = parts.pop();
+    match (parts.pop(), parts.is_empty()) {
+        (None, _) => Ok((schema, name)),
+        (Some(other), true) if other == ctx.catalog.database() => Ok((schema, name)),
+        (Some(_), true) => Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cross-database references are not implemented: \"{}\"", text.trim()),
+        )),
+        (Some(_), false) => Err(SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            format!("improper relation name (too many dotted names): {}", text.trim()),
+        )),
+    }
+}
+
+/// True iff the text of a `reg` type is an oid in figures, or `-` for none.
+pub(super) fn is_number(text: &str) -> bool {
+    let bare = text.trim();
+    bare == "-" || (!bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Why a text of a `reg` type names nothing.
+pub(super) fn reg_missing(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlError {
+    let bare = text.trim();
+    if let Ok((Some(schema), _)) = split_name(ctx, bare)
+        && !view::exists(&schema)
+    {
+        let message = format!("schema \"{schema}\" does not exist");
+        return SqlError::new(SqlState::INVALID_SCHEMA_NAME, message);
+    }
+    if ty == SqlType::RegType {
+        return match parse_type(bare) {
+            Err(error) => SqlError { position: None, ..error },
+            Ok(_) => SqlError::internal("a type that is there and is not"),
+        };
+    }
+    let shown = match split_name(ctx, bare) {
+        Ok((Some(schema), name)) => format!("{schema}.{name}"),
+        Ok((None, name)) => name,
+        Err(error) => return error,
+    };
+    let (state, what) = match ty {
+        SqlType::RegProc => (SqlState::UNDEFINED_FUNCTION, "function"),
+        SqlType::RegNamespace => (SqlState::INVALID_SCHEMA_NAME, "schema"),
+        _ => (SqlState::UNDEFINED_TABLE, "relation"),
+    };
+    SqlError::new(state, format!("{what} \"{shown}\" does not exist"))
 }
 
 /// The oid that a text of a `reg` type names; None if it is for the type's own input.
 pub(super) fn reg_oid(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResult<Option<u32>> {
-    let bare = text.trim();
-    let number = bare == "-" || (!bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()));
-    if number {
+    if is_number(text) {
         return Ok(None);
     }
+    let bare = text.trim();
     match ty {
         SqlType::RegClass => {
-            let (schema, name) = split_name(bare)?;
+            let (schema, name) = split_name(ctx, bare)?;
             if let Some(table) = ctx.catalog.table(schema.as_deref(), &name)? {
                 return Ok(Some(table.id.0));
             }
@@ -148,7 +199,7 @@ pub(super) fn reg_oid(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResu
             Ok(None)
         }
         SqlType::RegProc => {
-            let (_, name) = split_name(bare)?;
+            let (_, name) = split_name(ctx, bare)?;
             match registry().functions(&name).as_slice() {
                 [] => Ok(None),
                 [single] => Ok(Some(single.oid)),
@@ -159,14 +210,16 @@ pub(super) fn reg_oid(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResu
             }
         }
         SqlType::RegNamespace => {
-            let (_, name) = split_name(bare)?;
+            let (None, name) = split_name(ctx, bare)? else {
+                return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax"));
+            };
             Ok(SCHEMAS.iter().find(|(known, _)| *known == name).map(|(_, oid)| *oid))
         }
-        SqlType::RegType => {
-            let lower = bare.to_ascii_lowercase();
-            let name = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
-            Ok(SqlType::from_name(name).map(SqlType::oid))
-        }
+        SqlType::RegType => match parse_type(bare) {
+            Ok(ty) => Ok(Some(ty.oid())),
+            Err(error) if error.state == SqlState::UNDEFINED_OBJECT => Ok(None),
+            Err(error) => Err(SqlError { position: None, ..error }),
+        },
         _ => Ok(None),
     }
 }
@@ -221,10 +274,6 @@ fn table_is_visible(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
         Some((table, _)) => visible(ctx, &table).map(Datum::Bool),
         None => Ok(Datum::Null),
     }
-}
-
-fn always_true(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::Bool(true))
 }
 
 fn always_false(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
@@ -347,6 +396,14 @@ fn to_regclass(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(reg_oid(ctx, SqlType::RegClass, text(args, 0)?)?.map_or(Datum::Null, Datum::Oid))
 }
 
+fn to_regproc(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    Ok(reg_oid(ctx, SqlType::RegProc, text(args, 0)?)?.map_or(Datum::Null, Datum::Oid))
+}
+
+fn to_regnamespace(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    Ok(reg_oid(ctx, SqlType::RegNamespace, text(args, 0)?)?.map_or(Datum::Null, Datum::Oid))
+}
+
 fn to_regtype(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(reg_oid(ctx, SqlType::RegType, text(args, 0)?)?.map_or(Datum::Null, Datum::Oid))
 }
@@ -390,7 +447,7 @@ fn advisory_unlock_all(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions about session and catalog, by oid. Sizes are unknown (NULL): nobody measures them.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 50] = [
+pub(super) static FUNCTIONS: [Function; 45] = [
     scalar(89, "version", &[], TEXT, version).stable(),
     scalar(745, "current_user", &[], NAME, current_user).stable(),
     scalar(746, "session_user", &[], NAME, current_user).stable(),
@@ -411,17 +468,12 @@ pub(super) static FUNCTIONS: [Function; 50] = [
     scalar(1662, "pg_get_triggerdef", &[OID], TEXT, always_null).stable(),
     scalar(1665, "pg_get_serial_sequence", &[TEXT, TEXT], TEXT, always_null).stable(),
     scalar(1716, "pg_get_expr", &[TEXT, OID], TEXT, get_expr).stable(),
-    scalar(1926, "has_table_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
-    scalar(1927, "has_table_privilege", &[OID, TEXT], BOOL, always_true).stable(),
     scalar(1993, "shobj_description", &[OID, NAME], TEXT, always_null).stable(),
     scalar(2026, "pg_backend_pid", &[], INT4, backend_pid).stable(),
     scalar(2077, "current_setting", &[TEXT], TEXT, current_setting).stable(),
     scalar(2079, "pg_table_is_visible", &[OID], BOOL, table_is_visible).stable(),
     scalar(2080, "pg_type_is_visible", &[OID], BOOL, type_is_visible).stable(),
     scalar(2081, "pg_function_is_visible", &[OID], BOOL, function_is_visible).stable(),
-    scalar(2254, "has_database_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
-    scalar(2272, "has_schema_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
-    scalar(2273, "has_schema_privilege", &[OID, TEXT], BOOL, always_true).stable(),
     scalar(2286, "pg_total_relation_size", &[REGCLASS], INT8, always_null).volatile(),
     scalar(2288, "pg_size_pretty", &[INT8], TEXT, size_pretty),
     scalar(2324, "pg_database_size", &[OID], INT8, always_null).volatile(),
@@ -433,12 +485,12 @@ pub(super) static FUNCTIONS: [Function; 50] = [
     scalar(2892, "pg_advisory_unlock_all", &[], VOID, advisory_unlock_all).volatile(),
     scalar(2997, "pg_table_size", &[REGCLASS], INT8, always_null).volatile(),
     scalar(2998, "pg_indexes_size", &[REGCLASS], INT8, always_null).volatile(),
-    scalar(3028, "has_any_column_privilege", &[TEXT, TEXT], BOOL, always_true).stable(),
-    scalar(3029, "has_any_column_privilege", &[OID, TEXT], BOOL, always_true).stable(),
     scalar(3294, "current_setting", &[TEXT, BOOL], TEXT, current_setting).stable(),
     scalar(3432, "gen_random_uuid", &[], UUID, gen_random_uuid).volatile(),
     scalar(3493, "to_regtype", &[TEXT], REGTYPE, to_regtype).stable(),
+    scalar(3494, "to_regproc", &[TEXT], REGPROC, to_regproc).stable(),
     scalar(3495, "to_regclass", &[TEXT], REGCLASS, to_regclass).stable(),
     scalar(3810, "pg_is_in_recovery", &[], BOOL, always_false).volatile(),
+    scalar(4086, "to_regnamespace", &[TEXT], REGNAMESPACE, to_regnamespace).stable(),
     scalar(6121, "pg_relation_is_publishable", &[REGCLASS], BOOL, always_false).stable(),
 ];

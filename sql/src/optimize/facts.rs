@@ -126,7 +126,7 @@ impl Facts<'_> {
         match self.functions.cast(expr.ty().base(), to.base())?.method {
             CastMethod::Function(function) => {
                 let call = Expr::Call { function, args: vec![expr], ty: to.base() };
-                Some(crate::bind::fold_call(call, self.functions, self.catalog))
+                crate::bind::fold_call(call, self.functions, self.catalog, false).ok()
             }
             _ => None,
         }

@@ -6,6 +6,7 @@ mod limit;
 mod lookup;
 mod prune;
 mod pushdown;
+mod simplify;
 mod span;
 mod spans;
 mod subquery;
@@ -19,6 +20,10 @@ use facts::Facts;
 /// Applies all rules, to the plan and to the plans within it.
 pub(crate) fn optimize(plan: &mut Plan, environment: &Environment<'_>) -> SqlResult<()> {
     let facts = Facts { functions: environment.functions, catalog: environment.catalog };
+    for cte in &mut plan.ctes {
+        simplify::constants(cte, &facts)?;
+    }
+    simplify::constants(&mut plan.root, &facts)?;
     for cte in &mut plan.ctes {
         *cte = whole(take(cte), &facts);
     }

@@ -112,11 +112,12 @@ impl<'a> Cursor<'a> {
         if self.eat_token(&Token::Period) {
             let second = self.ident()?;
             if self.eat_token(&Token::Period) {
-                return Ok(Name { schema: Some(second), name: self.ident()?, position });
+                let name = self.ident()?;
+                return Ok(Name { database: Some(first), schema: Some(second), name, position });
             }
-            return Ok(Name { schema: Some(first), name: second, position });
+            return Ok(Name { database: None, schema: Some(first), name: second, position });
         }
-        Ok(Name { schema: None, name: first, position })
+        Ok(Name { database: None, schema: None, name: first, position })
     }
 
     /// Things separated by commas.

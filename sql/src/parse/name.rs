@@ -48,13 +48,16 @@ pub(crate) fn parts(name: &ast::ObjectName) -> SqlResult<Vec<String>> {
         .collect()
 }
 
-/// A table's or index's name. A database before it must be left to the reader: it is dropped.
+/// A table's or index's name.
 pub(crate) fn object(name: &ast::ObjectName, places: &Places) -> SqlResult<Name> {
     let mut parts = parts(name)?;
     let position = places.of_name(name);
     let last = parts.pop();
     match (last, parts.len()) {
-        (Some(name), 0..=2) => Ok(Name { schema: parts.pop(), name, position }),
+        (Some(name), 0..=2) => {
+            let schema = parts.pop();
+            Ok(Name { database: parts.pop(), schema, name, position })
+        }
         _ => {
             let error = SqlError::new(
                 SqlState::SYNTAX_ERROR,
@@ -66,4 +69,24 @@ pub(crate) fn object(name: &ast::ObjectName, places: &Places) -> SqlResult<Name>
             })
         }
     }
+}
+
+impl Name {
+    /// A name with a database is one of that database alone: 0A000 if it is not the present one.
+    pub(crate) fn within(&self, database: &str) -> SqlResult<()> {
+        let Some(other) = self.database.as_ref().filter(|other| *other != database) else {
+            return Ok(());
+        };
+        let schema = self.schema.as_deref().unwrap_or_default();
+        let quoted = format!("\"{other}.{schema}.{}\"", self.name);
+        Err(cross_database(&[&quoted]).at_if(self.position))
+    }
+}
+
+/// 0A000 for a name of another database.
+pub(crate) fn cross_database(parts: &[&str]) -> SqlError {
+    SqlError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("cross-database references are not implemented: {}", parts.join(".")),
+    )
 }

@@ -12,7 +12,9 @@
 //!
 //! All pairs are recorded in `testdata/precedence.tsv`, and compared by the tests.
 
-use sqlparser::ast::{BinaryOperator, CastKind, Expr, Ident, Interval, UnaryOperator};
+use sqlparser::ast::{
+    BinaryOperator, CastKind, Expr, Ident, Interval, TrimWhereField, UnaryOperator,
+};
 use sqlparser::dialect::Precedence;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -216,6 +218,26 @@ pub(crate) fn prefix(
                 _ => None,
             };
         }
+        token if is_word(token, Keyword::TRIM) => {
+            let side = match &parser.peek_nth_token_ref(2).token {
+                token if is_word(token, Keyword::LEADING) => TrimWhereField::Leading,
+                token if is_word(token, Keyword::TRAILING) => TrimWhereField::Trailing,
+                token if is_word(token, Keyword::BOTH) => TrimWhereField::Both,
+                _ => return None,
+            };
+            if !is_word(&parser.peek_nth_token_ref(3).token, Keyword::FROM) {
+                return None;
+            }
+            return Some(trim_blanks(parser, side));
+        }
+        // A scalar query.
+        Token::LParen if is_word(&parser.peek_nth_token_ref(1).token, Keyword::VALUES) => {
+            parser.advance_token();
+            return Some(parser.parse_query().and_then(|query| {
+                parser.expect_token(&Token::RParen)?;
+                Ok(Expr::Subquery(query))
+            }));
+        }
         token if is_word(token, Keyword::POSITION) => {
             if parser.peek_nth_token_ref(1).token != Token::LParen {
                 return None;
@@ -314,6 +336,16 @@ fn precise_interval(parser: &mut Parser<'_>, digits: u64) -> Result<Expr, Parser
         last_field: None,
         fractional_seconds_precision: Some(digits),
     }))
+}
+
+/// `TRIM(LEADING FROM text)`.
+fn trim_blanks(parser: &mut Parser<'_>, side: TrimWhereField) -> Result<Expr, ParserError> {
+    for _ in 0..4 {
+        parser.advance_token();
+    }
+    let expr = Box::new(parser.parse_expr()?);
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Trim { expr, trim_where: Some(side), trim_what: None, trim_characters: None })
 }
 
 /// `POSITION(needle IN hay)`.

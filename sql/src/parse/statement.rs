@@ -21,6 +21,8 @@ pub struct Parsed {
 /// A possibly schema-qualified name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
+    /// The database, if written: [`Name::within`] checks it.
+    pub database: Option<String>,
     /// The schema, if written.
     pub schema: Option<String>,
     /// The name.

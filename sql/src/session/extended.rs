@@ -92,6 +92,9 @@ impl Session {
                         let text = "invalid byte sequence for encoding \"UTF8\"";
                         SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
                     })?;
+                    if ty.is_named() {
+                        return Ok(Datum::text(text));
+                    }
                     Datum::parse_text(ty, text, &format)
                 }
             }

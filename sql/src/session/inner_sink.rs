@@ -8,13 +8,7 @@ use crate::error::SqlResult;
 use crate::exec::Row;
 use crate::func::{self, EvalContext};
 use crate::plan::{OutputColumn, Plan};
-use crate::types::{Datum, SqlType};
-
-/// True iff values of the type are oids that are written as names.
-pub(super) fn is_named(ty: SqlType) -> bool {
-    use SqlType::{RegClass, RegNamespace, RegProc, RegType};
-    matches!(ty, RegClass | RegNamespace | RegProc | RegType)
-}
+use crate::types::Datum;
 
 /// Gives oids as the names of what they stand for, which only the catalog knows. For results that are text.
 pub(super) struct Named<'a> {
@@ -30,7 +24,7 @@ impl ResultSink for Named<'_> {
     fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
         let mut row = row.to_vec();
         for (value, column) in row.iter_mut().zip(&self.plan.columns) {
-            if is_named(column.ty) && !value.is_null() {
+            if column.ty.is_named() && !value.is_null() {
                 *value = Datum::text(func::output(self.eval, column.ty, value)?);
             }
         }

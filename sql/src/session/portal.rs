@@ -243,5 +243,9 @@ fn check_same(prepared: &Prepared, query: &crate::parse::Query, plan: &Plan) -> 
         return Ok(());
     }
     let text = "cached plan must not change result type";
-    Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
+    let mut error = SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text);
+    // The code is not enough for drivers to know that they should prepare again: they read this name too.
+    let object = error.object.get_or_insert_default();
+    object.routine = Some("RevalidateCachedQuery".to_owned());
+    Err(error)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{PlanKey, SqlEngine};
-use super::inner_sink::{Collected, Named, is_named};
+use super::inner_sink::{Collected, Named};
 use super::settings::Settings;
 use super::sink::ResultSink;
 use super::transaction::Open;
@@ -183,7 +183,7 @@ impl Work<'_> {
         };
         let txn = &mut self.open.txn;
         let done = match job {
-            Job::Run(sink) if plan.columns.iter().any(|column| is_named(column.ty)) => {
+            Job::Run(sink) if plan.columns.iter().any(|column| column.ty.is_named()) => {
                 let mut named = Named { sink, plan, eval: &context.eval };
                 Ok(Done::Count(exec::run(plan, txn, &context, &mut named).await?))
             }
@@ -329,6 +329,7 @@ impl Work<'_> {
         name: &Name,
     ) -> SqlResult<Option<Arc<TableDescriptor>>> {
         use crate::catalog::virtuals;
+        name.within(self.database)?;
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
             None => self.settings.search_path(self.user),
@@ -393,7 +394,7 @@ fn verb(plan: &Plan) -> &'static str {
 /// Errs on the side of reading more.
 fn reads_catalog(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["pg_", "information_schema", "regclass", "regtype", "to_reg"]
+    ["pg_", "information_schema", "regclass", "regtype", "to_reg", "_privilege"]
         .iter()
         .any(|word| text.contains(word))
 }

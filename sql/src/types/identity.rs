@@ -299,6 +299,11 @@ impl SqlType {
         )
     }
 
+    /// True iff values name objects of the catalog.
+    pub fn is_named(self) -> bool {
+        self.is_oid() && self != SqlType::Oid
+    }
+
     /// True iff values are kept as [`super::Datum::Oid`].
     pub fn is_oid(self) -> bool {
         matches!(

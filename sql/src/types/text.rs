@@ -86,22 +86,11 @@ fn parse_oid(ty: SqlType, text: &str) -> SqlResult<u32> {
             .or_else(|_| i32::try_from(value).map(|v| v as u32))
             .map_err(|_| out_of_range("oid", text));
     }
-    if ty == SqlType::RegType
-        && let Some(found) = SqlType::from_name(&bare.to_ascii_lowercase())
-    {
-        return Ok(found.oid());
-    }
-    let (state, message) = match ty {
-        SqlType::RegType => (SqlState::UNDEFINED_OBJECT, format!("type \"{bare}\" does not exist")),
-        SqlType::RegProc => {
-            (SqlState::UNDEFINED_FUNCTION, format!("function \"{bare}\" does not exist"))
-        }
-        SqlType::RegNamespace => {
-            (SqlState::INVALID_SCHEMA_NAME, format!("schema \"{bare}\" does not exist"))
-        }
-        _ => (SqlState::UNDEFINED_TABLE, format!("relation \"{bare}\" does not exist")),
-    };
-    Err(SqlError::new(state, message))
+    // Names are looked up where the catalog is known, by the functions' `input`.
+    Err(SqlError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("the name \"{bare}\" of a {} cannot be looked up here", ty.name()),
+    ))
 }
 
 fn parse_uuid(text: &str) -> SqlResult<[u8; 16]> {

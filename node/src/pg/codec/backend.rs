@@ -236,6 +236,7 @@ fn report(out: &mut BytesMut, tag: u8, severity: &str, error: &SqlError) {
             (b't', object.and_then(|object| object.table.as_deref())),
             (b'c', object.and_then(|object| object.column.as_deref())),
             (b'n', object.and_then(|object| object.constraint.as_deref())),
+            (b'R', object.and_then(|object| object.routine.as_deref())),
         ];
         for (code, value) in optional {
             if let Some(value) = value {

@@ -223,6 +223,9 @@ fn type_oid(ty: ParamType) -> u32 {
         ParamType::Exact(ty) => ty.oid(),
         ParamType::AnyElement => 2_283,
         ParamType::AnyArray => 2_277,
+        ParamType::AnyNonArray => 2_776,
+        ParamType::AnyCompatible => 5_077,
+        ParamType::AnyCompatibleArray => 5_078,
         ParamType::Any => 2_276,
     }
 }

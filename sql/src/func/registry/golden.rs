@@ -111,7 +111,9 @@ fn call(ctx: &EvalContext<'_>, fields: &[&str]) -> SqlResult<String> {
             let element = types[0].element().expect("an array");
             let result = match function.result {
                 crate::func::ParamType::Exact(ty) => ty,
-                crate::func::ParamType::AnyArray => types[0],
+                crate::func::ParamType::AnyArray | crate::func::ParamType::AnyCompatibleArray => {
+                    types[0]
+                }
                 _ => element,
             };
             shown(ctx, result, &state.finish()?)

@@ -5,7 +5,7 @@ use crate::func::{Body, CastMethod, ParamType};
 
 #[test]
 fn no_two_functions_share_an_oid() {
-    let families: [&[Function]; 10] = [
+    let families: [&[Function]; 11] = [
         &aggregate::FUNCTIONS,
         &arithmetic::FUNCTIONS,
         &array::FUNCTIONS,
@@ -14,6 +14,7 @@ fn no_two_functions_share_an_oid() {
         &datetime::FUNCTIONS,
         &describe::FUNCTIONS,
         &numeric::FUNCTIONS,
+        &privilege::FUNCTIONS,
         &system::FUNCTIONS,
         &text::FUNCTIONS,
     ];
