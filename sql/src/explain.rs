@@ -89,7 +89,7 @@ impl<'a> Printer<'a> {
                 if *reverse {
                     text.push_str(" reverse");
                 }
-                if *lock {
+                if lock.is_some() {
                     text.push_str(" lock");
                 }
                 text

@@ -83,8 +83,14 @@ impl Binder<'_> {
                 let mut source = self.named_table(name)?;
                 rename(&mut source.scope, alias.as_ref())?;
                 let named = source.scope.items.first().map(|item| item.name.as_str());
-                if let Node::Scan { lock, .. } = &mut source.node {
-                    *lock = named.is_some_and(|name| self.locking.has(name));
+                let wanted = named.and_then(|name| self.locking.of(name));
+                match &mut source.node {
+                    Node::Scan { lock, .. } => *lock = wanted,
+                    Node::VirtualScan { table, .. } if wanted.is_some() => {
+                        let what = format!("a row lock on \"{}\"", table.name);
+                        return Err(SqlError::unsupported(what));
+                    }
+                    _ => {}
                 }
                 Ok(source)
             }
@@ -166,7 +172,7 @@ impl Binder<'_> {
         let table = self.table(&name)?;
         let mut scope = Scope::default();
         scope.add(Item::of(&table), table::columns(&table));
-        Ok(Source { node: table::scan(&table, false), scope, lateral: false })
+        Ok(Source { node: table::scan(&table, None), scope, lateral: false })
     }
 
     fn function_factor(

@@ -188,7 +188,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             levels: Vec::new(),
             withs: Vec::new(),
-            locking: lock::Locking::None,
+            locking: lock::Locking::default(),
             depth: 0,
         }
     }

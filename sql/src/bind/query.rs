@@ -68,10 +68,7 @@ impl Binder<'_> {
             SetExpr::Delete(ast::Statement::Delete(delete)) => self.delete(delete),
             body => {
                 if !tail.locks.is_empty() {
-                    return Err(SqlError::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT",
-                    ));
+                    return Err(self.locks_refused(tail.locks, "UNION/INTERSECT/EXCEPT"));
                 }
                 let (node, columns) = self.set_expr(body, wanted)?;
                 let node = self.order_by_outputs(node, &columns, tail.order)?;

@@ -37,6 +37,7 @@ impl Binder<'_> {
         let from = self.from(&select.from);
         self.locking = outer_lock;
         let (mut node, scope) = from?;
+        self.check_locks(tail.locks, &scope)?;
         let level = Level::new(scope, Clause::Select);
         let (mut parts, mut level) =
             self.within(level, |binder| binder.parts(select, tail.order, wanted))?;
@@ -51,10 +52,7 @@ impl Binder<'_> {
                 (None, false) => "GROUP BY clause",
                 (None, true) => "aggregate functions",
             };
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("FOR UPDATE is not allowed with {what}"),
-            ));
+            return Err(self.locks_refused(tail.locks, what));
         }
         if grouped {
             node = self.group(node, &mut parts, &mut level)?;

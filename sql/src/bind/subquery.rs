@@ -14,7 +14,7 @@ use crate::types::{Datum, SqlType};
 
 impl Binder<'_> {
     fn inner(&mut self, query: &ast::Query) -> SqlResult<(Node, Vec<OutputColumn>)> {
-        let locking = std::mem::replace(&mut self.locking, Locking::None);
+        let locking = std::mem::replace(&mut self.locking, Locking::default());
         let result = self.query(query, None);
         self.locking = locking;
         result

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use txn::db::RowLock;
+
 use super::Binder;
 use super::scope::{Column, Item};
 use crate::catalog::descriptor::{
@@ -46,7 +48,7 @@ impl Item {
 }
 
 /// All of a table, all of its columns.
-pub(crate) fn scan(table: &Arc<TableDescriptor>, lock: bool) -> Node {
+pub(crate) fn scan(table: &Arc<TableDescriptor>, lock: Option<RowLock>) -> Node {
     let columns: Vec<ColumnId> = table.columns.iter().map(|column| column.id).collect();
     match table.kind {
         TableKind::Virtual => Node::VirtualScan { table: table.clone(), columns, filter: None },

@@ -1,20 +1,41 @@
 //! UPDATE.
 
 use sqlparser::ast::{self, TableFactor, UpdateTableFromKind};
+use txn::db::{LockStrength, RowLock};
 
 use super::from::Source;
 use super::scope::{Clause, Item, Level, Scope};
 use super::{Binder, table};
+use crate::catalog::descriptor::TableDescriptor;
 use crate::error::{SqlError, SqlResult};
 use crate::parse::name;
 use crate::plan::{Node, OutputColumn};
+
+/// True iff the assignments may change what identifies a row: as in PostgreSQL, only then FOR KEY SHARE is in the way.
+fn changes_key(table: &TableDescriptor, assignments: &[ast::Assignment]) -> bool {
+    let targets = assignments.iter().flat_map(|assignment| match &assignment.target {
+        ast::AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+        ast::AssignmentTarget::Tuple(names) => names.as_slice(),
+    });
+    let mut columns = targets.map(|target| {
+        let ident = target.0.last().and_then(|part| part.as_ident())?;
+        let name = name::fold(ident);
+        table.columns.iter().find(|column| column.name == name).map(|column| column.id)
+    });
+    let identifies = |column| {
+        let unique = table.indexes.iter().filter(|index| index.unique);
+        unique.flat_map(|index| &index.key).any(|(key, _)| *key == column)
+    };
+    // An unknown column is an error further on.
+    columns.any(|column| column.is_none_or(identifies))
+}
 
 impl Binder<'_> {
     /// The table that is written, with its name in the statement; its rows are read under lock.
     pub(crate) fn written_source(
         &mut self,
         factor: &TableFactor,
-    ) -> SqlResult<(Source, std::sync::Arc<crate::catalog::descriptor::TableDescriptor>)> {
+    ) -> SqlResult<(Source, std::sync::Arc<TableDescriptor>)> {
         let TableFactor::Table { name, alias, args: None, .. } = factor else {
             return Err(SqlError::unsupported("writing to what is no table"));
         };
@@ -25,7 +46,7 @@ impl Binder<'_> {
         };
         let mut scope = Scope::default();
         scope.add(item, table::columns(&table));
-        let node = table::scan(&table, true);
+        let node = table::scan(&table, Some(RowLock::UPDATE));
         Ok((Source { node, scope, lateral: false }, table))
     }
 
@@ -49,7 +70,12 @@ impl Binder<'_> {
         if !update.table.joins.is_empty() || update.limit.is_some() || !update.order_by.is_empty() {
             return Err(SqlError::unsupported("UPDATE with JOIN, ORDER BY or LIMIT"));
         }
-        let (source, table) = self.written_source(&update.table.relation)?;
+        let (mut source, table) = self.written_source(&update.table.relation)?;
+        if let Node::Scan { lock, .. } = &mut source.node
+            && !changes_key(&table, &update.assignments)
+        {
+            *lock = Some(RowLock { strength: LockStrength::NoKeyUpdate, ..RowLock::UPDATE });
+        }
         let others = match &update.from {
             None => &[][..],
             Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) => {

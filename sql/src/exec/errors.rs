@@ -4,6 +4,16 @@ use txn::db::TxnError;
 
 use crate::error::{SqlError, SqlState};
 
+const COULD_NOT_LOCK: &str = "could not obtain lock on row";
+
+/// An error of reading a table: NOWAIT says which.
+pub(crate) fn of_table(error: SqlError, table: &str) -> SqlError {
+    if error.state != SqlState::LOCK_NOT_AVAILABLE || error.message != COULD_NOT_LOCK {
+        return error;
+    }
+    SqlError { message: format!("{COULD_NOT_LOCK} in relation \"{table}\""), ..error }
+}
+
 /// A transaction's error as PostgreSQL would report it.
 pub fn from_txn(error: TxnError) -> SqlError {
     match error {
@@ -29,9 +39,7 @@ pub fn from_txn(error: TxnError) -> SqlError {
         TxnError::LockTimeout => {
             SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
         }
-        TxnError::Locked => {
-            SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "could not obtain lock on row")
-        }
+        TxnError::Locked => SqlError::new(SqlState::LOCK_NOT_AVAILABLE, COULD_NOT_LOCK),
         TxnError::Deadlock { detail } => {
             SqlError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
                 .detail(detail)

@@ -65,7 +65,7 @@ fn ordered(node: &mut Node, keys: &[SortKey]) -> bool {
             ordered(input, &inner)
         }
         Node::Filter { input, .. } => ordered(input, keys),
-        Node::Scan { table, index, spans, columns, reverse, lock: false, .. } => {
+        Node::Scan { table, index, spans, columns, reverse, lock, .. } => {
             if spans.len() > 1 {
                 return false;
             }
@@ -83,7 +83,7 @@ fn ordered(node: &mut Node, keys: &[SortKey]) -> bool {
                 }
                 let Some((next, descending)) = rest.next() else {
                     // A whole unique key decides the order: more keys change nothing.
-                    return index.unique && finish(turned, reverse);
+                    return index.unique && finish(turned, reverse, lock.is_some());
                 };
                 let not_null = table.position(*column).is_some_and(|at| table.columns[at].not_null);
                 if next != column || !not_null {
@@ -95,13 +95,17 @@ fn ordered(node: &mut Node, keys: &[SortKey]) -> bool {
                 }
                 turned = Some(turn);
             }
-            finish(turned, reverse)
+            finish(turned, reverse, lock.is_some())
         }
         _ => false,
     }
 }
 
-fn finish(turned: Option<bool>, reverse: &mut bool) -> bool {
+/// A scan that locks is not turned around: backwards it reads a whole span at a time, and would lock all of it.
+fn finish(turned: Option<bool>, reverse: &mut bool, locks: bool) -> bool {
+    if locks && turned == Some(true) {
+        return false;
+    }
     *reverse = turned.unwrap_or(*reverse);
     true
 }

@@ -73,7 +73,7 @@ fn looked_up(
 
 /// True iff reading a row locks it: a row that does not match should not be read.
 fn is_locked(node: &Node) -> bool {
-    matches!(node, Node::Scan { lock: true, .. })
+    matches!(node, Node::Scan { lock: Some(_), .. })
 }
 
 /// A semi join by equalities alone: every distinct right key looks up its left rows.

@@ -12,6 +12,7 @@ mod operators;
 pub(crate) mod place;
 mod portal;
 mod query;
+mod row_lock;
 mod source;
 mod statement;
 mod transaction;

@@ -12,6 +12,8 @@ pub(crate) struct Places {
     operators: Vec<Location>,
     /// Where SYMMETRIC was written.
     symmetric: Vec<Location>,
+    /// Names after OF of row locks of the weaker kind, and whether the name stands for all tables.
+    weaker_locks: Vec<(Location, bool)>,
 }
 
 impl Places {
@@ -75,6 +77,18 @@ impl Places {
     /// Remembers SYMMETRIC.
     pub(crate) fn note_symmetric(&mut self, location: Location) {
         self.symmetric.push(location);
+    }
+
+    /// Remembers that FOR NO KEY UPDATE or FOR KEY SHARE was written, by the name after its OF.
+    pub(crate) fn note_weaker_lock(&mut self, name: Location, all: bool) {
+        self.weaker_locks.push((name, all));
+    }
+
+    /// If a row lock with this name after OF is of the weaker kind: whether the name stands for all tables.
+    pub(crate) fn weaker_lock(&self, name: &ast::ObjectName) -> Option<bool> {
+        let start = name.span().start;
+        let found = self.weaker_locks.iter().find(|(location, _)| *location == start);
+        found.map(|(_, all)| *all)
     }
 
     /// True iff SYMMETRIC was written between two expressions.

@@ -9,6 +9,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 use super::dialect::Postgres;
 use super::lexical;
 use super::place::Places;
+use super::row_lock;
 use crate::error::{SqlError, SqlResult, SqlState};
 
 /// The longest text that is parsed, in bytes.
@@ -56,6 +57,7 @@ impl<'a> Source<'a> {
         for (tokens, _) in &mut statements {
             check_nesting(tokens, &places)?;
             patch(tokens, &mut places);
+            row_lock::patch(tokens, &mut places);
             places.note_operators(tokens);
         }
         Ok(Source { text, places: Arc::new(places), statements })

@@ -257,10 +257,26 @@ fn execute(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     Ok(Statement::Execute { name, arguments })
 }
 
+/// From the weakest to the strongest.
+const TABLE_LOCK_MODES: [&str; 8] = [
+    "ACCESS SHARE",
+    "ROW SHARE",
+    "ROW EXCLUSIVE",
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+    "EXCLUSIVE",
+    "ACCESS EXCLUSIVE",
+];
+
 fn lock(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     cursor.eat("table");
-    cursor.eat("only");
-    let tables = cursor.list(|cursor| cursor.name())?;
+    let tables = cursor.list(|cursor| {
+        cursor.eat("only");
+        let name = cursor.name()?;
+        cursor.eat_token(&Token::Mul);
+        Ok(name)
+    })?;
     let mut mode = String::new();
     if cursor.eat("in") {
         while !cursor.is("mode") {
@@ -268,6 +284,9 @@ fn lock(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
                 mode.push(' ');
             }
             mode.push_str(&cursor.ident()?.to_ascii_uppercase());
+        }
+        if !TABLE_LOCK_MODES.contains(&mode.as_str()) {
+            return Err(cursor.error());
         }
         cursor.expect("mode")?;
     } else {

@@ -11,6 +11,8 @@ pub(crate) mod walk;
 
 use std::sync::Arc;
 
+use txn::db::RowLock;
+
 pub use expr::{AggregateCall, Expr, SortKey, SubqueryKind};
 
 use crate::catalog::descriptor::{ColumnId, IndexId, TableDescriptor, TableId};
@@ -94,7 +96,7 @@ pub enum Node {
         /// What the rows must satisfy, over the yielded slots.
         filter: Option<Expr>,
         /// Lock the rows (FOR UPDATE, and the rows that are about to be written).
-        lock: bool,
+        lock: Option<RowLock>,
         /// At most this many rows are wanted, if known.
         limit: Option<u64>,
         /// Read in descending order.

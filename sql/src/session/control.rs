@@ -116,10 +116,14 @@ impl Session {
                 self.check_tables(tables).await?;
                 "ANALYZE".into()
             }
-            // Serializable isolation gives what the lock is taken for.
-            Statement::LockTable { tables, .. } => {
+            Statement::LockTable { tables, mode, .. } => {
                 self.block("LOCK TABLE")?;
                 self.check_tables(tables).await?;
+                // Whoever has named a table keeps changes of it away until the transaction ends, by the lease on its
+                // schema: that is all that this mode is for.
+                if mode != "ACCESS SHARE" {
+                    return Err(SqlError::unsupported(format!("LOCK TABLE IN {mode} MODE")));
+                }
                 "LOCK TABLE".into()
             }
             Statement::Unlisten(_) => "UNLISTEN".into(),

@@ -8,13 +8,14 @@
 //!   transaction has no reverse scan yet, so a span costs memory.
 
 use bytes::Bytes;
+use txn::db::{RowLock, WaitPolicy};
 
 use super::span::{self, Keys};
 use crate::catalog::descriptor::{ColumnId, IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
 use crate::exec::context::{Reservation, Row, Run};
-use crate::exec::errors::from_txn;
+use crate::exec::errors::{from_txn, of_table};
 use crate::exec::store;
 use crate::plan::Node;
 
@@ -46,6 +47,14 @@ impl Scan {
         node: &Node,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
+        let batch = self.next_of(node, run).await;
+        batch.map_err(|error| match node {
+            Node::Scan { table, .. } => of_table(error, &table.name),
+            _ => error,
+        })
+    }
+
+    async fn next_of(&mut self, node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Batch>> {
         let Node::Scan { table, index, spans, columns, filter, lock, limit, reverse } = node else {
             return Err(SqlError::internal("a scan is run with another node"));
         };
@@ -61,14 +70,19 @@ impl Scan {
                 let held = run.shared.pool.reserve();
                 let left = limit.unwrap_or(u64::MAX);
                 let entries = Vec::new();
-                none.insert(Started { keys, entries, held, page: FIRST_PAGE, left })
+                // What is read is locked: no more than may be wanted.
+                let page = match lock {
+                    Some(_) => usize::try_from(left).unwrap_or(usize::MAX).clamp(1, FIRST_PAGE),
+                    None => FIRST_PAGE,
+                };
+                none.insert(Started { keys, entries, held, page, left })
             }
         };
         let positions = positions(table, columns)?;
         let types = node.types();
         while started.left > 0 {
             // An index entry needs its row's lock, not its own.
-            let lock_entries = *lock && index.id == PRIMARY_INDEX;
+            let lock_entries = lock.filter(|_| index.id == PRIMARY_INDEX);
             let exact = filter.is_none();
             let entries = match reverse {
                 false => started.page(lock_entries, exact, run).await?,
@@ -105,7 +119,7 @@ impl Started {
     /// The next entries; none at the end. May be empty.
     async fn page(
         &mut self,
-        lock: bool,
+        lock: Option<RowLock>,
         exact: bool,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Vec<Entry>>> {
@@ -143,7 +157,11 @@ impl Started {
     }
 
     /// The next entries in descending order.
-    async fn page_back(&mut self, lock: bool, run: &mut Run<'_>) -> SqlResult<Option<Vec<Entry>>> {
+    async fn page_back(
+        &mut self,
+        lock: Option<RowLock>,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Vec<Entry>>> {
         if self.entries.is_empty() {
             self.held.clear();
             let mut keys = self.pop_points(self.page);
@@ -183,34 +201,42 @@ async fn scan(
     start: Bytes,
     end: Bytes,
     limit: usize,
-    lock: bool,
+    lock: Option<RowLock>,
     run: &mut Run<'_>,
 ) -> SqlResult<Vec<Entry>> {
     let rows = match lock {
-        true => run.txn.scan_for_update(start, end, limit).await,
-        false => run.txn.scan(start, end, limit).await,
+        Some(lock) => run.txn.scan_locked(start, end, limit, lock).await,
+        None => run.txn.scan(start, end, limit).await,
     };
     Ok(rows.map_err(from_txn)?.into_iter().map(|row| (row.key, row.value)).collect())
 }
 
-async fn point(key: Bytes, lock: bool, run: &mut Run<'_>) -> SqlResult<Option<Entry>> {
+async fn point(key: Bytes, lock: Option<RowLock>, run: &mut Run<'_>) -> SqlResult<Option<Entry>> {
     let value = match lock {
-        true => run.txn.get_for_update(key.clone()).await,
-        false => run.txn.get(key.clone()).await,
+        Some(lock) => run.txn.get_locked(key.clone(), lock).await,
+        None => run.txn.get(key.clone()).await,
     };
     Ok(value.map_err(from_txn)?.map(|value| (key, value)))
 }
 
 /// The entries that are there, in the order of the keys.
-async fn points(keys: Vec<Bytes>, lock: bool, run: &mut Run<'_>) -> SqlResult<Vec<Entry>> {
+async fn points(
+    keys: Vec<Bytes>,
+    lock: Option<RowLock>,
+    run: &mut Run<'_>,
+) -> SqlResult<Vec<Entry>> {
     let values = many(&keys, lock, run).await?;
     Ok(keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
-async fn many(keys: &[Bytes], lock: bool, run: &mut Run<'_>) -> SqlResult<Vec<Option<Bytes>>> {
+async fn many(
+    keys: &[Bytes],
+    lock: Option<RowLock>,
+    run: &mut Run<'_>,
+) -> SqlResult<Vec<Option<Bytes>>> {
     match lock {
-        true => run.txn.get_many_for_update(keys).await,
-        false => run.txn.get_many(keys).await,
+        Some(lock) => run.txn.get_many_locked(keys, lock).await,
+        None => run.txn.get_many(keys).await,
     }
     .map_err(from_txn)
 }
@@ -220,7 +246,7 @@ async fn fetch(
     table: &TableDescriptor,
     index: &IndexDescriptor,
     entries: Vec<Entry>,
-    lock: bool,
+    lock: Option<RowLock>,
     run: &mut Run<'_>,
 ) -> SqlResult<Vec<Row>> {
     if index.id == PRIMARY_INDEX {
@@ -228,11 +254,14 @@ async fn fetch(
     }
     let keys = entries.iter().map(|(key, value)| store::row_key(table, index, key, value));
     let keys: Vec<Bytes> = keys.collect::<SqlResult<_>>()?;
+    let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
     let row = |value: Option<Bytes>| match value {
-        Some(value) => store::decode_row(table, &value),
-        None => Err(store::missing_row(table, index)),
+        Some(value) => Some(store::decode_row(table, &value)),
+        // Locked by others.
+        None if skips => None,
+        None => Some(Err(store::missing_row(table, index))),
     };
-    many(&keys, lock, run).await?.into_iter().map(row).collect()
+    many(&keys, lock, run).await?.into_iter().filter_map(row).collect()
 }
 
 /// The row of a scan that reads one key at most, with the scan's columns; the filter is not looked at.
@@ -245,12 +274,14 @@ pub(crate) async fn point_row(node: &Node, run: &mut Run<'_>) -> SqlResult<Optio
     let Some(Keys::Point(key)) = span::keys(table, index, spans, run).await?.pop() else {
         return Ok(None);
     };
-    let lock_entry = *lock && index.id == PRIMARY_INDEX;
-    let Some(entry) = point(key, lock_entry, run).await? else {
+    let lock_entry = lock.filter(|_| index.id == PRIMARY_INDEX);
+    let named = |error| of_table(error, &table.name);
+    let Some(entry) = point(key, lock_entry, run).await.map_err(named)? else {
         return Ok(None);
     };
-    let row = fetch(table, index, vec![entry], *lock, run).await?.pop();
-    let row = row.ok_or_else(|| SqlError::internal("an entry without a row"))?;
+    let row = fetch(table, index, vec![entry], *lock, run).await.map_err(named)?.pop();
+    // None: it is locked by others, and left out.
+    let Some(row) = row else { return Ok(None) };
     Ok(Some(pick(row, &positions(table, columns)?)))
 }
 

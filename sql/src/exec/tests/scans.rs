@@ -7,7 +7,7 @@ use crate::session::{Notice, ResultSink};
 use crate::types::{Datum, SqlType};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use txn::db::Txn;
+use txn::db::{RowLock, Txn};
 
 async fn filled(count: i32) -> Txn {
     let mut txn = begin();
@@ -18,7 +18,7 @@ async fn filled(count: i32) -> Txn {
 
 fn with(
     mut node: Node,
-    change: impl FnOnce(&mut Option<Expr>, &mut Option<u64>, &mut bool, &mut bool),
+    change: impl FnOnce(&mut Option<Expr>, &mut Option<u64>, &mut bool, &mut Option<RowLock>),
 ) -> Node {
     if let Node::Scan { filter, limit, reverse, lock, .. } = &mut node {
         change(filter, limit, reverse, lock);
@@ -74,7 +74,7 @@ async fn limits_count_rows_after_the_filter() {
     });
     let found = ids(&mut txn, node).await;
     assert_eq!(found[..2], [151, 152]);
-    let node = with(all(), |_, limit, _, lock| (*limit, *lock) = (Some(3), true));
+    let node = with(all(), |_, limit, _, lock| (*limit, *lock) = (Some(3), Some(RowLock::UPDATE)));
     assert_eq!(ids(&mut txn, node).await, [0, 1, 2]);
 }
 
@@ -83,7 +83,7 @@ async fn a_point_read_means_the_same_both_ways() {
     let mut txn = filled(5).await;
     let operators = Session { by_operators: true, ..Session::default() };
     for (index, key) in [(1, 3), (2, 4), (2, 77), (1, -1)] {
-        for lock in [false, true] {
+        for lock in [None, Some(RowLock::UPDATE)] {
             for condition in [GT, LT] {
                 let base = scan(IndexId(index), vec![equal(int(key))]);
                 let base = with(base, |_, _, _, locks| *locks = lock);

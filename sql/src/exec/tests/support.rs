@@ -249,7 +249,7 @@ pub(crate) fn scan(index: IndexId, spans: Vec<IndexSpan>) -> Node {
         spans,
         columns: vec![ColumnId(1), ColumnId(2), ColumnId(3)],
         filter: None,
-        lock: false,
+        lock: None,
         limit: None,
         reverse: false,
     }

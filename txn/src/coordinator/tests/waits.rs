@@ -242,3 +242,56 @@ async fn deadlocks_do_not_stop_the_others() {
     let rate = 400.0 / began.elapsed().as_secs_f64();
     assert!(rate > 50.0, "{rate} a second");
 }
+
+/// Who has a row FOR UPDATE has it alone, however long others ask for it, and however often requests arrive.
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_exclusive_until_it_is_given_back() {
+    for twice in [false, true] {
+        let cluster = LocalCluster::pair("k1");
+        if twice {
+            cluster.deliver_twice();
+        }
+        cluster.set_apply_delay(Duration::from_millis(2));
+        let db = db(&cluster);
+        let inside = Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+        let clients: Vec<_> = (0..8u64)
+            .map(|client| {
+                let (db, inside) = (db.clone(), inside.clone());
+                let rng = crate::testing::TestRng::new(client);
+                tokio::spawn(async move {
+                    let below = |bound| kv::env::Rng::below(&rng, bound);
+                    for _ in 0..25 {
+                        let key = Bytes::from(format!("k{}", below(3)));
+                        let mut txn = begin(&db);
+                        let savepoint = txn.savepoint().expect("few");
+                        if let Err(error) = txn.get_for_update(key.clone()).await {
+                            assert!(error.is_retry(), "{error}");
+                            continue;
+                        }
+                        assert!(inside.lock().unwrap().insert(key.clone()), "not alone");
+                        pause(below(500)).await;
+                        let again = txn.get_for_update(key.clone()).await;
+                        inside.lock().unwrap().remove(&key);
+                        match below(4) {
+                            0 => drop(txn),
+                            1 => txn.rollback(),
+                            2 => {
+                                txn.rollback_to(savepoint).expect("live");
+                                pause(below(50)).await;
+                                txn.commit().await.expect("nothing is written");
+                            }
+                            _ => {
+                                txn.put(key, bytes(1)).expect("small");
+                                txn.commit().await.expect("it is locked");
+                            }
+                        }
+                        again.expect("it is locked");
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.expect("no panic");
+        }
+    }
+}
