@@ -13,6 +13,8 @@ use super::place::Places;
 struct Clause {
     /// The tokens that it has.
     length: usize,
+    /// Those before OF.
+    words: usize,
     update: bool,
     weaker: bool,
     /// The tokens of each name.
@@ -37,7 +39,11 @@ pub(super) fn patch(tokens: &mut Vec<TokenWithSpan>, places: &mut Places) {
         let word = |word: &str| TokenWithSpan::new(Token::make_keyword(word), span);
         let all = clause.names.is_empty();
         let names = match all {
-            true => vec![vec![TokenWithSpan::new(Token::make_word("all", Some('"')), span)]],
+            // At the last word: the statement's text ends where its last token does.
+            true => {
+                let span = tokens[index + clause.words - 1].span;
+                vec![vec![TokenWithSpan::new(Token::make_word("all", Some('"')), span)]]
+            }
             false => clause.names,
         };
         let mut written = Vec::new();
@@ -74,6 +80,7 @@ fn read(tokens: &[TokenWithSpan]) -> Option<Clause> {
         () if is(1, "no") && is(2, "key") && is(3, "update") => (true, true, 4),
         () => return None,
     };
+    let words = at;
     let mut names = Vec::new();
     if is(at, "of") {
         loop {
@@ -99,5 +106,5 @@ fn read(tokens: &[TokenWithSpan]) -> Option<Clause> {
     } else if is(at, "skip") && is(at + 1, "locked") {
         at += 2;
     }
-    Some(Clause { length: at, update, weaker, names, policy: tokens[begin..at].to_vec() })
+    Some(Clause { length: at, words, update, weaker, names, policy: tokens[begin..at].to_vec() })
 }

@@ -222,6 +222,10 @@ impl Session {
             self.commit(sink).await?;
             "COMMIT"
         } else {
+            if let State::Open(open) | State::Failed(Some(open)) = &mut self.state {
+                open.txn.rollback();
+                open.txn.released().await;
+            }
             self.roll_back(sink)?;
             "ROLLBACK"
         };

@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use futures::future;
 use kv::clock::Timestamp;
+use tokio::sync::oneshot;
 
 use super::sender::{Patience, Sender, request};
 use super::spans::named_or_covered;
@@ -25,10 +26,17 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// Starts the work as a task of the node.
-    pub(crate) fn spawn(self, sender: &Sender) {
+    /// Starts the work as a task of the node. What is received says that it is done.
+    pub(crate) fn spawn(self, sender: &Sender) -> oneshot::Receiver<()> {
         let owned = sender.clone();
-        sender.env.tasks.spawn("txn-cleanup", Box::pin(async move { self.clean(&owned).await }));
+        let (done, cleaned) = oneshot::channel();
+        let clean = async move {
+            self.clean(&owned).await;
+            // Mostly nobody wants to know.
+            let _ = done.send(());
+        };
+        sender.env.tasks.spawn("txn-cleanup", Box::pin(clean));
+        cleaned
     }
 
     async fn clean(self, sender: &Sender) {

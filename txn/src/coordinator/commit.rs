@@ -184,7 +184,8 @@ impl Txn {
                     // No beat may follow the collection of the record.
                     self.pulse = None;
                     let meta = self.state.meta.clone();
-                    Remains { meta, keys, commit_ts: Some(ts), intents: true }.spawn(&self.sender);
+                    let remains = Remains { meta, keys, commit_ts: Some(ts), intents: true };
+                    drop(remains.spawn(&self.sender));
                     return Ok(ts);
                 }
                 Attempt::MoveTo(ts) => self.state.forward_writes(ts),

@@ -90,7 +90,7 @@ pub struct Txn {
     locks: BTreeMap<Bytes, u32>,
     lock_numbers: NumberLine,
     lock_timeout: Option<Duration>,
-    /// Locks of before a rollback to a savepoint are being released.
+    /// Locks are being released.
     releasing: Option<oneshot::Receiver<()>>,
     /// Intents may exist for the buffered writes.
     flushed: bool,
@@ -288,6 +288,8 @@ impl Txn {
                 // Locks of a transaction that wrote nothing; the others are dealt with.
                 if self.buffer.is_empty() {
                     self.abandon();
+                    self.end_as(Phase::Ended);
+                    self.released().await;
                 }
                 self.end_as(Phase::Ended);
                 Ok(ts)
@@ -304,7 +306,7 @@ impl Txn {
         }
     }
 
-    /// Ends the transaction without a trace. What it holds is released in the background.
+    /// Ends the transaction without a trace. What it holds is released in the background; [`Txn::released`] says when.
     pub fn rollback(&mut self) {
         if matches!(self.phase, Phase::Open) {
             self.abandon();
@@ -381,7 +383,8 @@ impl Txn {
         }
         let keys = self.held_keys(self.flushed).into_iter().collect();
         let meta = self.state.meta.clone();
-        Remains { meta, keys, commit_ts: None, intents: self.flushed }.spawn(&self.sender);
+        let remains = Remains { meta, keys, commit_ts: None, intents: self.flushed };
+        self.releasing = Some(remains.spawn(&self.sender));
     }
 
     async fn unless_aborted<T>(&self, future: impl Future<Output = T>) -> Result<T, TxnError> {

@@ -23,6 +23,9 @@ use crate::api::{
     Resolve, Ticket, WaitPolicy,
 };
 
+/// Longest wait for a release that others are waiting for anyway.
+const RELEASE: Duration = Duration::from_secs(1);
+
 /// How a read locks what it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowLock {
@@ -151,11 +154,12 @@ impl Txn {
         self.releasing = Some(released);
     }
 
-    /// Waits until what [`Txn::rollback_to`] has released is free for others.
+    /// Waits until what [`Txn::rollback_to`] or [`Txn::rollback`] gives back is free for others, a second at most: whoever
+    /// does not want to wait for a lock should not meet one that is gone.
     pub async fn released(&mut self) {
         if let Some(released) = &mut self.releasing {
-            // An error is an end too.
-            let _ = released.await;
+            // In time or not, and if the node ends: there is nothing more to do.
+            let _ = self.sender.env.clock.timeout(RELEASE, released).await;
         }
         self.releasing = None;
     }
