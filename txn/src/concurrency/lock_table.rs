@@ -75,7 +75,8 @@ struct KeyState {
     holders: Vec<Holder>,
     /// Locking requests by order of arrival; the second number tells a request from its own repetition.
     queue: BTreeMap<(u64, u64), Waiter>,
-    readers: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Plain readers that wait for an intent, likewise.
+    readers: BTreeMap<(u64, u64), Option<oneshot::Sender<()>>>,
 }
 
 #[derive(Debug)]
@@ -91,7 +92,8 @@ pub struct Place {
     table: LockTable,
     key: Bytes,
     number: (u64, u64),
-    strength: LockStrength,
+    /// None: among the readers.
+    strength: Option<LockStrength>,
 }
 
 impl Place {
@@ -100,8 +102,8 @@ impl Place {
         &self.key
     }
 
-    /// The lock that is waited for.
-    pub fn strength(&self) -> LockStrength {
+    /// The lock that is waited for; none is a reader's.
+    pub fn strength(&self) -> Option<LockStrength> {
         self.strength
     }
 
@@ -118,8 +120,8 @@ pub struct Blocked {
     pub wake: oneshot::Receiver<()>,
     /// Who is in the way; none if only earlier requests are.
     pub holders: Vec<Holder>,
-    /// No earlier request waits for the same key.
-    pub first: bool,
+    /// Those of them that no earlier request waits for: it is this one that asks about them.
+    pub asks: Vec<Holder>,
 }
 
 impl LockTable {
@@ -135,16 +137,17 @@ impl LockTable {
         strength: LockStrength,
         place: Option<&Place>,
     ) -> bool {
-        let own = place.filter(|place| place.key == key).map(|place| place.number);
+        let own = place.filter(|place| place.key == key && place.strength.is_some());
+        let own = own.map(|place| place.number);
         self.with(|state| state.keys.get(key).is_none_or(|k| k.admits(txn_id, strength, own)))
     }
 
-    /// Enters the queue of a key: at its end, or where the request was before (I4).
+    /// Enters the queue of a key, or its readers: at the end, or where the request was before (I4).
     pub fn enqueue(
         &self,
         key: &Bytes,
         txn_id: &[u8],
-        strength: LockStrength,
+        strength: Option<LockStrength>,
         earlier: Option<u64>,
     ) -> Place {
         let key = Bytes::copy_from_slice(key);
@@ -152,25 +155,46 @@ impl LockTable {
             state.next += 1;
             // A number of another node's table may be any.
             let number = (earlier.unwrap_or(state.next).min(state.next), state.next);
-            let txn_id = Bytes::copy_from_slice(txn_id);
-            let waiter = Waiter { txn_id, strength, wake: None };
-            state.keys.entry(key.clone()).or_default().queue.insert(number, waiter);
+            let entry = state.keys.entry(key.clone()).or_default();
+            match strength {
+                Some(strength) => {
+                    let txn_id = Bytes::copy_from_slice(txn_id);
+                    entry.queue.insert(number, Waiter { txn_id, strength, wake: None });
+                }
+                None => drop(entry.readers.insert(number, None)),
+            }
             number
         });
         Place { table: self.clone(), key, number, strength }
     }
 
-    /// What a locking request waits for. `None`: it may try again at once.
+    /// What a request waits for. `None`: it may try again at once.
     pub fn block(&self, place: &Place, txn_id: &[u8]) -> Option<Blocked> {
         self.with(|state| {
             let key = state.keys.get_mut(&place.key)?;
-            if key.admits(txn_id, place.strength, Some(place.number)) {
+            let (sender, wake) = oneshot::channel();
+            let Some(strength) = place.strength else {
+                let of_other = |holder: &&Holder| holder.intent && holder.txn.id != txn_id;
+                let holders: Vec<_> = key.holders.iter().filter(of_other).cloned().collect();
+                if holders.is_empty() {
+                    return None;
+                }
+                key.readers.insert(place.number, Some(sender));
+                let first = key.readers.keys().next() == Some(&place.number);
+                let asks = if first { holders.clone() } else { Vec::new() };
+                return Some(Blocked { wake, holders, asks });
+            };
+            if key.admits(txn_id, strength, Some(place.number)) {
                 return None;
             }
-            let (sender, wake) = oneshot::channel();
-            let first = key.queue.keys().next() == Some(&place.number);
             key.queue.get_mut(&place.number)?.wake = Some(sender);
-            Some(Blocked { wake, holders: key.in_the_way(txn_id, place.strength), first })
+            let holders = key.in_the_way(txn_id, strength);
+            let is_asked = |holder: &&Holder| {
+                let mut earlier = key.queue.range(..place.number);
+                earlier.any(|(_, w)| w.txn_id != holder.txn.id && holder.conflicts(w.strength))
+            };
+            let asks = holders.iter().filter(|holder| !is_asked(holder)).cloned().collect();
+            Some(Blocked { wake, holders, asks })
         })
     }
 
@@ -178,26 +202,6 @@ impl LockTable {
     pub fn in_the_way(&self, key: &[u8], txn_id: &[u8], strength: LockStrength) -> Vec<Holder> {
         self.with(|state| {
             state.keys.get(key).map_or(Vec::new(), |key| key.in_the_way(txn_id, strength))
-        })
-    }
-
-    /// What a plain reader waits for. `None`: it may try again at once.
-    pub fn block_reader(&self, key: &Bytes, txn_id: &[u8]) -> Option<(Blocked, Place)> {
-        self.with(|state| {
-            state.next += 1;
-            let number = state.next;
-            let entry = state.keys.get_mut(key)?;
-            let holder = entry.holders.iter().find(|h| h.intent && h.txn.id != txn_id)?.clone();
-            let (sender, wake) = oneshot::channel();
-            let first = entry.readers.is_empty();
-            entry.readers.insert(number, sender);
-            let place = Place {
-                table: self.clone(),
-                key: Bytes::copy_from_slice(key),
-                number: (number, number),
-                strength: LockStrength::KeyShare,
-            };
-            Some((Blocked { wake, holders: vec![holder], first }, place))
         })
     }
 
@@ -381,7 +385,7 @@ impl State {
     fn settle(&mut self, key: &Bytes) {
         let Some(entry) = self.keys.get_mut(key) else { return };
         if !entry.holders.iter().any(|holder| holder.intent) {
-            std::mem::take(&mut entry.readers).into_values().for_each(wake);
+            entry.readers.values_mut().filter_map(Option::take).for_each(wake);
         }
         entry.wake_admitted();
         if entry.holders.is_empty() && entry.queue.is_empty() && entry.readers.is_empty() {
@@ -409,7 +413,7 @@ impl Drop for Place {
         self.table.with(|state| {
             if let Some(entry) = state.keys.get_mut(&self.key) {
                 entry.queue.remove(&self.number);
-                entry.readers.remove(&self.number.1);
+                entry.readers.remove(&self.number);
                 state.settle(&self.key);
             }
         });
@@ -451,12 +455,14 @@ mod tests {
     fn a_free_key_goes_to_the_first_in_its_queue_alone() {
         let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
         acquire(&table, &key, 1, 0, Update);
-        let first = table.enqueue(&key, b"\x02", Update, None);
-        let second = table.enqueue(&key, b"\x03", Update, None);
+        let first = table.enqueue(&key, b"\x02", Some(Update), None);
+        let second = table.enqueue(&key, b"\x03", Some(Update), None);
         let wait = table.block(&first, b"\x02").unwrap();
         let mut later = table.block(&second, b"\x03").unwrap();
-        assert!(wait.first && !later.first);
-        assert!(table.block_reader(&key, b"\x04").is_none(), "no intent, no waiting");
+        assert_eq!((wait.asks.len(), later.holders.len(), later.asks.len()), (1, 1, 0));
+        let reader = table.enqueue(&key, b"\x04", None, None);
+        assert!(table.block(&reader, b"\x04").is_none(), "no intent, no waiting");
+        drop(reader);
         table.release(&key, b"\x09");
         table.release(&key, b"\x01");
         assert!(wait.wake.now_or_never().is_some());
@@ -474,14 +480,42 @@ mod tests {
     fn who_comes_again_has_its_place() {
         let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
         acquire(&table, &key, 1, 0, Update);
-        let first = table.enqueue(&key, b"\x02", Update, None);
+        let first = table.enqueue(&key, b"\x02", Some(Update), None);
         let ticket = first.number();
-        let second = table.enqueue(&key, b"\x03", Update, None);
+        let second = table.enqueue(&key, b"\x03", Some(Update), None);
         drop(first);
-        let again = table.enqueue(&key, b"\x02", Update, Some(ticket));
+        let again = table.enqueue(&key, b"\x02", Some(Update), Some(ticket));
         table.release(&key, b"\x01");
         assert!(table.admits(&key, b"\x02", Update, Some(&again)));
         assert!(!table.admits(&key, b"\x03", Update, Some(&second)));
+    }
+
+    /// Of those who wait for a holder there is always one who asks about it, whoever comes again when.
+    #[test]
+    fn the_first_who_waits_for_a_holder_asks_about_it() {
+        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
+        table.discover(&key, &txn(1), Timestamp::ZERO);
+        let first = table.enqueue(&key, b"\x02", None, None);
+        let second = table.enqueue(&key, b"\x03", None, None);
+        let asks = |place: &Place, id: u8| table.block(place, &[id]).unwrap().asks.len();
+        assert_eq!((asks(&first, 2), asks(&second, 3)), (1, 0));
+        let ticket = first.number();
+        drop(first);
+        assert_eq!(asks(&second, 3), 1);
+        let first = table.enqueue(&key, b"\x02", None, Some(ticket));
+        assert_eq!((asks(&first, 2), asks(&second, 3)), (1, 0));
+        // Of two holders the first in the queue minds one.
+        let key = Bytes::from_static(b"j");
+        acquire(&table, &key, 1, 0, Share);
+        acquire(&table, &key, 2, 0, KeyShare);
+        let first = table.enqueue(&key, b"\x03", Some(NoKeyUpdate), None);
+        let second = table.enqueue(&key, b"\x04", Some(Update), None);
+        let blocked = |place: &Place, id: u8| {
+            let Blocked { holders, asks, .. } = table.block(place, &[id]).unwrap();
+            (holders.len(), asks.iter().map(|holder| holder.txn.id[0]).collect::<Vec<_>>())
+        };
+        assert_eq!(blocked(&first, 3), (1, vec![1]));
+        assert_eq!(blocked(&second, 4), (2, vec![2]));
     }
 
     #[test]
@@ -490,13 +524,13 @@ mod tests {
         acquire(&table, &key, 1, 0, Share);
         assert!(table.admits(&key, b"\x02", Share, None));
         acquire(&table, &key, 2, 0, KeyShare);
-        let writer = table.enqueue(&key, b"\x03", NoKeyUpdate, None);
+        let writer = table.enqueue(&key, b"\x03", Some(NoKeyUpdate), None);
         let mut wait = table.block(&writer, b"\x03").unwrap();
         assert_eq!(wait.holders.len(), 1, "FOR KEY SHARE is not in the way");
         assert!(table.admits(&key, b"\x04", KeyShare, None));
         assert!(!table.admits(&key, b"\x04", Share, None), "the writer came first");
         assert!(table.admits(&key, b"\x01", Share, None), "who has a lock does not queue");
-        let late = table.enqueue(&key, b"\x04", Share, None);
+        let late = table.enqueue(&key, b"\x04", Some(Share), None);
         let mut late_wait = table.block(&late, b"\x04").unwrap();
         assert!((&mut wait.wake).now_or_never().is_none());
         table.release(&key, b"\x01");
@@ -540,10 +574,11 @@ mod tests {
         }
         assert_eq!(table.len(), MAX_KEYS);
         assert!(table.admits(&key(MAX_KEYS), b"\x02", Update, None), "not remembered");
-        let place = table.enqueue(&key(3), b"\x02", Update, None);
+        let place = table.enqueue(&key(3), b"\x02", Some(Update), None);
         table.discover(&key(MAX_KEYS), &txn(1), Timestamp::ZERO);
         assert_eq!(table.len(), 2, "what is waited for, and what was met");
-        let (blocked, reader) = table.block_reader(&key(MAX_KEYS), b"\x02").unwrap();
+        let reader = table.enqueue(&key(MAX_KEYS), b"\x02", None, None);
+        let blocked = table.block(&reader, b"\x02").unwrap();
         table.clear(&key(0), &key(MAX_KEYS + 1));
         assert!(blocked.wake.now_or_never().is_some());
         drop((place, reader));

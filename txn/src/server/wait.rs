@@ -2,7 +2,7 @@
 //!
 //! Flow: in the queue, without latches; woken when the key is free. A transaction that waits is entered into the graph of
 //! waits, where a deadlock is a circle. If that takes longer, everybody tells their own anchor for whom they wait, and
-//! whoever is first in the queue asks the holder's anchor what became of it, and for whom it waits in turn, and so on. If
+//! whoever waits first for a holder asks its anchor what became of it, and for whom it waits in turn, and so on. If
 //! the holder is finished, its intents that were met are resolved here, and the batch is evaluated anew. After the time
 //! that the batch allows the answer says that others are still in the way, and the gateway asks again: it alone knows
 //! how long somebody wants to wait, and whether there still is somebody.
@@ -137,9 +137,7 @@ impl Inner {
         let mut pause = FIRST_ROUND;
         let mut entered: Option<Entered> = None;
         loop {
-            // A reader's place is left at the end of each turn.
-            let (blocked, _reader) = self.block(txn, &obstacle, attempt);
-            let Some(mut blocked) = blocked else { return Ok(()) };
+            let Some(mut blocked) = self.block(txn, &obstacle, attempt) else { return Ok(()) };
             let now = self.env.clock.monotonic();
             let Some(left) = attempt.deadline.checked_sub(now).filter(|left| !left.is_zero())
             else {
@@ -161,7 +159,7 @@ impl Inner {
             let verdict = entered.as_mut().map_or(&mut none, |entered| &mut entered.verdict);
             let heard = hear(&mut blocked.wake, verdict);
             let Some(heard) = self.env.clock.timeout(pause.min(left), heard).await else {
-                let round = pin!(self.round(txn, obstacle.key, &blocked.holders, blocked.first));
+                let round = pin!(self.round(txn, obstacle.key, &blocked.holders, &blocked.asks));
                 let heard = pin!(hear(&mut blocked.wake, verdict));
                 match future::select(heard, round).await {
                     Either::Left((Heard::Woken, _)) => return Ok(()),
@@ -187,14 +185,8 @@ impl Inner {
         txn: &TxnMeta,
         obstacle: &Obstacle<'_>,
         attempt: &mut Attempt,
-    ) -> (Option<Blocked>, Option<Place>) {
-        let key = obstacle.key;
-        let Some(Mode { strength, .. }) = obstacle.mode else {
-            return match self.locks.block_reader(key, &txn.id) {
-                Some((blocked, place)) => (Some(blocked), Some(place)),
-                None => (None, None),
-            };
-        };
+    ) -> Option<Blocked> {
+        let (key, strength) = (obstacle.key, obstacle.mode.map(|mode| mode.strength));
         let has = |place: &Place| place.key() == key && place.strength() == strength;
         if !attempt.place.as_ref().is_some_and(has) {
             // The old place is left first: nobody holds two.
@@ -203,7 +195,7 @@ impl Inner {
             attempt.place = Some(self.locks.enqueue(key, &txn.id, strength, earlier));
         }
         let place = attempt.place.as_ref().expect("entered above");
-        (self.locks.block(place, &txn.id), None)
+        self.locks.block(place, &txn.id)
     }
 
     /// Enters a wait into the graph, and looks for the circle that it may close.
@@ -258,7 +250,7 @@ impl Inner {
         txn: &TxnMeta,
         key: &Bytes,
         holders: &[Holder],
-        first: bool,
+        asks: &[Holder],
     ) -> Vec<(Bytes, TxnRecord)> {
         if !txn.anchor.is_empty() && !holders.is_empty() {
             let waits = holders.iter().take(CHASE_MAX).map(|holder| {
@@ -273,10 +265,7 @@ impl Inner {
             // If it gets lost, the next round reports again.
             let _ = self.send(txn.anchor.clone(), request).await;
         }
-        if !first {
-            return Vec::new();
-        }
-        self.chase(txn, holders).await
+        self.chase(txn, asks).await
     }
 
     /// Asks what became of the holders, for whom they wait, and so on, and looks for circles among all of them.

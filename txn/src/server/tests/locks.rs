@@ -436,3 +436,27 @@ async fn many_intents_of_one_dead_transaction_are_resolved_together() {
     assert!(start.elapsed() < Duration::from_millis(200));
     assert_eq!(cluster.count(Space::Lock), 0);
 }
+
+/// Requests that ask again take turns; there is always one among them that finds out what became of the holder.
+#[tokio::test(start_paused = true)]
+async fn the_intents_of_the_dead_are_found_out_by_whoever_waits() {
+    for step in [0, 70, 150, 290] {
+        let cluster = LocalCluster::new();
+        Txn::new(&cluster, 1).put("k", "never").await.unwrap();
+        let mut waiters = Vec::new();
+        for n in 2..7u8 {
+            let mut waiter = Txn::new(&cluster, n);
+            waiters.push(tokio::spawn(async move {
+                match n {
+                    2 => waiter.lock("k").await.map(drop),
+                    _ => waiter.get("k").await.map(drop),
+                }
+            }));
+            tokio::time::sleep(Duration::from_millis(step)).await;
+        }
+        let all = tokio::time::timeout(Duration::from_secs(7), futures::future::join_all(waiters));
+        for waiter in all.await.expect("in time") {
+            waiter.unwrap().unwrap();
+        }
+    }
+}
