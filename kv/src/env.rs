@@ -52,7 +52,8 @@ pub enum RpcError {
     Unknown,
 }
 
-/// Messages between nodes. Delivery may be late, out of order, or not at all; of Raft messages, also repeated.
+/// Messages between nodes, of [`crate::rpc::MAX_MESSAGE_BYTES`] at most. Delivery may be late, out of order, or not at
+/// all; of Raft messages, also repeated.
 pub trait Transport: Send + Sync {
     /// Queues Raft messages for `to`, in order, without waiting. Drops them when the bounded queue is full:
     /// Raft repeats what matters.

@@ -7,6 +7,11 @@ use bytes::Bytes;
 
 use crate::range::descriptor::{Lease, RangeDescriptor};
 
+/// Bytes of an encoded message at most, of whatever kind. Transports send anything up to it, in both worlds, and nothing
+/// beyond it. Whoever makes messages keeps them below: commands by [`crate::range::command::MAX_COMMAND_BYTES`], requests
+/// and answers by their own bounds.
+pub const MAX_MESSAGE_BYTES: usize = (32 << 20) - 1024;
+
 /// A Raft message of one range. `kind` and the fields are those of the etcd family's messages.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RaftMessage {

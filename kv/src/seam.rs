@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use prost::Message;
 
 use crate::clock::Timestamp;
 use crate::engine::{EngineError, EngineSnapshot};
@@ -43,22 +44,44 @@ pub struct BatchOp {
     pub value: Option<Bytes>,
 }
 
+/// Bytes of a batch at most, as [`WriteBatch::bytes`] counts them; a larger one is rejected.
+pub const MAX_BATCH_BYTES: usize = crate::range::command::MAX_COMMAND_BYTES - 1024;
+
 /// Changes to one range that are replicated and applied together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteBatch {
     /// The changes in order; later ones win.
     pub ops: Vec<BatchOp>,
+    bytes: usize,
 }
 
 impl WriteBatch {
     /// Sets an entry.
     pub fn put(&mut self, space: Space, key: Bytes, suffix: Bytes, value: Bytes) {
-        self.ops.push(BatchOp { space: space as u32, key, suffix, value: Some(value) });
+        self.push(BatchOp { space: space as u32, key, suffix, value: Some(value) });
     }
 
     /// Removes an entry, if it is there.
     pub fn delete(&mut self, space: Space, key: Bytes, suffix: Bytes) {
-        self.ops.push(BatchOp { space: space as u32, key, suffix, value: None });
+        self.push(BatchOp { space: space as u32, key, suffix, value: None });
+    }
+
+    fn push(&mut self, op: BatchOp) {
+        let len = op.encoded_len();
+        // With the tag of a field and its length.
+        self.bytes += 1 + prost::length_delimiter_len(len) + len;
+        self.ops.push(op);
+    }
+
+    /// Adds the changes of another batch behind the own ones.
+    pub fn append(&mut self, other: WriteBatch) {
+        self.bytes += other.bytes;
+        self.ops.extend(other.ops);
+    }
+
+    /// Bytes that the changes take in a command.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// True iff there is nothing to replicate.
@@ -177,7 +200,8 @@ pub trait Ranges: Send + Sync {
     /// What was read makes no sense: this replica is damaged. The store stops, so that the others take over.
     fn damaged(&self, error: &EngineError);
     /// Replicates a batch that was evaluated under `eval`. `write_ts` is the highest timestamp in it; it must
-    /// be below the lease's expiration, or the proposal is rejected. Resolves when applied on this replica.
+    /// be below the lease's expiration, or the proposal is rejected; so is a batch of more than [`MAX_BATCH_BYTES`].
+    /// Resolves when applied on this replica.
     fn propose(
         &self,
         eval: &Eval,

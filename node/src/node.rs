@@ -30,6 +30,21 @@ impl SplitKeyPolicy for EveryKey {
     }
 }
 
+/// Settings of a node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Of its store.
+    pub store: StoreConfig,
+    /// Of the transactions that begin on it.
+    pub txn: Config,
+}
+
+impl From<StoreConfig> for NodeConfig {
+    fn from(store: StoreConfig) -> Self {
+        NodeConfig { store, txn: Config::default() }
+    }
+}
+
 /// A running node. Its tasks live in its environment's scope; dropping this stops nothing.
 #[derive(Clone)]
 pub struct Node {
@@ -60,18 +75,18 @@ impl Node {
     /// registered with its transport.
     pub fn start(
         env: Env,
-        config: StoreConfig,
+        config: NodeConfig,
         engine: Arc<dyn Engine>,
         log: Arc<dyn RaftLog>,
     ) -> Result<Node, OpenError> {
-        let report_interval = config.report_interval;
-        let store = Store::open(env.clone(), config, engine, log)?;
+        let report_interval = config.store.report_interval;
+        let store = Store::open(env.clone(), config.store, engine, log)?;
         let handle = store.handle();
         let meta = meta_range(&handle)?;
         let router = Router::new(env.clone(), handle.clone(), meta);
         let ranges = Arc::new(handle.clone());
         let server = Server::new(env.clone(), ranges, Arc::new(router.clone()));
-        let db = Db::new(env.clone(), Arc::new(router.clone()), Config::default());
+        let db = Db::new(env.clone(), Arc::new(router.clone()), config.txn);
         let service =
             Service::new(handle.clone(), router.clone(), server.clone(), Arc::new(EveryKey));
         store.start(server);

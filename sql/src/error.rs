@@ -306,7 +306,7 @@ impl From<txn::db::TxnError> for SqlError {
             TxnError::LockTimeout | TxnError::Locked | TxnError::Deadlock { .. } => {
                 crate::exec::from_txn(error)
             }
-            TxnError::TooLarge => {
+            TxnError::TooLarge | TxnError::RowTooLarge { .. } | TxnError::KeyTooLarge { .. } => {
                 SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
             }
             TxnError::Invalid(_) => SqlError::internal(error.to_string()),

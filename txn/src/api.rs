@@ -4,6 +4,18 @@
 //! replicated command, or none does and the response carries an error.
 
 use bytes::Bytes;
+use kv::seam::MAX_BATCH_BYTES;
+
+/// Bytes of a key at most.
+pub const MAX_KEY_BYTES: usize = 32_000;
+/// Bytes of a value at most.
+pub const MAX_VALUE_BYTES: usize = 7 << 20;
+
+// A resolution writes a new version, moves the old one into the history, and removes the intent: the least that one
+// command must be able to do.
+const _: () = assert!(2 * MAX_VALUE_BYTES + 4 * MAX_KEY_BYTES + 4096 <= MAX_BATCH_BYTES);
+// With every byte escaped, and the longest suffix.
+const _: () = assert!(2 * MAX_KEY_BYTES + 64 <= kv::engine::MAX_KEY_LEN);
 
 /// A transaction as its requests carry it.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -32,6 +44,25 @@ pub struct TxnMeta {
     /// Higher wins when two transactions block each other; then the one that began earlier.
     #[prost(uint32, tag = "8")]
     pub priority: u32,
+    /// Writes that were sent and then undone by going back to a savepoint. They are not seen, and not committed.
+    /// Ascending and disjoint.
+    #[prost(message, repeated, tag = "9")]
+    pub ignored: Vec<SequenceRange>,
+    /// Writes up to this one may come back: the latest savepoint was taken after it. What supersedes a later one need
+    /// not keep it.
+    #[prost(uint32, tag = "10")]
+    pub keep: u32,
+}
+
+/// Writes of a transaction, by their numbers.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct SequenceRange {
+    /// The first.
+    #[prost(uint32, tag = "1")]
+    pub first: u32,
+    /// The last.
+    #[prost(uint32, tag = "2")]
+    pub last: u32,
 }
 
 /// A half-open span of keys.
@@ -129,7 +160,8 @@ pub enum RequestKind {
     /// Asks whether a transaction that is in the way is finished, or finishes it. Addressed to its anchor.
     #[prost(message, tag = "7")]
     PushTxn(PushTxn),
-    /// Turns a finished transaction's intents into versions, or removes them; releases its locks.
+    /// Turns a finished transaction's intents into versions, or removes them; releases its locks. The only request that
+    /// may be done in part.
     #[prost(message, tag = "8")]
     Resolve(Resolve),
     /// Reads a transaction's record. Addressed to its anchor.
@@ -329,12 +361,20 @@ pub struct Resolve {
     /// The transaction.
     #[prost(bytes = "bytes", tag = "1")]
     pub txn_id: Bytes,
-    /// Its keys on this range.
+    /// Its keys on this range. As many of them are done as go into one command: the answer's `resume` is the first one
+    /// that is not.
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub keys: Vec<Bytes>,
     /// Commit timestamp; zero means aborted.
     #[prost(fixed64, tag = "3")]
     pub commit_ts: u64,
+    /// Instead of keys: ascending spans of this range, in which all that it has is found. A portion is done; the
+    /// answer's `resume` says where to go on.
+    #[prost(message, repeated, tag = "4")]
+    pub spans: Vec<Span>,
+    /// Writes that are not committed with the others.
+    #[prost(message, repeated, tag = "5")]
+    pub ignored: Vec<SequenceRange>,
     /// Rather than all that: the transaction goes on, and has gone back to a savepoint. Only locks of locking reads
     /// are released, of the keys that have them with numbers in this range and with no others.
     #[prost(message, optional, tag = "8")]
@@ -414,6 +454,9 @@ pub struct TxnRecord {
     /// Spans over every key written or locked, where those are too many to name.
     #[prost(message, repeated, tag = "7")]
     pub spans: Vec<Span>,
+    /// Of a committed one: writes that are not committed with the others.
+    #[prost(message, repeated, tag = "8")]
+    pub ignored: Vec<SequenceRange>,
 }
 
 /// The answer to a batch.
@@ -445,8 +488,8 @@ pub struct Response {
     /// Rows of a get or scan, in key order; a deleted or missing key has none.
     #[prost(message, repeated, tag = "1")]
     pub rows: Vec<Row>,
-    /// Where a limited scan has to go on; empty when it is complete. Of a get: its key, if the batch's answers were
-    /// full before it. Then nothing was read or locked, and it has to be asked again.
+    /// Where a limited scan, a resolution or a refresh has to go on; empty when it is complete. Of a get: its key, if the
+    /// batch's answers were full before it. Then nothing was read or locked, and it has to be asked again.
     #[prost(bytes = "bytes", tag = "2")]
     pub resume: Bytes,
     /// Of a push, heartbeat, query or end.
@@ -458,6 +501,9 @@ pub struct Response {
     /// Of a push: whom the transaction is known to wait for.
     #[prost(message, repeated, tag = "5")]
     pub waits: Vec<Wait>,
+    /// Of a get: the number of the transaction's own write that it saw; zero if it saw none.
+    #[prost(uint32, tag = "10")]
+    pub own_sequence: u32,
 }
 
 /// A key and its value.
@@ -514,4 +560,6 @@ pub enum ErrorKind {
     Deadlock = 7,
     /// A lock is not to be had at once, and the batch does not want to wait for it (of the key in `ticket`).
     Locked = 8,
+    /// The batch's changes are more than one command may hold: send fewer at a time, and a commit in two phases.
+    TooLarge = 9,
 }

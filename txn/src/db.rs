@@ -28,10 +28,14 @@ pub struct Config {
     pub max_refreshes: u32,
     /// How often [`Db::run`] starts anew.
     pub max_restarts: u32,
-    /// Keys that a transaction may write, and savepoints it may have at a time.
+    /// Keys that a transaction may buffer, and savepoints it may have at a time.
     pub max_buffer_keys: usize,
-    /// Bytes of keys and values that a transaction may write.
+    /// Bytes of keys and values that a transaction may buffer.
     pub max_buffer_bytes: usize,
+    /// Buffered keys beyond which [`Txn::make_room`] sends them.
+    pub flush_keys: usize,
+    /// Buffered bytes beyond which [`Txn::make_room`] sends them.
+    pub flush_bytes: usize,
     /// Keys that a transaction may lock.
     pub max_locks: usize,
     /// Read spans that are told apart.
@@ -59,6 +63,8 @@ impl Default for Config {
             max_restarts: 20,
             max_buffer_keys: 1_000_000,
             max_buffer_bytes: 64 << 20,
+            flush_keys: 100_000,
+            flush_bytes: 16 << 20,
             max_locks: 1_000_000,
             max_read_spans: 10_000,
             max_read_span_bytes: 4 << 20,

@@ -23,8 +23,8 @@ use kv::keys::{self, Space};
 use kv::range::descriptor::{Lease, RangeDescriptor, Replica};
 use kv::rpc::{RaftMessage, Refusal, RefusalReason, RpcRequest, RpcResponse};
 use kv::seam::{
-    Eval, ProposeError, RangeEvent, RangeObserver, RangeService, RangeSnapshot, Ranges, Routing,
-    SendError, WriteBatch,
+    Eval, MAX_BATCH_BYTES, ProposeError, RangeEvent, RangeObserver, RangeService, RangeSnapshot,
+    Ranges, Routing, SendError, WriteBatch,
 };
 use prost::Message;
 
@@ -382,6 +382,7 @@ impl Ranges for LocalCluster {
         batch: WriteBatch,
         write_ts: Timestamp,
     ) -> BoxFuture<'static, Result<(), ProposeError>> {
+        assert!(batch.bytes() <= MAX_BATCH_BYTES, "evaluation stops at the bound");
         let range = eval.descriptor.id();
         let lease = {
             let ranges = self.ranges.lock().unwrap();

@@ -12,6 +12,7 @@ mod clients;
 mod disk;
 mod harness;
 mod kill;
+mod large;
 mod locks;
 mod silence;
 

@@ -7,19 +7,20 @@ use std::time::Duration;
 use kv::clock::Clock;
 use kv::engine::Engine;
 use kv::engine::sim::SimEngine;
-use kv::env::{Env, Mutant, TaskScope, TimeSource, Transport};
+use kv::env::{Env, Mutant, Rng, TaskScope, TimeSource, Transport};
 use kv::ids::NodeId;
 use kv::log::RaftLog;
 use kv::log::sim::SimLog;
 use kv::range::bootstrap::{StoreIdent, bootstrap};
 use kv::sim::disk::{SimDisk, SyncLatency};
 use kv::store::StoreConfig;
-use node::node::Node;
+use node::node::{Node, NodeConfig};
 use node::pg::{Limits, Server};
 use node::sessions::Sessions;
 use node::sim::{SimNetwork, SimScope, SimTime, TraceSink};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
+use txn::db::Config;
 
 use crate::rng::SeedRng;
 
@@ -261,6 +262,26 @@ impl Cluster {
     }
 }
 
+/// Bounds of a seed's transactions. In half of the seeds nearly all outgrow their buffers, so that writes are sent
+/// before the commit; in some, batches are small, and records have no room for names.
+fn txn_config(seed: u64) -> Config {
+    let rng = SeedRng::stream(seed, "settings", 0);
+    let mut config = Config::default();
+    if rng.below(2) == 0 {
+        config.flush_keys = rng.below(3) as usize;
+    }
+    if rng.below(4) == 0 {
+        config.batch_requests = 1 + rng.below(3) as usize;
+    }
+    if rng.below(4) == 0 {
+        config.max_record_bytes = 20;
+    }
+    if rng.below(4) == 0 {
+        config.max_read_spans = 3;
+    }
+    config
+}
+
 fn live(
     seed: u64,
     mutant: Option<Mutant>,
@@ -283,7 +304,7 @@ fn live(
         mutant,
     };
     let log: Arc<dyn RaftLog> = Arc::new(log);
-    let config = StoreConfig::recommended();
+    let config = NodeConfig { store: StoreConfig::recommended(), txn: txn_config(seed) };
     let node = Node::start(env, config, engine.clone() as Arc<dyn Engine>, log)
         .map_err(|error| error.to_string())?;
     transport.register(node.inbound());

@@ -9,7 +9,7 @@ use kv::range::bootstrap::{DATA_PREFIX, KEYSPACE_END};
 use node::node::Node;
 use node::sim::SimScope;
 use tokio::sync::oneshot;
-use txn::api::Row;
+use txn::api::{MAX_VALUE_BYTES, Row};
 use txn::coordinator::{Txn, TxnError};
 use txn::db::{Db, TxnOptions};
 
@@ -20,6 +20,9 @@ use crate::sim::clients::{ATTEMPTS_MAX, Failure, OP_TIMEOUT, retry_pause};
 
 /// Where the data range is split: every workload gets several ranges.
 const SPLITS: [&[u8]; 6] = [b"20", b"40", b"60", b"80", b"a0", b"c0"];
+
+/// What nobody writes for good.
+const WRONG: i64 = -1_000_000;
 
 impl From<TxnError> for Failure {
     fn from(error: TxnError) -> Self {
@@ -43,14 +46,26 @@ pub(super) fn split_keys() -> Vec<Bytes> {
     SPLITS.into_iter().map(|at| Bytes::from([&[DATA_PREFIX], at].concat())).collect()
 }
 
-fn encode(value: i64) -> Bytes {
-    Bytes::from(value.to_string())
+/// A byte that is the transaction's own: what it does by lot, it does by that.
+fn lot(txn: &Txn, at: usize) -> u8 {
+    txn.id().get(at).copied().unwrap_or_default()
+}
+
+/// One transaction of 128 writes large values, of any size up to the limit: small sizes as often as large ones.
+fn encode(txn: &Txn, value: i64) -> Bytes {
+    let mut text = value.to_string().into_bytes();
+    if lot(txn, 3).is_multiple_of(128) {
+        let bits = u32::from(lot(txn, 4)) * (usize::BITS - MAX_VALUE_BYTES.leading_zeros()) / 256;
+        let bytes = (1 << bits) + (usize::from(lot(txn, 5)) << bits) / 256;
+        text.resize(bytes.clamp(text.len(), MAX_VALUE_BYTES), b' ');
+    }
+    Bytes::from(text)
 }
 
 fn decode(value: Option<Bytes>) -> Option<i64> {
     let bytes = value?;
     let text = std::str::from_utf8(&bytes).expect("only numbers are written");
-    Some(text.parse().expect("only numbers are written"))
+    Some(text.trim_end().parse().expect("only numbers are written"))
 }
 
 async fn read(txn: &mut Txn, key: Key, mode: ReadMode) -> Result<Option<i64>, TxnError> {
@@ -62,11 +77,27 @@ async fn read(txn: &mut Txn, key: Key, mode: ReadMode) -> Result<Option<i64>, Tx
 }
 
 /// A sum of nothing is no row at all, so that rows come and go.
-fn store(txn: &mut Txn, key: Key, value: i64) -> Result<(), TxnError> {
-    match value {
-        0 => txn.delete(key_bytes(key)),
-        _ => txn.put(key_bytes(key), encode(value)),
+async fn store(txn: &mut Txn, key: Key, value: i64) -> Result<(), TxnError> {
+    write(txn, key, (value != 0).then_some(value)).await
+}
+
+/// Writes a key, in some transactions after a detour over a savepoint that must leave nothing behind: not even where
+/// transactions outgrow their buffers, and it was sent.
+async fn write(txn: &mut Txn, key: Key, value: Option<i64>) -> Result<(), TxnError> {
+    if lot(txn, 1).is_multiple_of(4) {
+        let mark = txn.savepoint()?;
+        txn.put(key_bytes(key), encode(txn, WRONG))?;
+        txn.make_room().await?;
+        txn.rollback_to(mark)?;
+        if lot(txn, 2).is_multiple_of(2) {
+            txn.release(mark)?;
+        }
     }
+    match value {
+        None => txn.delete(key_bytes(key))?,
+        Some(value) => txn.put(key_bytes(key), encode(txn, value))?,
+    }
+    txn.make_room().await
 }
 
 /// The accounts that have a row, from a scan over all workloads' rows.
@@ -84,14 +115,14 @@ async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Fai
             Ok(Answer::Register(read(txn, Key::Register(key), ReadMode::Plain).await?))
         }
         ClientOp::Write { key, value } => {
-            txn.put(key_bytes(Key::Register(key)), encode(value))?;
+            write(txn, Key::Register(key), Some(value)).await?;
             Ok(Answer::Done)
         }
         ClientOp::Cas { key, old, new } => {
             if read(txn, Key::Register(key), ReadMode::Plain).await? != Some(old) {
                 return Err(Failure::Fail("mismatch".into()));
             }
-            txn.put(key_bytes(Key::Register(key)), encode(new))?;
+            write(txn, Key::Register(key), Some(new)).await?;
             Ok(Answer::Done)
         }
         ClientOp::Transfer { from, to, amount, mode, pause } => {
@@ -102,8 +133,8 @@ async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Fai
             if paying < amount {
                 return Err(Failure::Fail("insufficient funds".into()));
             }
-            store(txn, from, paying - amount)?;
-            store(txn, to, receiving + amount)?;
+            store(txn, from, paying - amount).await?;
+            store(txn, to, receiving + amount).await?;
             Ok(Answer::Done)
         }
         ClientOp::ReadAccounts { scan } => {
@@ -134,7 +165,7 @@ async fn body(txn: &mut Txn, clock: &Clock, op: &ClientOp) -> Result<Answer, Fai
             let wrote = op.pair_write(a, b);
             if let Some(value) = wrote {
                 let key = if side == Side::A { Key::PairA(pair) } else { Key::PairB(pair) };
-                store(txn, key, value)?;
+                store(txn, key, value).await?;
             }
             Ok(Answer::Pair { a, b, wrote })
         }
@@ -202,7 +233,7 @@ pub(super) async fn load(node: &Node, rows: &[(Key, i64)]) -> Result<(), TxnErro
     loop {
         let mut txn = node.db().begin(TxnOptions::default());
         for (key, value) in rows {
-            txn.put(key_bytes(*key), encode(*value))?;
+            txn.put(key_bytes(*key), Bytes::from(value.to_string()))?;
         }
         match txn.commit().await {
             Ok(_) => return Ok(()),

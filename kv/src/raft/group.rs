@@ -19,10 +19,10 @@ const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
 /// Bytes of entries in one message.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
-/// Append messages in flight to one follower.
-const INFLIGHT_MESSAGES_MAX: usize = 256;
-/// Bytes of proposals that are not committed yet; more are refused.
-const UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
+/// Append messages in flight to one follower. Each may hold a command of the largest size.
+const INFLIGHT_MESSAGES_MAX: usize = 64;
+/// Bytes of proposals that are not committed yet; more are refused. What clients ask for is refused earlier.
+pub(crate) const UNCOMMITTED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of committed entries handed out in one turn.
 const COMMITTED_BYTES_PER_TURN_MAX: u64 = 4 << 20;
 
@@ -71,7 +71,7 @@ impl<W> Group<W> {
             max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
             check_quorum: true,
             pre_vote: true,
-            max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+            max_uncommitted_size: UNCOMMITTED_BYTES_MAX as u64,
             max_committed_size_per_ready: COMMITTED_BYTES_PER_TURN_MAX,
             ..Config::default()
         };
@@ -157,6 +157,11 @@ impl<W> Group<W> {
     /// Proposals not decided yet.
     pub(crate) fn pending_len(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Bytes of the log's entries that a leader does not know to be committed.
+    pub(crate) fn uncommitted_bytes(&self) -> usize {
+        self.node.raft.uncommitted_size()
     }
 
     /// The highest index that every replica is known to have. Only a leader knows.

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prost::Message;
 use raft::Ready;
 use raft::eraftpb::Entry;
 use tokio::sync::oneshot;
@@ -20,8 +21,8 @@ use crate::clock::Timestamp;
 use crate::env::Env;
 use crate::ids::{NodeId, RangeId};
 use crate::log::{LogBatch, LogError, RaftLog};
-use crate::raft::{Group, GroupStorage};
-use crate::range::command::{Command, CommandKind, LeaseChange, Truncate};
+use crate::raft::{Group, GroupStorage, UNCOMMITTED_BYTES_MAX};
+use crate::range::command::{Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Truncate};
 use crate::range::descriptor::Lease;
 use crate::range::machine::Rejection;
 use crate::rpc::RaftMessage;
@@ -30,6 +31,11 @@ use crate::store::shared::{Notice, Published, SharedRef};
 
 /// Proposals of one group that are not decided; more are refused.
 const PENDING_PROPOSALS_MAX: usize = 4_096;
+/// Bytes of one group's entries that are not committed; more proposals are refused, but for the leader's own. A good part
+/// of what Raft itself admits stays free for those: a lease must be extended under any load.
+const PENDING_BYTES_MAX: usize = 32 << 20;
+const _: () = assert!(PENDING_BYTES_MAX + (1 << 20) <= UNCOMMITTED_BYTES_MAX);
+const _: () = assert!(MAX_COMMAND_BYTES <= PENDING_BYTES_MAX);
 /// Ticks between a leader's looks at its log's length.
 const TRUNCATION_TICKS: u64 = 10;
 
@@ -173,7 +179,9 @@ impl Core {
         };
         // A lease that cannot be extended under load would end all service; there is one in flight at most.
         let is_lease = matches!(command.kind, Some(CommandKind::Lease(_)));
-        if !is_lease && member.group.pending_len() >= PENDING_PROPOSALS_MAX {
+        let is_full = member.group.pending_len() >= PENDING_PROPOSALS_MAX
+            || member.group.uncommitted_bytes() + command.encoded_len() > PENDING_BYTES_MAX;
+        if !is_lease && is_full {
             let _ = waiter.send(Fate::Overloaded);
             return;
         }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use prost::Message;
 use tokio::sync::mpsc;
 
 use crate::env::{Env, Mutant};
+use crate::ids::{NodeId, RangeId};
 use crate::log::{LogError, RaftLog};
+use crate::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
 use crate::store::core::{ApplyTask, Core, Input};
 use crate::store::failure::{Failure, FailureKind};
 use crate::store::shared::{SharedRef, StopOnPanic};
@@ -64,14 +67,14 @@ impl Driver {
             self.core.notices()?;
             while let Some(effects) = self.core.turn() {
                 for (node, messages) in effects.messages {
-                    self.env.transport.send_raft(node, messages);
+                    self.send(node, messages)?;
                 }
                 if !effects.log.groups.is_empty() {
                     self.log.write(effects.log, effects.must_sync).await?;
                 }
                 self.core.persisted(effects.persisting);
                 for (node, messages) in effects.after_sync {
-                    self.env.transport.send_raft(node, messages);
+                    self.send(node, messages)?;
                 }
                 for task in effects.apply {
                     if self.apply.send(task).await.is_err() {
@@ -84,6 +87,12 @@ impl Driver {
         }
     }
 
+    fn send(&self, node: NodeId, messages: Vec<RaftMessage>) -> Result<(), LogError> {
+        check_size(node, &messages)?;
+        self.env.transport.send_raft(node, messages);
+        Ok(())
+    }
+
     /// The next input; `Some(None)` for a tick or a notice; `None` when there is no more to come.
     async fn wait(&mut self, next_tick: Duration) -> Option<Option<Input>> {
         let until_tick = next_tick.saturating_sub(self.env.clock.monotonic());
@@ -94,5 +103,18 @@ impl Driver {
             Either::Left((None, _)) => None,
             Either::Right(_) => Some(None),
         }
+    }
+}
+
+/// A message that no transport takes would be repeated and dropped for ever, and the range would stand still behind it
+/// while this replica leads: the store stops instead, and the others go on.
+pub(crate) fn check_size(node: NodeId, messages: &[RaftMessage]) -> Result<(), LogError> {
+    let mut sizes = messages.iter().map(|message| (message.range_id, message.encoded_len()));
+    match sizes.find(|(_, bytes)| *bytes > MAX_MESSAGE_BYTES) {
+        None => Ok(()),
+        Some((range, bytes)) => Err(LogError::Corrupt(format!(
+            "{} has a message of {bytes} bytes for {node}, which is too large to send",
+            RangeId(range)
+        ))),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
@@ -13,7 +14,7 @@ use crate::env::{Env, Mutant};
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
 use crate::range::bootstrap::META_RANGE;
-use crate::range::command::{Batch, Command, CommandKind};
+use crate::range::command::{Batch, Command, CommandKind, MAX_COMMAND_BYTES};
 use crate::range::descriptor::{Lease, RangeDescriptor};
 use crate::range::machine::Rejection;
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
@@ -176,6 +177,15 @@ impl StoreHandle {
     }
 
     async fn replicate(&self, range: RangeId, command: Command) -> Result<u64, ProposeError> {
+        let bytes = command.encoded_len();
+        if bytes > MAX_COMMAND_BYTES {
+            // Whoever evaluates stops before it gets so far. In the log it would be the range's end.
+            tracing::error!(%range, bytes, "a command of too many bytes");
+            let published = self.shared.published(range);
+            let mut refusal = self.refuse(range, published.as_ref(), RefusalReason::Invalid);
+            refusal.message = format!("a command of {bytes} bytes for {range}");
+            return Err(ProposeError::Rejected(refusal));
+        }
         let (waiter, fate) = oneshot::channel();
         let proposal = Box::new(Proposal { range, command, waiter });
         let rejected = |reason| {

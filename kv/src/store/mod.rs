@@ -28,6 +28,8 @@ mod handle;
 mod open;
 mod service;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use std::time::Duration;

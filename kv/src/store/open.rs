@@ -54,7 +54,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     log: Arc<dyn RaftLog>,
     machines: BTreeMap<crate::ids::RangeId, RangeMachine>,
-    core: Core,
+    pub(super) core: Core,
     inputs: mpsc::Receiver<Input>,
     handle: StoreHandle,
     incarnation: u64,

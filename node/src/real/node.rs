@@ -111,7 +111,7 @@ impl RealNode {
             tasks: Arc::new(scope.handle()),
             mutant: None,
         };
-        let node = Node::start(env, options.store, engine, log)?;
+        let node = Node::start(env, options.store.into(), engine, log)?;
         transport.register(node.inbound());
         transport.listen(listener)?;
         Ok(RealNode { node, scope })

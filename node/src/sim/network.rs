@@ -8,7 +8,8 @@
 //!   come late).
 //! - I3. What was sent to one life of a node never reaches its next one.
 //! - I4. `NotSent` is answered only when no copy of the request was, or will be, looked at by the other node.
-//! - I5. Under way are at most [`IN_FLIGHT_MAX`] Raft messages and as many calls per directed link.
+//! - I5. What is larger than [`kv::rpc::MAX_MESSAGE_BYTES`] is not sent; an answer arrives as unknown then.
+//! - I6. Under way are at most [`IN_FLIGHT_MAX`] Raft messages and as many calls per directed link.
 //!
 //! HAZARD: the trace sink is called under the network's lock and must not call back.
 
@@ -173,6 +174,8 @@ impl SimNetwork {
             self.trace(|| parcel.line("send"));
             if !state.is_alive(from, life) || parcel.life == 0 {
                 self.drop_parcel(&mut state, &parcel, "down");
+            } else if parcel.is_too_large() {
+                self.drop_parcel(&mut state, &parcel, "too large");
             } else if from != to && state.link(from, to).raft_in_flight >= IN_FLIGHT_MAX {
                 self.drop_parcel(&mut state, &parcel, "full");
             } else {
@@ -200,6 +203,10 @@ impl SimNetwork {
         let call = state.next_number;
         let parcel = state.parcel(from, to, clock, Body::Request { call, request });
         self.trace(|| parcel.line("send"));
+        if parcel.is_too_large() {
+            self.drop_parcel(&mut state, &parcel, "too large");
+            return Err(RpcError::NotSent);
+        }
         let link = state.link(from, to);
         let (cut, black_hole) = (link.cut, link.black_hole);
         let known_silent = link.silent_until.is_some_and(|until| Instant::now() < until);
@@ -377,8 +384,15 @@ impl SimNetwork {
     /// Sends something back to the caller.
     fn reply(&self, endpoint: &Endpoint, from: NodeId, to: NodeId, body: Body) {
         let mut state = self.state();
-        let parcel = state.parcel(from, to, endpoint.gate.clock(), body);
+        let mut parcel = state.parcel(from, to, endpoint.gate.clock(), body);
         self.trace(|| parcel.line("send"));
+        if let Body::Answer { call, .. } = parcel.body
+            && parcel.is_too_large()
+        {
+            // The caller hears that there is no answer to be had.
+            self.drop_parcel(&mut state, &parcel, "too large");
+            parcel.body = Body::Answer { call, result: Err(RpcError::Unknown) };
+        }
         if !state.is_alive(from, endpoint.life) || parcel.life == 0 {
             self.drop_parcel(&mut state, &parcel, "down");
         } else {

@@ -3,7 +3,7 @@
 use kv::clock::{ClockReading, Timestamp};
 use kv::env::RpcError;
 use kv::ids::NodeId;
-use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
+use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage, RpcRequest, RpcResponse};
 use prost::Message;
 
 /// What a caller gets.
@@ -41,6 +41,17 @@ pub(super) enum Body {
 }
 
 impl Parcel {
+    /// No transport takes it; see [`MAX_MESSAGE_BYTES`].
+    pub(super) fn is_too_large(&self) -> bool {
+        let bytes = match &self.body {
+            Body::Raft(message) => message.encoded_len(),
+            Body::Request { request, .. } => request.encoded_len(),
+            Body::Answer { result: Ok(response), .. } => response.encoded_len(),
+            Body::Answer { result: Err(_), .. } | Body::Alive { .. } => 0,
+        };
+        bytes > MAX_MESSAGE_BYTES
+    }
+
     /// Its line in the trace.
     pub(super) fn line(&self, event: &str) -> String {
         let Parcel { number, from, to, ts, .. } = self;

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
-use txn::db::TxnError;
 
 use super::about;
 use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::Row;
-use crate::exec::{from_txn, store};
+use crate::exec::store;
 use crate::row;
 use crate::session::work::Work;
 use crate::types::{Datum, SqlType, TextFormat};
@@ -19,8 +18,6 @@ use crate::types::{Datum, SqlType, TextFormat};
 const FEW: usize = 100;
 /// Entries read at a time.
 const BATCH: usize = 1_000;
-/// Bytes of the entries that a rewrite holds before they are written: about what a transaction may write.
-const MAX_REWRITE_BYTES: usize = 64 << 20;
 
 impl Work<'_> {
     async fn clear(&mut self, span: Range<Bytes>) -> SqlResult<()> {
@@ -34,6 +31,7 @@ impl Work<'_> {
             for row in rows {
                 txn.delete(row.key)?;
             }
+            txn.make_room().await?;
             if is_end {
                 return Ok(());
             }
@@ -82,14 +80,10 @@ impl Work<'_> {
         table: &TableDescriptor,
         index: &IndexDescriptor,
     ) -> SqlResult<()> {
-        let mut seen = BTreeSet::new();
         let mut from = None;
         loop {
             let (rows, next) = self.some_rows(table, from).await?;
-            for row in rows {
-                let (key, value) = new_entry(table, index, &row, &mut seen)?;
-                self.open.txn.put(key, value)?;
-            }
+            self.add_entries(table, index, &rows).await?;
             match next {
                 Some(next) => from = Some(next),
                 None => return Ok(()),
@@ -97,62 +91,88 @@ impl Work<'_> {
         }
     }
 
+    /// Writes the entries of some rows into an index that is being built. What has an exclusive key already is one of the
+    /// same build.
+    async fn add_entries(
+        &mut self,
+        table: &TableDescriptor,
+        index: &IndexDescriptor,
+        rows: &[Row],
+    ) -> SqlResult<()> {
+        let txn = &mut self.open.txn;
+        let mut entries = Vec::new();
+        let mut exclusive = Vec::new();
+        let mut seen = BTreeSet::new();
+        for row in rows {
+            let entry = store::entry(table, index, row)?;
+            if entry.exclusive {
+                if !seen.insert(entry.key.clone()) {
+                    return Err(duplicated(table, index, row));
+                }
+                exclusive.push((entry.key.clone(), row));
+            }
+            entries.push((entry.key, Some(entry.value)));
+        }
+        let keys: Vec<Bytes> = exclusive.iter().map(|(key, _)| key.clone()).collect();
+        let (there, _) = txn.get_many_newest_for_update(&keys).await?;
+        if let Some(at) = there.iter().position(Option::is_some) {
+            return Err(duplicated(table, index, exclusive[at].1));
+        }
+        for (key, value) in entries {
+            if let Some(value) = value {
+                txn.put(key, value)?;
+            }
+        }
+        txn.make_room().await?;
+        Ok(())
+    }
+
     /// Moves every row from one form of a table to another, which has the same columns but for those left out, in
     /// the same order. The first column that has NULL and may not is an error.
+    ///
+    /// The new rows lie among the old ones, and a new key may be another row's old one. So all old rows go before the
+    /// first new one comes, and the old ones are read as they were before either.
     pub(super) async fn rewrite(
         &mut self,
         old: &TableDescriptor,
         new: &TableDescriptor,
     ) -> SqlResult<()> {
+        let begun = self.open.txn.savepoint()?;
+        self.open.txn.pin();
+        let moved = self.move_rows(old, new).await;
+        self.open.txn.unpin();
+        if let Err(error) = moved {
+            self.open.txn.rollback_to(begun)?;
+            return Err(error);
+        }
+        self.open.txn.release(begun)?;
+        Ok(())
+    }
+
+    async fn move_rows(&mut self, old: &TableDescriptor, new: &TableDescriptor) -> SqlResult<()> {
+        for index in &old.indexes {
+            self.clear_index(old, index).await?;
+        }
+        // What is buffered would hide the old rows.
+        self.open.txn.write_through([]).await?;
         let kept: Vec<usize> =
             new.columns.iter().filter_map(|column| old.position(column.id)).collect();
-        let mut seen: Vec<BTreeSet<Bytes>> = vec![BTreeSet::new(); new.indexes.len()];
-        // The new rows lie among the old ones: they are written when all of those are read.
-        let mut entries = Vec::new();
-        let mut bytes = 0;
         let mut from = None;
         loop {
             let (some, next) = self.some_rows(old, from).await?;
-            for row in some {
-                self.open.txn.delete(row::primary_key(old, &row)?)?;
-                let row: Row = kept.iter().map(|at| row[*at].clone()).collect();
-                check_not_null(new, &row)?;
-                for (index, seen) in new.indexes.iter().zip(&mut seen) {
-                    let (key, value) = new_entry(new, index, &row, seen)?;
-                    bytes += key.len() + value.len();
-                    entries.push((key, value));
-                }
-                if bytes > MAX_REWRITE_BYTES {
-                    return Err(from_txn(TxnError::TooLarge));
-                }
+            let moved = |row: &Row| kept.iter().map(|at| row[*at].clone()).collect::<Row>();
+            let rows: Vec<Row> = some.iter().map(moved).collect();
+            rows.iter().try_for_each(|row| check_not_null(new, row))?;
+            for index in &new.indexes {
+                self.add_entries(new, index, &rows).await?;
             }
+            self.open.txn.write_through([]).await?;
             match next {
                 Some(next) => from = Some(next),
-                None => break,
+                None => return Ok(()),
             }
         }
-        for index in old.indexes.iter().filter(|index| index.id != PRIMARY_INDEX) {
-            self.clear_index(old, index).await?;
-        }
-        for (key, value) in entries {
-            self.open.txn.put(key, value)?;
-        }
-        Ok(())
     }
-}
-
-/// A row's entry in an index that is being built, which has seen these keys so far.
-fn new_entry(
-    table: &TableDescriptor,
-    index: &IndexDescriptor,
-    row: &Row,
-    seen: &mut BTreeSet<Bytes>,
-) -> SqlResult<(Bytes, Bytes)> {
-    let entry = store::entry(table, index, row)?;
-    if entry.exclusive && !seen.insert(entry.key.clone()) {
-        return Err(duplicated(table, index, row));
-    }
-    Ok((entry.key, entry.value))
 }
 
 /// 23502 for rows that are there.

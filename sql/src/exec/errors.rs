@@ -49,6 +49,9 @@ pub fn from_txn(error: TxnError) -> SqlError {
             SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "the transaction is too large")
                 .hint("Write or lock fewer rows in one transaction.")
         }
+        TxnError::RowTooLarge { .. } | TxnError::KeyTooLarge { .. } => {
+            SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
+        }
         TxnError::Invalid(message) => SqlError::internal(message),
         TxnError::Stopped(_) => error.into(),
     }

@@ -11,8 +11,8 @@
 //!
 //! - X1. A statement means the same whichever way it runs: values come from [`eval`] alone or are computed in a way
 //!   that tests hold to it, and all writing is [`write`]'s.
-//! - X2. A statement sees the transaction as it was when the statement began: its own writes reach the transaction when
-//!   all of it has run, and not at all if it fails.
+//! - X2. A statement sees the transaction as it was when the statement began: its own writes are seen by what follows
+//!   when all of it has run, and not at all if it fails.
 //! - X3. Whatever grows with the data is counted against the statement's memory ([`ExecContext::memory`]). Beyond it the
 //!   statement fails with 53200; nothing spills to disk (not built).
 //! - X4. Nothing is read before it is asked for, except by statements that write: those run to their end before the
@@ -87,7 +87,7 @@ pub async fn run_each(
     let mut shared = Shared::new(ctx.memory);
     let mut run = Run { txn, ctx, shared: &mut shared, outer: Vec::new() };
     let written = direct::write_each(&plan.root, params, &mut run).await?;
-    run.shared.pending.apply(run.txn).map_err(|error| (0, error))?;
+    run.shared.pending.apply(run.txn).await.map_err(|error| (0, error))?;
     Ok(written)
 }
 
@@ -206,6 +206,19 @@ impl Execution {
         txn: &mut Txn,
         ctx: &ExecContext<'_>,
     ) -> SqlResult<Vec<Row>> {
+        let rows = self.make_rows(plan, txn, ctx).await;
+        if rows.is_err() {
+            self.shared.pending.abandon(txn);
+        }
+        rows
+    }
+
+    async fn make_rows(
+        &mut self,
+        plan: &Plan,
+        txn: &mut Txn,
+        ctx: &ExecContext<'_>,
+    ) -> SqlResult<Vec<Row>> {
         ctx.cancel.check()?;
         let state = std::mem::replace(&mut self.state, State::Ended);
         let mut run = Run { txn, ctx, shared: &mut self.shared, outer: Vec::new() };
@@ -232,7 +245,7 @@ impl Execution {
             }
             State::Ended => return Ok(Vec::new()),
         };
-        run.shared.pending.apply(run.txn)?;
+        run.shared.pending.apply(run.txn).await?;
         Ok(rows)
     }
 }

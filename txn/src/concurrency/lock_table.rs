@@ -282,6 +282,22 @@ impl LockTable {
         });
     }
 
+    /// The transaction has nothing in the span any more.
+    pub fn release_span(&self, start: &Bytes, end: &Bytes, txn_id: &[u8]) {
+        self.with(|state| {
+            let has = |k: &KeyState| k.holders.iter().any(|holder| holder.txn.id == txn_id);
+            let held = state.keys.range(start.clone()..end.clone()).filter(|(_, k)| has(k));
+            let keys: Vec<Bytes> = held.map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                if let Some(entry) = state.keys.get_mut(&key) {
+                    entry.holders.retain(|holder| holder.txn.id != txn_id);
+                    entry.wake(|waiter| waiter.txn_id == txn_id);
+                }
+                state.settle(&key);
+            }
+        });
+    }
+
     /// This node no longer decides over the span: forgets its holders, wakes everybody. They are refused when
     /// they try again.
     pub fn clear(&self, start: &Bytes, end: &Bytes) {

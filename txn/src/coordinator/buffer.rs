@@ -4,12 +4,16 @@
 //!   after a rollback to a savepoint.
 //! - A savepoint costs a number. What is overwritten while one is live goes to an undo log, once per key and
 //!   savepoint; rolling back replays that log backwards.
+//! - What was sent leaves the buffer, with what the undo log had of it: the intents keep it as long as a savepoint may
+//!   ask for it. Going back behind it makes a range of numbers that are ignored from then on, wherever they are met:
+//!   what was sent may also arrive late.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::error::TxnError;
+use crate::api::{Put, SequenceRange};
 
 /// A mark in a transaction's writes, to roll back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub(crate) struct WriteBuffer {
     marks: Vec<Mark>,
     next_mark: u32,
     sequence: u32,
+    /// Number of the last write that may have been sent.
+    sent: u32,
     /// Keys and values of the entries and of the undo log.
     bytes: usize,
     max_keys: usize,
@@ -57,6 +63,7 @@ impl WriteBuffer {
             marks: Vec::new(),
             next_mark: 0,
             sequence: 0,
+            sent: 0,
             bytes: 0,
             max_keys,
             max_bytes,
@@ -106,6 +113,39 @@ impl WriteBuffer {
         self.entries.iter().min_by_key(|(_, entry)| entry.sequence).map(|(key, _)| key)
     }
 
+    /// True iff there is more than that in it.
+    pub(crate) fn exceeds(&self, keys: usize, bytes: usize) -> bool {
+        self.entries.len() > keys || self.bytes > bytes
+    }
+
+    /// Number of the last write before the latest savepoint: nothing goes back to what is later and superseded.
+    pub(crate) fn kept(&self) -> u32 {
+        self.marks.last().map_or(0, |mark| mark.sequence)
+    }
+
+    /// All that has to be sent, ascending by key and number: what rolling back may ask for, and the present writes.
+    /// From now on it may have been sent.
+    pub(crate) fn send(&mut self) -> Vec<Put> {
+        self.sent = self.sequence;
+        let undone = self.undo.iter().filter_map(|(key, old)| Some((key, old.as_ref()?)));
+        let put = |(key, entry): (&Bytes, &Entry)| Put {
+            key: key.clone(),
+            value: entry.value.clone(),
+            sequence: entry.sequence,
+        };
+        let mut puts: Vec<Put> = undone.chain(&self.entries).map(put).collect();
+        puts.sort_unstable_by(|a, b| (&a.key, a.sequence).cmp(&(&b.key, b.sequence)));
+        puts
+    }
+
+    /// Forgets everything but the savepoints: it was sent, and is known to have arrived.
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+        self.undo.clear();
+        self.marks.iter_mut().for_each(|mark| mark.undo_len = 0);
+        self.bytes = 0;
+    }
+
     /// Buffers a write. On `TooLarge` nothing has changed.
     pub(crate) fn put(&mut self, key: Bytes, value: Option<Bytes>) -> Result<(), TxnError> {
         let sequence = self.sequence.checked_add(1).ok_or(TxnError::TooLarge)?;
@@ -145,8 +185,12 @@ impl WriteBuffer {
         Ok(Savepoint(id))
     }
 
-    /// Undoes every write since the savepoint, which stays; later savepoints are gone.
-    pub(crate) fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), TxnError> {
+    /// Undoes every write since the savepoint, which stays; later savepoints are gone. Returns the numbers of the undone
+    /// writes if any of them may have been sent.
+    pub(crate) fn rollback_to(
+        &mut self,
+        savepoint: Savepoint,
+    ) -> Result<Option<SequenceRange>, TxnError> {
         let at = self.position(savepoint)?;
         self.marks.truncate(at + 1);
         while self.undo.len() > self.marks[at].undo_len {
@@ -161,7 +205,9 @@ impl WriteBuffer {
             };
             self.bytes -= undone.map_or(0, |entry| key.len() + entry.size());
         }
-        Ok(())
+        let before = self.marks[at].sequence;
+        let undone = SequenceRange { first: before + 1, last: self.sequence };
+        Ok((self.sent > before).then_some(undone))
     }
 
     /// Forgets the savepoint and later ones; the writes stay.
@@ -169,11 +215,17 @@ impl WriteBuffer {
         let at = self.position(savepoint)?;
         self.marks.truncate(at);
         if self.marks.is_empty() {
-            for (key, old) in self.undo.drain(..) {
-                self.bytes -= key.len() + old.map_or(0, |entry| entry.size());
-            }
+            self.release_all();
         }
         Ok(())
+    }
+
+    /// Forgets all savepoints; the writes stay.
+    pub(crate) fn release_all(&mut self) {
+        self.marks.clear();
+        for (key, old) in self.undo.drain(..) {
+            self.bytes -= key.len() + old.map_or(0, |entry| entry.size());
+        }
     }
 
     fn position(&self, savepoint: Savepoint) -> Result<usize, TxnError> {
@@ -239,6 +291,38 @@ mod tests {
         buffer.rollback_to(outer).expect("live");
         assert_eq!(show(&buffer), "");
         assert_eq!(buffer.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_sent_leaves_with_what_savepoints_may_ask_for() {
+        let mut buffer = WriteBuffer::new(100, 1_000);
+        let sent = |buffer: &mut WriteBuffer| {
+            let puts = buffer.send();
+            buffer.forget();
+            let show = |put: &Put| format!("{:?}@{}", put.key, put.sequence);
+            puts.iter().map(show).collect::<Vec<_>>().join(" ")
+        };
+        put(&mut buffer, "a", "1");
+        let outer = buffer.savepoint().expect("within bounds");
+        put(&mut buffer, "a", "2");
+        put(&mut buffer, "b", "3");
+        assert_eq!(buffer.rollback_to(outer), Ok(None), "nothing was sent");
+        put(&mut buffer, "a", "4");
+        assert_eq!(buffer.kept(), 1);
+        assert_eq!(sent(&mut buffer), "b\"a\"@1 b\"a\"@4");
+        assert_eq!((buffer.bytes(), buffer.len()), (0, 0));
+        put(&mut buffer, "a", "5");
+        let inner = buffer.savepoint().expect("within bounds");
+        put(&mut buffer, "a", "6");
+        assert_eq!(buffer.rollback_to(inner), Ok(None));
+        assert_eq!(show(&buffer), "a=5@5");
+        assert_eq!(buffer.rollback_to(outer), Ok(Some(SequenceRange { first: 2, last: 6 })));
+        assert_eq!(show(&buffer), "", "the rest is the intents'");
+        put(&mut buffer, "c", "7");
+        assert_eq!(sent(&mut buffer), "b\"c\"@7");
+        assert_eq!(buffer.rollback_to(outer), Ok(Some(SequenceRange { first: 2, last: 7 })));
+        buffer.release(outer).expect("live");
+        assert_eq!(buffer.kept(), 0);
     }
 
     #[test]

@@ -10,15 +10,19 @@ use futures::future;
 use kv::clock::Timestamp;
 use tokio::sync::oneshot;
 
-use super::sender::{Patience, Sender, request};
-use super::spans::named_or_covered;
-use crate::api::{BatchRequest, CollectTxn, EndTxn, RequestKind, Resolve, TxnMeta, TxnStatus};
+use super::sender::{Patience, Piece, Sender, request};
+use super::spans::{SpanSet, named_or_covered};
+use crate::api::{
+    BatchRequest, CollectTxn, EndTxn, RequestKind, Resolve, Span, TxnMeta, TxnStatus,
+};
 
 /// A finished transaction's leavings.
 pub(crate) struct Remains {
     pub(crate) meta: TxnMeta,
-    /// Ascending: every key written or locked.
+    /// Ascending: every key written or locked that is not in `spans`.
     pub(crate) keys: Vec<Bytes>,
+    /// Over the keys of a transaction that was larger than its buffer.
+    pub(crate) spans: SpanSet,
     /// None: aborted, or nothing to commit.
     pub(crate) commit_ts: Option<Timestamp>,
     /// There may be intents. Otherwise nothing but locks, and a record at most that only says that it is alive.
@@ -76,7 +80,7 @@ impl Remains {
         keys: &[Bytes],
         deadline: std::time::Duration,
     ) -> Option<TxnStatus> {
-        let (keys, spans) = named_or_covered(keys, &sender.config);
+        let (keys, spans) = named_or_covered(keys, &self.spans, &sender.config);
         let end = EndTxn { keys, spans, ..EndTxn::default() };
         let batch = BatchRequest {
             txn: Some(self.meta.clone()),
@@ -87,23 +91,50 @@ impl Remains {
         super::heartbeat::status(&sent.response)
     }
 
-    /// Resolves every key; true iff all are known to be.
+    /// Resolves everything; true iff all is known to be.
     async fn resolve(&self, sender: &Sender) -> bool {
-        let patience =
-            Patience { each: sender.config.cleanup_timeout, end: std::time::Duration::MAX };
-        let sent = sender.fan_out(self.keys.clone(), patience, |keys| {
-            untransacted(RequestKind::Resolve(Resolve {
-                txn_id: self.meta.id.clone(),
-                keys: keys.to_vec(),
-                commit_ts: self.commit_ts.map_or(0, Timestamp::raw),
-                ..Resolve::default()
-            }))
-        });
-        match sent.await {
-            Ok(answers) => answers.iter().all(|(_, answer)| answer.response.error.is_none()),
-            Err(_) => false,
-        }
+        let resolution = Resolve {
+            txn_id: self.meta.id.clone(),
+            commit_ts: self.commit_ts.map_or(0, Timestamp::raw),
+            ignored: self.meta.ignored.clone(),
+            ..Resolve::default()
+        };
+        let of_keys = |keys: &[Bytes]| Resolve { keys: keys.to_vec(), ..resolution.clone() };
+        let of_spans = |spans: &[Span]| Resolve { spans: spans.to_vec(), ..resolution.clone() };
+        resolve_all(sender, self.keys.clone(), of_keys).await
+            && resolve_all(sender, self.spans.iter().collect(), of_spans).await
     }
+}
+
+/// Resolves ascending pieces, as many at a time as the servers do; true iff all are known to be.
+async fn resolve_all<P: Piece>(
+    sender: &Sender,
+    pieces: Vec<P>,
+    of: impl Fn(&[P]) -> Resolve,
+) -> bool {
+    let patience = Patience { each: sender.config.cleanup_timeout, end: std::time::Duration::MAX };
+    let mut pending = pieces;
+    while !pending.is_empty() {
+        let sent = sender
+            .fan_out(pending, patience, |pieces| untransacted(RequestKind::Resolve(of(pieces))));
+        let Ok(answers) = sent.await else { return false };
+        pending = Vec::new();
+        for (pieces, answer) in answers {
+            let Some(response) = answer.response.responses.first() else { return false };
+            let resume = &response.resume;
+            if resume.is_empty() {
+                continue;
+            }
+            if pieces.first().is_none_or(|first| first.start() >= resume) {
+                tracing::error!("a resolution that does not get ahead");
+                return false;
+            }
+            pending.extend(pieces.into_iter().filter_map(|piece| piece.rest_from(resume)));
+        }
+        // What had moved comes last.
+        pending.sort_by(|a, b| a.start().cmp(b.start()));
+    }
+    true
 }
 
 fn untransacted(kind: RequestKind) -> BatchRequest {

@@ -12,6 +12,9 @@
 //! - M4. A one-phase commit takes the record that a beat may have made with it. So a record that is there after one
 //!   with an unknown outcome says that it did not happen.
 //!
+//! Whether everything fits one command only the server knows, who sees the old versions that go into the history: it says
+//! so, and then it takes two phases.
+//!
 //! A large commit is many batches of intents. Each has an operation's time, not all of them together: the transaction
 //! is alive meanwhile (`heartbeat`), and what gets ahead is not given up.
 //!
@@ -35,8 +38,7 @@ use super::spans::named_or_covered;
 use super::wait::LockWait;
 use super::{Phase, Txn};
 use crate::api::{
-    BatchError, BatchRequest, EndTxn, ErrorKind, Put, QueryTxn, RequestKind, Span, TxnMeta,
-    TxnStatus,
+    BatchError, BatchRequest, EndTxn, ErrorKind, QueryTxn, RequestKind, Span, TxnMeta, TxnStatus,
 };
 
 /// What an attempt to commit came to, when it did not fail.
@@ -48,24 +50,30 @@ enum Attempt {
     Moved,
     /// Nothing was done: others are in the way.
     Waiting,
+    /// Nothing was done: one command does not hold it.
+    TooLarge,
 }
 
 impl Txn {
     pub(super) async fn try_commit(&mut self) -> Result<Timestamp, TxnError> {
         let deadline = self.op_deadline();
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() && !self.flushed {
             // All reads hold at one time: that is all there is to a transaction without writes.
             self.check_commit_deadline(self.state.read_ts())?;
             return Ok(self.state.read_ts());
         }
-        let first = self.buffer.first_written().expect("it is not empty").clone();
-        if self.state.meta.anchor.is_empty() {
-            self.state.meta.anchor = first;
+        if let Some(first) = self.buffer.first_written()
+            && self.state.meta.anchor.is_empty()
+        {
+            self.state.meta.anchor = first.clone();
         }
-        self.state.meta.sequence = self.buffer.sequence();
+        // Nothing goes back any more (G6).
+        self.buffer.release_all();
         let mut keys = self.held_keys(true);
         keys.insert(self.state.meta.anchor.clone());
-        if let Some(committed) = self.try_one_phase(&keys, deadline).await? {
+        if !self.flushed
+            && let Some(committed) = self.try_one_phase(&keys, deadline).await?
+        {
             return Ok(committed);
         }
         self.two_phases(keys.into_iter().collect()).await
@@ -106,6 +114,7 @@ impl Txn {
                     self.ensure_alive()?;
                     deadline = self.op_deadline();
                 }
+                Attempt::TooLarge => return Ok(None),
             }
         }
         // Overtaken time and again: intents will hold the others off.
@@ -120,7 +129,7 @@ impl Txn {
         deadline: Duration,
     ) -> Result<Attempt, TxnError> {
         let mut requests: Vec<_> =
-            self.puts().into_iter().map(|put| request(RequestKind::Put(put))).collect();
+            self.buffer.send().into_iter().map(|put| request(RequestKind::Put(put))).collect();
         let keys = keys.iter().cloned().collect();
         let end = EndTxn { one_phase: true, ..self.end_txn((keys, Vec::new())) };
         requests.push(request(RequestKind::EndTxn(end)));
@@ -172,7 +181,6 @@ impl Txn {
 
     async fn two_phases(&mut self, keys: Vec<Bytes>) -> Result<Timestamp, TxnError> {
         self.hold(&self.state.meta.anchor.clone());
-        self.flushed = true;
         self.lay_intents().await?;
         for _ in 0..=self.sender.config.max_refreshes {
             let deadline = self.op_deadline();
@@ -183,70 +191,80 @@ impl Txn {
                 Attempt::Committed(ts) => {
                     // No beat may follow the collection of the record.
                     self.pulse = None;
-                    let meta = self.state.meta.clone();
-                    let remains = Remains { meta, keys, commit_ts: Some(ts), intents: true };
+                    let (meta, spans) = (self.state.meta.clone(), self.laid.clone());
+                    let remains = Remains { meta, keys, spans, commit_ts: Some(ts), intents: true };
                     drop(remains.spawn(&self.sender));
                     return Ok(ts);
                 }
                 Attempt::MoveTo(ts) => self.state.forward_writes(ts),
                 Attempt::Moved | Attempt::Waiting => {}
+                Attempt::TooLarge => return Err(TxnError::TooLarge),
             }
         }
         Err(TxnError::retry("the commit timestamp was pushed again and again"))
     }
 
-    /// Writes every buffered write as an intent.
-    async fn lay_intents(&mut self) -> Result<(), TxnError> {
-        let mut pending = self.puts();
-        let patience = Patience {
-            each: self.sender.config.op_timeout,
-            end: self.deadline.unwrap_or(Duration::MAX),
-        };
+    /// Writes every buffered write as an intent. The anchor must be held.
+    pub(super) async fn lay_intents(&mut self) -> Result<(), TxnError> {
+        self.flushed = true;
+        self.state.meta.sequence = self.buffer.sequence();
+        self.state.meta.keep = self.buffer.kept();
+        let patience = self.sender.config.op_timeout;
+        let patience = Patience { each: patience, end: self.deadline.unwrap_or(Duration::MAX) };
+        // Sent part by part. A batch that makes a command of too many bytes is two parts.
+        let mut parts = vec![self.buffer.send()];
         let mut wait = LockWait::default();
         let mut moves = 0;
-        while moves <= self.sender.config.max_refreshes {
+        while let Some(part) = parts.pop() {
             let budget = self.wait_budget(&wait)?;
             let (state, waits) = (&self.state, &wait);
-            let sent = self.sender.fan_out(pending, patience, |puts| {
+            let sent = self.sender.fan_out(part, patience, |puts| {
                 let puts = puts.iter().cloned();
                 let batch = state.batch(puts.map(|put| request(RequestKind::Put(put))).collect());
                 waits.complete(batch, budget)
             });
             let answers = self.unless_aborted(sent).await?.map_err(TxnError::from_send)?;
-            pending = Vec::new();
+            let mut again = Vec::new();
             let mut move_to = Timestamp::ZERO;
-            for (puts, answer) in answers {
+            for (mut puts, answer) in answers {
                 self.state.learn(&answer);
                 if wait.note(&answer.response, self.sender.env.clock.monotonic()) {
-                    pending.extend(puts);
+                    again.extend(puts);
                     continue;
                 }
-                match &answer.response.error {
-                    None => {}
-                    Some(error) if error.kind == ErrorKind::RetryAt as i32 => {
+                let Some(error) = &answer.response.error else { continue };
+                match ErrorKind::try_from(error.kind) {
+                    Ok(ErrorKind::RetryAt) => {
                         move_to = move_to.max(Timestamp::from_raw(error.retry_ts));
-                        pending.extend(puts);
+                        again.extend(puts);
                     }
-                    Some(error) => return Err(TxnError::from_server(error)),
+                    Ok(ErrorKind::TooLarge) if puts.len() > 1 => {
+                        parts.push(puts.split_off(puts.len() / 2));
+                        parts.push(puts);
+                    }
+                    _ => return Err(TxnError::from_server(error)),
                 }
-            }
-            if pending.is_empty() {
-                return Ok(());
             }
             wait.turn();
             if move_to > Timestamp::ZERO {
+                if moves == self.sender.config.max_refreshes {
+                    return Err(TxnError::retry("the writes were pushed again and again"));
+                }
                 moves += 1;
                 self.move_reads(move_to, self.op_deadline()).await?;
             }
-            // Divided anew, and that goes by the keys.
-            pending.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            if !again.is_empty() {
+                // Divided anew, and that goes by the keys.
+                again.sort_unstable_by(|a, b| (&a.key, a.sequence).cmp(&(&b.key, b.sequence)));
+                parts.push(again);
+            }
         }
-        Err(TxnError::retry("the writes were pushed again and again"))
+        Ok(())
     }
 
     /// Writes the record.
     async fn end(&mut self, keys: &[Bytes], deadline: Duration) -> Result<Attempt, TxnError> {
-        let held = named_or_covered(keys, &self.sender.config);
+        let held = named_or_covered(keys, &self.laid, &self.sender.config);
         let end = request(RequestKind::EndTxn(self.end_txn(held)));
         let batch = self.state.fixed_batch(vec![end]);
         self.phase = Phase::Committing;
@@ -316,6 +334,9 @@ impl Txn {
         if error.kind == ErrorKind::RetryAt as i32 {
             return Ok(Attempt::MoveTo(Timestamp::from_raw(error.retry_ts)));
         }
+        if error.kind == ErrorKind::TooLarge as i32 {
+            return Ok(Attempt::TooLarge);
+        }
         Err(TxnError::from_server(error))
     }
 
@@ -323,15 +344,6 @@ impl Txn {
     fn unsent(&mut self, error: SendError) -> Result<Attempt, TxnError> {
         self.phase = Phase::Open;
         Err(TxnError::from_send(error))
-    }
-
-    fn puts(&self) -> Vec<Put> {
-        let put = |(key, sequence, value): (&Bytes, u32, &Option<Bytes>)| Put {
-            key: key.clone(),
-            value: value.clone(),
-            sequence,
-        };
-        self.buffer.iter().map(put).collect()
     }
 
     fn end_txn(&self, (keys, spans): (Vec<Bytes>, Vec<Span>)) -> EndTxn {

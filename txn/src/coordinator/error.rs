@@ -3,7 +3,7 @@
 use kv::seam::SendError;
 use kv::store::Failure;
 
-use crate::api::{BatchError, ErrorKind};
+use crate::api::{BatchError, ErrorKind, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
 /// Why an operation of a transaction failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,18 @@ pub enum TxnError {
     /// The transaction exceeds a bound: the write buffer's, the number of locks or of savepoints.
     #[error("the transaction is too large")]
     TooLarge,
+    /// A value is larger than [`MAX_VALUE_BYTES`]. Nothing was written.
+    #[error("row is too big: size {bytes}, maximum size {MAX_VALUE_BYTES}")]
+    RowTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A key is larger than [`MAX_KEY_BYTES`]. Nothing was written.
+    #[error("index row size {bytes} exceeds maximum {MAX_KEY_BYTES}")]
+    KeyTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// The request makes no sense: a bug of the caller, or nodes of different versions.
     #[error("invalid request: {0}")]
     Invalid(String),
@@ -64,7 +76,9 @@ impl TxnError {
             TxnError::Unavailable => "58000",
             TxnError::LockTimeout | TxnError::Locked => "55P03",
             TxnError::Deadlock { .. } => "40P01",
-            TxnError::TooLarge => "54000",
+            TxnError::TooLarge | TxnError::RowTooLarge { .. } | TxnError::KeyTooLarge { .. } => {
+                "54000"
+            }
             TxnError::Invalid(_) => "XX000",
             TxnError::Stopped(failure) => failure.sqlstate(),
         }
@@ -85,6 +99,7 @@ impl TxnError {
             Ok(ErrorKind::LockTimeout) => TxnError::LockTimeout,
             Ok(ErrorKind::Locked) => TxnError::Locked,
             Ok(ErrorKind::Deadlock) => TxnError::Deadlock { detail: error.message.clone() },
+            Ok(ErrorKind::TooLarge) => TxnError::TooLarge,
             // Whoever lets a batch wait sends it again.
             Ok(ErrorKind::Waiting | ErrorKind::Invalid) | Err(_) => {
                 TxnError::Invalid(error.message.clone())

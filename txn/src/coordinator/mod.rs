@@ -6,7 +6,8 @@
 //!
 //! Flow, from the caller down, each concern a file:
 //!
-//! 1. `buffer`: writes stay here until the commit; savepoints cost nothing.
+//! 1. `buffer`: writes stay here until the commit; savepoints cost nothing. A transaction that outgrows it sends its
+//!    writes as intents before (`flush`): from then on the servers have them, and the gateway knows only spans.
 //! 2. `read`: reads go to the lease holders, range by range, and the buffer is laid over what comes back.
 //!    A locking read takes its locks at the lease holder, where contention waits (`wait`).
 //! 3. `refresh`: where a server finds that the read timestamp is too early, everything read so far (`spans`)
@@ -27,18 +28,21 @@
 //! - G4. After [`TxnError::Retry`] the transaction is dead; its locks are on their way to be released.
 //! - G5. Heartbeats begin before the first lock or intent can exist, and end with the `Txn`.
 //! - G6. Once a commit has begun, the writes do not change.
+//! - G7. A write is in the buffer, or in an intent that is known to be laid, or undone and its number ignored by
+//!   everybody (`TxnMeta::ignored`, the record, the resolutions). Every key with an intent is in the buffer or in `laid`.
 //!
 //! Hazards: a `Txn` that is dropped is rolled back in the background, unless its commit was on its way. A
 //! future of it that is dropped may leave locks behind, which its rollback releases.
 //!
-//! Not done: pipelined writes and parallel commit; flushing the buffer for reads that are evaluated elsewhere;
-//! read committed; reads in the past.
+//! Not done: pipelined writes of small transactions and parallel commit; flushing the buffer for reads that are evaluated
+//! elsewhere; read committed; reads in the past.
 
 mod buffer;
 mod cleanup;
 mod commit;
 mod deadline;
 mod error;
+mod flush;
 mod heartbeat;
 mod read;
 mod refresh;
@@ -54,6 +58,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
+use kv::keys::successor;
 
 pub use buffer::Savepoint;
 pub use deadline::CommitDeadline;
@@ -61,14 +66,18 @@ pub use error::{BodyError, TxnError};
 use tokio::sync::oneshot;
 pub use wait::RowLock;
 
-use crate::api::Row;
+use crate::api::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Row};
 use crate::db::TxnOptions;
 use buffer::WriteBuffer;
 use cleanup::Remains;
 use heartbeat::{Pulse, aborted_error};
 use sender::Sender;
+use spans::SpanSet;
 use state::TxnState;
 use wait::NumberLine;
+
+/// Returns to a savepoint behind which writes had been sent, at most.
+const MAX_IGNORED: usize = 10_000;
 
 /// How far a transaction has come.
 enum Phase {
@@ -92,8 +101,12 @@ pub struct Txn {
     lock_timeout: Option<Duration>,
     /// Locks are being released.
     releasing: Option<oneshot::Receiver<()>>,
-    /// Intents may exist for the buffered writes.
+    /// Over the keys of the intents that are no longer in the buffer.
+    laid: SpanSet,
+    /// Intents may exist: in `laid`, and for the buffered writes.
     flushed: bool,
+    /// Plain reads see own writes up to this number, and not what was written through since; see [`Txn::write_through`].
+    pinned: Option<u32>,
     /// Runs from before the first lock or intent.
     pulse: Option<Pulse>,
     phase: Phase,
@@ -115,7 +128,9 @@ impl Txn {
             lock_numbers: NumberLine::new(),
             lock_timeout: None,
             releasing: None,
+            laid: SpanSet::default(),
             flushed: false,
+            pinned: None,
             pulse: None,
             phase: Phase::Open,
             committing: false,
@@ -157,7 +172,11 @@ impl Txn {
 
     /// The value of a key, if it has one.
     pub async fn get(&mut self, key: Bytes) -> Result<Option<Bytes>, TxnError> {
+        if key.len() > MAX_KEY_BYTES {
+            return Ok(None);
+        }
         self.ready(&key)?;
+        self.see_until(self.pinned);
         let read = self.read_key(key, None).await;
         self.settle(read)
     }
@@ -174,6 +193,7 @@ impl Txn {
         lock: RowLock,
     ) -> Result<Option<Bytes>, TxnError> {
         self.ready(&key)?;
+        self.see_until(self.pinned);
         let read = self.read_key(key, Some(lock)).await;
         self.settle(read)
     }
@@ -181,9 +201,11 @@ impl Txn {
     /// The values of many keys, in the order of the keys. A request for each range and portion of a batch's size, not
     /// one for each key.
     pub async fn get_many(&mut self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, TxnError> {
-        keys.iter().try_for_each(|key| self.ready(key))?;
+        let readable = keys.iter().filter(|key| key.len() <= MAX_KEY_BYTES);
+        readable.into_iter().try_for_each(|key| self.ready(key))?;
+        self.see_until(self.pinned);
         let read = self.read_keys(keys, None).await;
-        self.settle(read)
+        self.settle(read).map(|read| read.values)
     }
 
     /// As [`Txn::get_many`], with a lock on every key as by [`Txn::get_for_update`]. After an error some may be locked.
@@ -201,8 +223,9 @@ impl Txn {
         lock: RowLock,
     ) -> Result<Vec<Option<Bytes>>, TxnError> {
         keys.iter().try_for_each(|key| self.ready(key))?;
+        self.see_until(self.pinned);
         let read = self.read_keys(keys, Some(lock)).await;
-        self.settle(read)
+        self.settle(read).map(|read| read.values)
     }
 
     /// The first `limit` rows of `[start, end)`, ascending.
@@ -213,6 +236,8 @@ impl Txn {
         limit: usize,
     ) -> Result<Vec<Row>, TxnError> {
         self.ensure_open()?;
+        let (start, end) = (bound(start), bound(end));
+        self.see_until(self.pinned);
         let read = self.read_span(start, end, limit, None).await;
         self.settle(read)
     }
@@ -237,17 +262,22 @@ impl Txn {
         lock: RowLock,
     ) -> Result<Vec<Row>, TxnError> {
         self.ensure_open()?;
+        let (start, end) = (bound(start), bound(end));
+        self.see_until(self.pinned);
         let read = self.read_span(start, end, limit, Some(lock)).await;
         self.settle(read)
     }
 
-    /// Sets a key. Nothing is sent before the commit.
+    /// Sets a key. Nothing is sent before the commit, or before [`Txn::make_room`].
     pub fn put(&mut self, key: Bytes, value: Bytes) -> Result<(), TxnError> {
         self.ready(&key)?;
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(TxnError::RowTooLarge { bytes: value.len() });
+        }
         self.buffer.put(key, Some(value))
     }
 
-    /// Deletes a key, be it there or not. Nothing is sent before the commit.
+    /// Deletes a key, be it there or not. As [`Txn::put`].
     pub fn delete(&mut self, key: Bytes) -> Result<(), TxnError> {
         self.ready(&key)?;
         self.buffer.put(key, None)
@@ -265,8 +295,14 @@ impl Txn {
     /// others soon; [`Txn::released`] says when.
     pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), TxnError> {
         self.ensure_open()?;
-        self.buffer.rollback_to(savepoint)?;
+        if self.state.meta.ignored.len() >= MAX_IGNORED {
+            return Err(TxnError::TooLarge);
+        }
+        if let Some(undone) = self.buffer.rollback_to(savepoint)? {
+            self.state.ignore(undone);
+        }
         self.release_since(savepoint);
+        self.pinned = None;
         Ok(())
     }
 
@@ -286,7 +322,7 @@ impl Txn {
         match self.try_commit().await {
             Ok(ts) => {
                 // Locks of a transaction that wrote nothing; the others are dealt with.
-                if self.buffer.is_empty() {
+                if self.buffer.is_empty() && !self.flushed {
                     self.abandon();
                     self.end_as(Phase::Ended);
                     self.released().await;
@@ -324,6 +360,9 @@ impl Txn {
         self.ensure_open()?;
         if key.is_empty() {
             return Err(TxnError::Invalid("a key must not be empty".into()));
+        }
+        if key.len() > MAX_KEY_BYTES {
+            return Err(TxnError::KeyTooLarge { bytes: key.len() });
         }
         Ok(())
     }
@@ -371,6 +410,11 @@ impl Txn {
         }
     }
 
+    /// Own writes up to this number are seen by what is read next; by default all.
+    fn see_until(&mut self, sequence: Option<u32>) {
+        self.state.meta.sequence = sequence.unwrap_or(self.buffer.sequence());
+    }
+
     fn held_keys(&self, with_writes: bool) -> BTreeSet<Bytes> {
         let written = self.buffer.iter().filter(|_| with_writes).map(|(key, ..)| key.clone());
         self.locks.keys().cloned().chain(written).collect()
@@ -382,8 +426,8 @@ impl Txn {
             return;
         }
         let keys = self.held_keys(self.flushed).into_iter().collect();
-        let meta = self.state.meta.clone();
-        let remains = Remains { meta, keys, commit_ts: None, intents: self.flushed };
+        let (meta, spans) = (self.state.meta.clone(), self.laid.clone());
+        let remains = Remains { meta, keys, spans, commit_ts: None, intents: self.flushed };
         self.releasing = Some(remains.spawn(&self.sender));
     }
 
@@ -398,6 +442,11 @@ impl Txn {
         let limit = self.sender.deadline_in(self.sender.config.op_timeout);
         self.deadline.map_or(limit, |deadline| limit.min(deadline))
     }
+}
+
+/// A bound of a span, no longer than need be: no key lies between what is longer than every key and what it begins with.
+fn bound(key: Bytes) -> Bytes {
+    if key.len() <= MAX_KEY_BYTES + 1 { key } else { successor(&key[..MAX_KEY_BYTES]) }
 }
 
 impl Drop for Txn {

@@ -12,10 +12,20 @@ use super::Txn;
 use super::error::TxnError;
 use super::sender::{Backoff, request};
 use super::wait::{LockWait, RowLock};
-use crate::api::{ErrorKind, Get, RequestKind, Response, Row, Scan, Span, WaitPolicy};
+use crate::api::{
+    ErrorKind, Get, MAX_KEY_BYTES, RequestKind, Response, Row, Scan, Span, WaitPolicy,
+};
 
 /// Rows that one request asks for at most.
 const PAGE_ROWS: usize = 10_000;
+
+/// What was read of many keys.
+pub(super) struct KeysRead {
+    /// In the order of the keys.
+    pub(super) values: Vec<Option<Bytes>>,
+    /// Keys with intents of the transaction itself, and the numbers of its writes there.
+    pub(super) own: Vec<(Bytes, u32)>,
+}
 
 impl Txn {
     pub(super) async fn read_key(
@@ -46,9 +56,11 @@ impl Txn {
         &mut self,
         keys: &[Bytes],
         lock: Option<RowLock>,
-    ) -> Result<Vec<Option<Bytes>>, TxnError> {
+    ) -> Result<KeysRead, TxnError> {
         let is_known = |key: &&Bytes| {
-            self.buffer.get(key).is_some() && (lock.is_none() || self.locks.contains_key(*key))
+            let is_buffered = self.buffer.get(key).is_some();
+            let is_nowhere = key.len() > MAX_KEY_BYTES;
+            is_nowhere || is_buffered && (lock.is_none() || self.locks.contains_key(*key))
         };
         let asked: BTreeSet<&Bytes> = keys.iter().filter(|key| !is_known(key)).collect();
         let asked: Vec<Bytes> = asked.into_iter().cloned().collect();
@@ -57,6 +69,7 @@ impl Txn {
             return Err(TxnError::TooLarge);
         }
         let mut found = BTreeMap::new();
+        let mut own = Vec::new();
         let mut rest = asked.as_slice();
         while let Some(first) = rest.first() {
             let portion = self.portion(rest);
@@ -72,6 +85,9 @@ impl Txn {
                     continue;
                 }
                 self.state.reads.insert(key.clone(), successor(key));
+                if response.own_sequence > 0 {
+                    own.push((key.clone(), response.own_sequence));
+                }
                 found.extend(value_of(response, key).map(|value| (key.clone(), value)));
             }
             self.condense_reads();
@@ -84,7 +100,7 @@ impl Txn {
             Some(buffered) => buffered.clone(),
             None => found.get(key).cloned(),
         };
-        Ok(keys.iter().map(value).collect())
+        Ok(KeysRead { values: keys.iter().map(value).collect(), own })
     }
 
     /// Before a request for these keys is sent: an answer that never comes may have locked them.

@@ -34,7 +34,9 @@ impl Txn {
             let refresh = |span: &Span| {
                 request(RequestKind::Refresh(Refresh { span: span.clone(), from_ts: from.raw() }))
             };
-            let patience = Patience::until(deadline);
+            // Of a large transaction it is many batches: each has its time.
+            let each = deadline.saturating_sub(self.sender.env.clock.monotonic());
+            let patience = Patience { each, end: self.deadline.unwrap_or(Duration::MAX) };
             let sent = self.sender.fan_out(self.state.reads.iter().collect(), patience, |spans| {
                 BatchRequest { requests: spans.iter().map(refresh).collect(), ..at_goal.clone() }
             });

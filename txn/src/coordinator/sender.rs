@@ -47,6 +47,10 @@ pub(crate) trait Piece: Clone + Send + 'static {
     fn cut(&mut self, end: &Bytes) -> Option<Self>;
     /// Roughly its share of a batch, in bytes.
     fn size(&self) -> usize;
+    /// What of it lies at or after a key.
+    fn rest_from(mut self, key: &Bytes) -> Option<Self> {
+        if self.start() >= key { Some(self) } else { self.cut(key) }
+    }
 }
 
 impl Piece for Bytes {
@@ -100,11 +104,6 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// All of it by a deadline.
-    pub(crate) fn until(deadline: Duration) -> Self {
-        Patience { each: Duration::MAX, end: deadline }
-    }
-
     fn deadline(&self, env: &Env) -> Duration {
         env.clock.monotonic().saturating_add(self.each).min(self.end)
     }

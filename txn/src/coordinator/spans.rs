@@ -70,18 +70,35 @@ impl SpanSet {
     }
 }
 
-/// What a record says of a transaction's keys, ascending: their names, or spans over them if the names would make it
-/// large.
-pub(crate) fn named_or_covered(keys: &[Bytes], config: &Config) -> (Vec<Bytes>, Vec<Span>) {
+/// What a record says of the keys of a transaction, ascending, and of the spans over further ones: the names, or spans
+/// over all if the names would make it large.
+pub(crate) fn named_or_covered(
+    keys: &[Bytes],
+    spans: &SpanSet,
+    config: &Config,
+) -> (Vec<Bytes>, Vec<Span>) {
     if keys.iter().map(Bytes::len).sum::<usize>() <= config.max_record_bytes {
-        return (keys.to_vec(), Vec::new());
+        return (keys.to_vec(), spans.iter().collect());
     }
-    let mut cover = SpanSet::default();
+    let mut cover = spans.clone();
     for key in keys {
         cover.insert(key.clone(), successor(key));
     }
     cover.condense(config.max_read_spans, config.max_record_bytes);
     (Vec::new(), cover.iter().collect())
+}
+
+impl SpanSet {
+    /// Covers keys, ascending, by a span for each few of them. What lies between two keys costs a resolution little: it
+    /// looks for intents.
+    pub(crate) fn cover(&mut self, keys: &[Bytes], config: &Config) {
+        for keys in keys.chunks(config.batch_requests.max(1)) {
+            if let (Some(first), Some(last)) = (keys.first(), keys.last()) {
+                self.insert(first.clone(), successor(last));
+            }
+        }
+        self.condense(config.max_read_spans, config.max_record_bytes);
+    }
 }
 
 #[cfg(test)]
@@ -118,15 +135,38 @@ mod tests {
     #[test]
     fn a_record_names_keys_while_they_are_few() {
         let config = Config { max_record_bytes: 6, ..Config::default() };
+        let none = SpanSet::default();
         let keys =
             |text: &'static str| -> Vec<Bytes> { text.split(' ').map(Bytes::from).collect() };
-        assert_eq!(named_or_covered(&keys("a b c d"), &config), (keys("a b c d"), Vec::new()));
-        let (named, spans) = named_or_covered(&keys("a b c d e f g h"), &config);
+        assert_eq!(
+            named_or_covered(&keys("a b c d"), &none, &config),
+            (keys("a b c d"), Vec::new())
+        );
+        let (named, spans) = named_or_covered(&keys("a b c d e f g h"), &none, &config);
         assert!(named.is_empty());
         for key in keys("a b c d e f g h") {
             assert!(spans.iter().any(|span| span.start <= key && key < span.end));
         }
         assert!(spans.len() < 3);
+    }
+
+    #[test]
+    fn what_was_laid_is_covered_whatever_the_names_are() {
+        let config = Config { batch_requests: 2, max_record_bytes: 6, ..Config::default() };
+        let mut laid = SpanSet::default();
+        laid.cover(&["a", "b", "b\0", "q", "r"].map(Bytes::from), &config);
+        let spans = |spans: Vec<Span>| -> Vec<String> {
+            let text = |b: &Bytes| String::from_utf8_lossy(b).into_owned();
+            spans.iter().map(|s| text(&s.start) + "-" + &text(&s.end)).collect()
+        };
+        let (named, covered) = named_or_covered(&[Bytes::from("c")], &laid, &config);
+        assert_eq!(
+            (named, spans(covered)),
+            (vec![Bytes::from("c")], vec!["a-q\0".to_owned(), "r-r\0".into()])
+        );
+        let many = ["c", "d", "e", "s", "t", "u", "v"].map(Bytes::from);
+        let (named, covered) = named_or_covered(&many, &laid, &config);
+        assert_eq!((named, spans(covered)), (vec![], vec!["a-t\0".to_owned(), "u-v\0".into()]));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use kv::ids::NodeId;
 
 use super::sender::Answer;
 use super::spans::SpanSet;
-use crate::api::{BatchRequest, ObservedTs, Request, TxnMeta};
+use crate::api::{BatchRequest, ObservedTs, Request, SequenceRange, TxnMeta};
 
 /// See the module.
 pub(crate) struct TxnState {
@@ -37,8 +37,8 @@ impl TxnState {
             read_ts: now.raw(),
             write_ts: now.raw(),
             global_limit: now.saturating_add(env.clock.max_offset()).raw(),
-            sequence: 0,
             priority,
+            ..TxnMeta::default()
         };
         // The read timestamp is a reading of this node's own clock.
         let observed = BTreeMap::from([(env.node_id, now)]);
@@ -62,6 +62,17 @@ impl TxnState {
     /// The writes cannot commit below `ts`.
     pub(crate) fn forward_writes(&mut self, ts: Timestamp) {
         self.meta.write_ts = self.meta.write_ts.max(ts.raw());
+    }
+
+    /// Writes that may have been sent are undone. They are later than all that were undone and are still ignored, or
+    /// around them.
+    pub(crate) fn ignore(&mut self, undone: SequenceRange) {
+        let ignored = &mut self.meta.ignored;
+        ignored.retain(|range| range.first < undone.first);
+        match ignored.last_mut() {
+            Some(last) if last.last + 1 >= undone.first => last.last = undone.last,
+            _ => ignored.push(undone),
+        }
     }
 
     /// A batch of this transaction. With nothing read, the server may move it in time by itself.

@@ -8,7 +8,7 @@ use kv::seam::{RangeSnapshot, WriteBatch};
 use prost::Message;
 
 use super::layout;
-use crate::api::TxnMeta;
+use crate::api::{SequenceRange, TxnMeta};
 
 const FORMAT: u8 = 1;
 
@@ -73,30 +73,41 @@ impl Intent {
         Timestamp::from_raw(self.local_ts)
     }
 
-    /// What a read of the own transaction at `sequence` sees of it. `None`: nothing yet.
-    pub fn visible_at(&self, sequence: u32) -> Option<Option<Bytes>> {
-        if self.sequence <= sequence {
-            return Some(self.value.clone());
+    /// What a read of the own transaction at `sequence` sees of it, with the write's number, if it does not see the
+    /// writes in `ignored`. `None`: nothing.
+    pub fn visible_at(
+        &self,
+        sequence: u32,
+        ignored: &[SequenceRange],
+    ) -> Option<(u32, Option<Bytes>)> {
+        let is_seen = |number: u32| {
+            let is_ignored = ignored.iter().any(|r| r.first <= number && number <= r.last);
+            number <= sequence && !is_ignored
+        };
+        if is_seen(self.sequence) {
+            return Some((self.sequence, self.value.clone()));
         }
-        let earlier = self.history.iter().rev().find(|e| e.sequence <= sequence)?;
-        Some(earlier.value.clone())
+        let earlier = self.history.iter().rev().find(|e| is_seen(e.sequence))?;
+        Some((earlier.sequence, earlier.value.clone()))
     }
 
     /// Adds a write of the same transaction. Returns false when it is already there: requests are delivered
-    /// again, and late.
+    /// again, and late. What it supersedes stays in the history if its number is `keep` at most.
     pub fn add(
         &mut self,
         ts: Timestamp,
         clock: Timestamp,
-        sequence: u32,
-        value: Option<Bytes>,
+        (sequence, value): (u32, Option<Bytes>),
+        keep: u32,
     ) -> bool {
         if sequence == self.sequence || self.history.iter().any(|e| e.sequence == sequence) {
             return false;
         }
         if sequence > self.sequence {
             let superseded = Earlier { sequence: self.sequence, value: self.value.take() };
-            self.history.push(superseded);
+            if superseded.sequence <= keep {
+                self.history.push(superseded);
+            }
             self.sequence = sequence;
             self.value = value;
         } else {
@@ -161,14 +172,22 @@ mod tests {
         let ts = Timestamp::from_raw;
         let value = |v: &'static str| Some(Bytes::from(v));
         let mut intent = Intent::new(&TxnMeta::default(), ts(5), ts(5), 2, value("two"));
-        assert!(intent.add(ts(6), ts(6), 5, None));
-        assert!(intent.add(ts(4), ts(7), 4, value("four")), "late, out of order");
-        assert!(!intent.add(ts(9), ts(9), 2, value("again")), "delivered twice");
+        assert!(intent.add(ts(6), ts(6), (5, None), 4));
+        assert!(intent.add(ts(4), ts(7), (4, value("four")), 4), "late, out of order");
+        assert!(!intent.add(ts(9), ts(9), (2, value("again")), 4), "delivered twice");
         assert_eq!(intent.ts(), ts(6));
-        assert_eq!(intent.visible_at(1), None);
-        assert_eq!(intent.visible_at(3), Some(value("two")));
-        assert_eq!(intent.visible_at(4), Some(value("four")));
-        assert_eq!(intent.visible_at(9), Some(None));
+        assert_eq!(intent.visible_at(1, &[]), None);
+        assert_eq!(intent.visible_at(3, &[]), Some((2, value("two"))));
+        assert_eq!(intent.visible_at(4, &[]), Some((4, value("four"))));
+        assert_eq!(intent.visible_at(9, &[]), Some((5, None)));
+        let ignored = |first, last| [SequenceRange { first, last }];
+        assert_eq!(intent.visible_at(9, &ignored(5, 5)), Some((4, value("four"))));
+        assert_eq!(intent.visible_at(9, &ignored(3, 9)), Some((2, value("two"))));
+        assert_eq!(intent.visible_at(9, &ignored(1, 9)), None);
+        // Nothing goes back to what was written after the latest savepoint.
+        let mut pruned = intent.clone();
+        assert!(pruned.add(ts(8), ts(8), (7, value("seven")), 4));
+        assert_eq!(pruned.visible_at(6, &[]), Some((4, value("four"))));
         let stored = {
             let mut batch = WriteBatch::default();
             put(&mut batch, Bytes::from_static(b"k"), &intent);

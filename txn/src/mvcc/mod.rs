@@ -10,9 +10,12 @@
 //!
 //! - I1. The newest version of a key is older than the intent on it, until that is resolved.
 //! - I2. A transaction commits at or above each of its intents.
+//! - I3. What becomes of the intents of a finished transaction is decided ([`Finished`]): to read one as what it becomes is
+//!   to read it resolved.
 //!
 //! Not done here: removal of versions that nobody can read any more.
 
+mod finished;
 pub mod intent;
 mod layout;
 mod read;
@@ -20,6 +23,7 @@ pub mod record;
 mod version;
 mod write;
 
+pub use finished::Finished;
 pub use intent::Intent;
 pub use read::{Outcome, Reader, Uncertainty};
 pub use version::Version;

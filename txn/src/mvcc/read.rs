@@ -5,6 +5,7 @@
 //! - I2. An intent that may commit at or below the read timestamp, or as an uncertain version, is a conflict.
 //!   It does not end the search beneath it.
 //! - I3. The own transaction's intents are seen up to the reader's sequence, and hide what is beneath.
+//! - I4. An intent of a transaction that is known to be finished is read as what its resolution makes of it.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -15,12 +16,14 @@ use kv::engine::EngineError;
 use kv::keys;
 use kv::seam::RangeSnapshot;
 
+use super::finished::Finished;
 use super::version::Version;
 use super::{intent, layout};
+use crate::api::SequenceRange;
 use crate::mvcc::Intent;
 
 /// So many conflicts are reported together; they are resolved together if their transaction is finished.
-const MAX_CONFLICTS: usize = 256;
+pub(super) const MAX_CONFLICTS: usize = 256;
 /// A scan stops, with a resume key, once it has so many bytes.
 const MAX_BYTES: usize = 4 << 20;
 /// A scan reads so many versions before it looks for the intents among them.
@@ -55,6 +58,10 @@ pub struct Reader<'a> {
     pub txn_id: &'a Bytes,
     /// Own writes are seen up to it.
     pub sequence: u32,
+    /// But for these.
+    pub ignored: &'a [SequenceRange],
+    /// Transactions that are known to be finished: a plain reader takes their intents for what they become.
+    pub finished: &'a BTreeMap<Bytes, Finished>,
     /// Versions are seen up to it.
     pub read_ts: Timestamp,
     /// Ignored by a locking reader.
@@ -79,6 +86,8 @@ pub struct Outcome {
     pub newer: Vec<Bytes>,
     /// Intents that have to be out of the way first. While there are any, nothing else counts.
     pub conflicts: Vec<(Bytes, Intent)>,
+    /// The number of the last own write that was seen.
+    pub own_sequence: u32,
 }
 
 impl Reader<'_> {
@@ -169,8 +178,17 @@ impl Reader<'_> {
     ) -> Result<Option<Bytes>, EngineError> {
         if let Some(intent) = intent {
             if intent.txn.id == *self.txn_id {
-                if let Some(value) = intent.visible_at(self.sequence) {
+                if let Some((sequence, value)) = intent.visible_at(self.sequence, self.ignored) {
+                    outcome.own_sequence = sequence;
                     return Ok(value);
+                }
+            } else if let Some(finished) = self.finished_owner(&intent) {
+                if let Some(version) = finished.version_of(&intent) {
+                    if version.ts <= self.read_ts {
+                        return Ok(version.value);
+                    }
+                    let uncertain = self.is_uncertain(&version).then_some(version.ts);
+                    outcome.uncertain = outcome.uncertain.max(uncertain);
                 }
             } else if self.conflicts_with(&intent) {
                 outcome.conflicts.push((key.clone(), intent));
@@ -198,6 +216,11 @@ impl Reader<'_> {
         outcome.uncertain = outcome.uncertain.max(uncertain);
         // The newest state is what a locking reader answers with, once it has moved to it.
         Ok(if self.locking { None } else { visible.and_then(|version| version.value) })
+    }
+
+    /// Whoever locks or writes a key needs the intent gone.
+    fn finished_owner(&self, intent: &Intent) -> Option<&Finished> {
+        self.finished.get(&intent.txn.id).filter(|_| !self.locking)
     }
 
     fn is_uncertain(&self, version: &Version) -> bool {
@@ -306,6 +329,8 @@ mod tests {
             overlay: &overlay,
             txn_id: &own,
             sequence: 1,
+            ignored: &[],
+            finished: &BTreeMap::new(),
             read_ts: ts(10),
             uncertainty: Uncertainty::NONE,
             locking: false,
@@ -334,7 +359,13 @@ mod tests {
         watched.1.lock().unwrap().clear();
         let end = keys::successor(&key(20));
         assert_eq!(reader.scan(&key(20), &end, 9).unwrap().rows.len(), 1);
-        let refreshed = crate::mvcc::refresh(&snapshot, b"own", (&key(20), &end), ts(1), ts(9));
+        let refreshed = crate::mvcc::refresh(
+            &snapshot,
+            (b"own", &BTreeMap::new()),
+            (&key(20), &end),
+            ts(1),
+            ts(9),
+        );
         assert_eq!(refreshed.unwrap(), crate::mvcc::Refreshed::Changed(key(20)));
         assert!(watched.1.lock().unwrap().is_empty());
     }

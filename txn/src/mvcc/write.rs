@@ -1,10 +1,14 @@
 //! What becomes of intents, and whether a span has changed.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::engine::EngineError;
 use kv::seam::{RangeSnapshot, WriteBatch};
 
+use super::finished::Finished;
+use super::read::MAX_CONFLICTS;
 use super::version::Version;
 use super::{intent, layout};
 use crate::mvcc::Intent;
@@ -26,26 +30,20 @@ pub fn put_version(
     Ok(())
 }
 
-/// Turns the intent of a transaction on a key into a version at `commit_ts`, or removes it if that is none.
+/// Turns the intent of a finished transaction on a key into the version that it becomes, or removes it if that is none.
 /// Does nothing when the transaction has no intent there.
-///
-/// An intent above the commit timestamp is not part of what was committed: it is a late delivery of a write
-/// whose first delivery has already been resolved (the version made of it pushed this one above). It goes.
 pub fn resolve(
     snapshot: &RangeSnapshot,
     batch: &mut WriteBatch,
     key: &Bytes,
     txn_id: &[u8],
-    commit_ts: Option<Timestamp>,
+    finished: &Finished,
 ) -> Result<bool, EngineError> {
     let Some(found) = intent::get(snapshot, key)? else { return Ok(false) };
     if found.txn.id != txn_id {
         return Ok(false);
     }
-    if let Some(commit_ts) = commit_ts
-        && found.ts() <= commit_ts
-    {
-        let version = Version::new(commit_ts, found.local_ts(), found.value);
+    if let Some(version) = finished.version_of(&found) {
         put_version(snapshot, batch, key.clone(), &version)?;
     }
     intent::remove(batch, key.clone());
@@ -59,15 +57,15 @@ pub enum Refreshed {
     Unchanged,
     /// Another transaction committed something.
     Changed(Bytes),
-    /// Other transactions may yet commit something.
+    /// Other transactions may yet commit something, or have: some of their intents.
     Intents(Vec<(Bytes, Intent)>),
 }
 
 /// Would a read of the span by `txn_id` see the same at `to` as it did at `from`? The transaction is not
-/// committed, so every version is another's.
+/// committed, so every version is another's. Intents of `finished` transactions are what they become.
 pub fn refresh(
     snapshot: &RangeSnapshot,
-    txn_id: &[u8],
+    (txn_id, finished): (&[u8], &BTreeMap<Bytes, Finished>),
     (start, end): (&[u8], &[u8]),
     from: Timestamp,
     to: Timestamp,
@@ -88,8 +86,19 @@ pub fn refresh(
     let mut conflicts = Vec::new();
     for entry in intent::scan(snapshot, start, end) {
         let (key, found) = entry?;
-        if found.txn.id != txn_id && found.ts() <= to {
+        if found.txn.id == txn_id {
+            continue;
+        }
+        if let Some(finished) = finished.get(&found.txn.id) {
+            let version = finished.version_of(&found);
+            if version.is_some_and(|version| from < version.ts && version.ts <= to) {
+                return Ok(Refreshed::Changed(key));
+            }
+        } else if found.ts() <= to {
             conflicts.push((key, found));
+            if conflicts.len() >= MAX_CONFLICTS {
+                break;
+            }
         }
     }
     Ok(if conflicts.is_empty() { Refreshed::Unchanged } else { Refreshed::Intents(conflicts) })

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::engine::EngineError;
-use kv::seam::{Eval, WriteBatch};
+use kv::seam::{Eval, MAX_BATCH_BYTES, WriteBatch};
 
 use super::Inner;
 use super::markers::{Creation, committed_record};
@@ -16,7 +16,7 @@ use crate::api::{
     Response, TxnMeta, WaitPolicy,
 };
 use crate::concurrency::Place;
-use crate::mvcc::{Intent, intent};
+use crate::mvcc::{Finished, Intent, intent};
 
 /// How a request wants to lock its keys.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,8 @@ pub(super) enum Effect {
     Refuse { anchor: Bytes, id: Bytes, ts: Timestamp },
     /// The transaction committed in one phase.
     Committed { anchor: Bytes, id: Bytes, ts: Timestamp },
+    /// The transaction has ended so.
+    Finished { id: Bytes, finished: Finished },
     /// The transaction is over, and has no lock on the keys any more.
     Release { id: Bytes, keys: Vec<Bytes> },
     /// The transaction has gone back to a savepoint before it locked the keys with these numbers.
@@ -115,6 +117,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) place: Option<&'a Place>,
     /// Transactions that are not finished, as far as is known.
     pub(super) alive: &'a BTreeSet<Bytes>,
+    /// Transactions in the way that are known to be finished.
+    pub(super) finished: &'a BTreeMap<Bytes, Finished>,
     /// Keys that this attempt has locked.
     pub(super) locked: BTreeSet<Bytes>,
     /// A reading of the clock, below the lease's stasis if the plan says that it is acted upon.
@@ -146,7 +150,7 @@ impl<'a> Evaluation<'a> {
         request: &'a BatchRequest,
         plan: &Plan,
         place: Option<&'a Place>,
-        alive: &'a BTreeSet<Bytes>,
+        (alive, finished): (&'a BTreeSet<Bytes>, &'a BTreeMap<Bytes, Finished>),
         (now, read_ts, write_ts): (Timestamp, Timestamp, Timestamp),
     ) -> Self {
         Evaluation {
@@ -155,6 +159,7 @@ impl<'a> Evaluation<'a> {
             request,
             place,
             alive,
+            finished,
             locked: BTreeSet::new(),
             now,
             read_ts,
@@ -190,8 +195,19 @@ impl<'a> Evaluation<'a> {
         for (key, intent) in std::mem::take(&mut self.intents) {
             self.batch_ts = self.batch_ts.max(intent.ts());
             intent::put(&mut self.batch, key, &intent);
+            self.fits()?;
         }
+        self.fits()?;
         Ok(responses)
+    }
+
+    /// Stops what would make a command that is too large to be replicated.
+    pub(super) fn fits(&self) -> Result<(), Stop> {
+        if self.batch.bytes() <= MAX_BATCH_BYTES {
+            return Ok(());
+        }
+        let message = "the changes of the batch are too large for one command";
+        Err(error(ErrorKind::TooLarge, Timestamp::ZERO, message))
     }
 
     fn one(&mut self, request: &Request) -> Result<Response, Stop> {

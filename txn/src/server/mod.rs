@@ -24,6 +24,7 @@
 //! Not done here: parallel commits, replicated locks of locking reads, follower reads.
 
 mod evaluation;
+mod finished;
 mod in_flight;
 mod markers;
 mod plan;
@@ -31,6 +32,7 @@ mod propose;
 mod push;
 mod read;
 mod records;
+mod resolve;
 mod wait;
 mod write;
 
@@ -38,7 +40,7 @@ mod write;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,11 +48,13 @@ use futures::future::{BoxFuture, FutureExt};
 use kv::clock::Timestamp;
 use kv::env::{Env, Mutant};
 use kv::ids::RangeId;
+use kv::range::command::MAX_COMMAND_BYTES;
 use kv::rpc::{Refusal, RefusalReason};
 use kv::seam::{ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing};
 use prost::Message;
 
 use self::evaluation::{Evaluation, Stop, committed_answers};
+use self::finished::FinishedTxns;
 use self::in_flight::{InFlight, Quarantine};
 use self::markers::{Creation, Markers};
 use self::plan::Plan;
@@ -61,9 +65,10 @@ use crate::api::{
 use crate::concurrency::{
     Ended, LatchGuard, LatchSpan, Latches, LockTable, Place, TimestampCache, Waits,
 };
+use crate::mvcc::Finished;
 
-/// Larger encoded batches are refused.
-const MAX_PAYLOAD: usize = 64 << 20;
+/// Larger encoded batches are refused: what they ask for would not go into one command.
+const MAX_PAYLOAD: usize = MAX_COMMAND_BYTES;
 /// Longest wait for latches. They are held over one consensus round; longer means that the range is stuck.
 const MAX_LATCH_WAIT: Duration = Duration::from_secs(10);
 /// Spans that the timestamp cache remembers.
@@ -87,6 +92,9 @@ struct Inner {
     reads: TimestampCache,
     markers: Markers,
     quarantine: Quarantine,
+    finished: FinishedTxns,
+    /// Transactions whose intents are being resolved because readers have met them.
+    sweeps: Mutex<BTreeSet<Bytes>>,
 }
 
 /// What a batch carries from one evaluation to the next.
@@ -94,8 +102,8 @@ struct Attempt {
     read_ts: Timestamp,
     write_ts: Timestamp,
     place: Option<Place>,
-    /// Transactions in the way that are known to be finished, with their commit timestamps if committed.
-    finished: BTreeMap<Bytes, Option<Timestamp>>,
+    /// Transactions in the way that are known to be finished.
+    finished: BTreeMap<Bytes, Finished>,
     /// Transactions in the way that are not: for who does not want to wait.
     alive: BTreeSet<Bytes>,
     /// Places in queues from earlier deliveries.
@@ -125,6 +133,8 @@ impl Server {
             reads: TimestampCache::new(TIMESTAMP_CACHE),
             markers: Markers::new(),
             quarantine: Quarantine::default(),
+            finished: FinishedTxns::default(),
+            sweeps: Mutex::default(),
         })))
     }
 
@@ -187,6 +197,15 @@ fn refusal(reason: RefusalReason, message: &str) -> Refusal {
     Refusal { reason: reason as i32, message: message.into(), ..Refusal::default() }
 }
 
+/// The answer to a resolution of spans.
+fn span_answer(now: Timestamp, answer: Result<Bytes, BatchError>) -> BatchResponse {
+    let (responses, error) = match answer {
+        Ok(resume) => (vec![Response { resume, ..Response::default() }], None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    BatchResponse { now: now.raw(), responses, error, ..BatchResponse::default() }
+}
+
 impl Inner {
     fn run_boxed(
         self: Arc<Self>,
@@ -223,6 +242,10 @@ impl Inner {
             asks_again: max_wait.is_some(),
             locked: BTreeSet::new(),
         };
+        if let Some(resolve) = Inner::resolved_spans(&request) {
+            let answer = self.resolve_spans(range, resolve).await?;
+            return Ok(span_answer(now, answer));
+        }
         let result = match Plan::new(&request) {
             Err(message) => Err(BatchError {
                 kind: ErrorKind::Invalid as i32,
@@ -275,11 +298,13 @@ impl Inner {
                 Err(stop) => stop,
             };
             let stop = match stop {
-                Stop::Conflict(conflict) => match self.wait(range, txn, conflict, attempt).await {
-                    Ok(()) => continue,
-                    Err(Failed::Stop(stop)) => stop,
-                    Err(Failed::Refused(refusal)) => return Err(refusal),
-                },
+                Stop::Conflict(conflict) => {
+                    match self.wait(range, (txn, &plan.end), conflict, attempt).await {
+                        Ok(()) => continue,
+                        Err(Failed::Stop(stop)) => stop,
+                        Err(Failed::Refused(refusal)) => return Err(refusal),
+                    }
+                }
                 stop => stop,
             };
             match stop {
@@ -331,8 +356,8 @@ impl Inner {
         let eval = self.ranges.begin(range, &plan.start, &plan.end, serve_ts)?;
         let times = (now, attempt.read_ts, attempt.write_ts);
         let place = attempt.place.as_ref();
-        let mut evaluation =
-            Evaluation::new(self, &eval, request, plan, place, &attempt.alive, times);
+        let others = (&attempt.alive, &attempt.finished);
+        let mut evaluation = Evaluation::new(self, &eval, request, plan, place, others, times);
         let result = evaluation.run();
         attempt.locked.append(&mut evaluation.locked);
         let responses = match result {

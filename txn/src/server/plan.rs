@@ -5,13 +5,11 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::keys::{self, Space};
 
-use crate::api::{BatchRequest, EndTxn, RequestKind, Span, TxnMeta};
+use crate::api::{BatchRequest, EndTxn, MAX_KEY_BYTES, RequestKind, Span, TxnMeta};
 use crate::concurrency::LatchSpan;
 
 /// More requests than any coordinator sends in one batch.
 const MAX_REQUESTS: usize = 100_000;
-/// Longer keys are refused.
-const MAX_KEY: usize = 64 << 10;
 /// Timestamps at or above it are refused: arithmetic on the others cannot overflow.
 const TS_END: u64 = 1 << 63;
 
@@ -139,8 +137,8 @@ impl Plan {
             RequestKind::Resolve(resolve) => {
                 check_id(&resolve.txn_id)?;
                 check_ts(resolve.commit_ts)?;
-                if resolve.keys.is_empty() {
-                    return Err("a resolution of no keys".into());
+                if resolve.keys.is_empty() || !resolve.spans.is_empty() {
+                    return Err("a resolution of no keys, or also of spans".into());
                 }
                 self.acts = self.acts.max(Some(Timestamp::ZERO));
                 resolve.keys.iter().try_for_each(|key| self.key(key, true))
@@ -189,8 +187,8 @@ impl Plan {
         if start >= end {
             return Err("a span without a key in it".into());
         }
-        if start.len() > MAX_KEY || end.len() > MAX_KEY + 1 {
-            return Err(format!("a key of more than {MAX_KEY} bytes"));
+        if start.len() > MAX_KEY_BYTES + 1 || end.len() > MAX_KEY_BYTES + 1 {
+            return Err(format!("a key of more than {MAX_KEY_BYTES} bytes"));
         }
         if self.end.is_empty() || start < &self.start {
             self.start = start.clone();

@@ -53,6 +53,7 @@ impl Inner {
             match effect {
                 Effect::Refuse { anchor, id, ts } => self.markers.refuse(&anchor, &id, ts),
                 Effect::Committed { anchor, id, ts } => self.markers.committed(&anchor, &id, ts),
+                Effect::Finished { id, finished } => self.finished.learn(&id, &finished),
                 Effect::Release { id, keys } => {
                     self.ended.add(&id);
                     keys.iter().for_each(|key| self.locks.release(key, &id));
@@ -71,7 +72,7 @@ impl Inner {
                 Effect::Refuse { anchor, id, ts } | Effect::Committed { anchor, id, ts } => {
                     self.markers.refuse(&anchor, &id, ts);
                 }
-                Effect::Release { .. } | Effect::RollBack { .. } => {}
+                Effect::Release { .. } | Effect::RollBack { .. } | Effect::Finished { .. } => {}
             }
         }
     }

@@ -95,7 +95,8 @@ impl Evaluation<'_> {
         let (start, end) = (&refresh.span.start, &refresh.span.end);
         let from = Timestamp::from_raw(refresh.from_ts);
         let snapshot = &self.eval.snapshot;
-        match mvcc::refresh(snapshot, &txn.id, (start, end), from, self.read_ts)? {
+        let whose = (&txn.id[..], self.finished);
+        match mvcc::refresh(snapshot, whose, (start, end), from, self.read_ts)? {
             Refreshed::Unchanged => {
                 self.reads.push((start.clone(), end.clone()));
                 Ok(Response::default())
@@ -118,6 +119,8 @@ impl Evaluation<'_> {
             overlay: &self.intents,
             txn_id: &txn.id,
             sequence: txn.sequence,
+            ignored: &txn.ignored,
+            finished: self.finished,
             read_ts: self.read_ts,
             uncertainty: self.uncertainty(txn),
             locking,
@@ -200,5 +203,10 @@ impl Evaluation<'_> {
 
 fn response(outcome: Outcome) -> Response {
     let rows = outcome.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
-    Response { rows, resume: outcome.resume.unwrap_or_default(), ..Response::default() }
+    Response {
+        rows,
+        resume: outcome.resume.unwrap_or_default(),
+        own_sequence: outcome.own_sequence,
+        ..Response::default()
+    }
 }

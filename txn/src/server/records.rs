@@ -16,7 +16,7 @@ use super::markers::{Creation, committed_record};
 use crate::api::{
     CollectTxn, EndTxn, ErrorKind, Heartbeat, QueryTxn, Response, TxnMeta, TxnRecord, TxnStatus,
 };
-use crate::mvcc::{self, Version, record};
+use crate::mvcc::{self, Finished, Version, record};
 
 /// Without the keys, which may be many: no asker needs them.
 pub(super) fn answer(record: TxnRecord) -> Response {
@@ -69,6 +69,7 @@ impl Evaluation<'_> {
         let committed = TxnRecord {
             keys: end.keys.clone(),
             spans: end.spans.clone(),
+            ignored: txn.ignored.clone(),
             min_ts: txn.min_ts,
             priority: txn.priority,
             heartbeat_ts: found.as_ref().map_or(0, |found| found.heartbeat_ts),
@@ -88,6 +89,9 @@ impl Evaluation<'_> {
         } else {
             self.put_record(txn, &committed);
             self.batch_ts = self.batch_ts.max(self.write_ts);
+            if let Some(finished) = Finished::of_record(&committed) {
+                self.effects.push(Effect::Finished { id: txn.id.clone(), finished });
+            }
         }
         self.effects.push(Effect::Release { id: txn.id.clone(), keys });
         Ok(answer(committed))
@@ -98,6 +102,8 @@ impl Evaluation<'_> {
             let version = Version::new(self.write_ts, self.now, value);
             mvcc::put_version(&self.eval.snapshot, &mut self.batch, key, &version)?;
             self.batch_ts = self.write_ts;
+            // With old versions that move into the history it may be more than the gateway knows.
+            self.fits()?;
         }
         Ok(())
     }

@@ -8,8 +8,8 @@
 //! how long somebody wants to wait, and whether there still is somebody.
 //!
 //! - I1. Nobody is ended for being waited for: only the last in the order of a circle, and who shows no sign of life.
-//! - I2. What a push found is remembered for this batch only. That a transaction is alive counts only for those who do not
-//!   want to wait.
+//! - I2. What a push found is remembered if it is final (`finished`). That a transaction is alive counts only for those
+//!   who do not want to wait, and for this batch.
 //! - I3. A wait ends: by a wake-up, by a resolution, as a deadlock's victim, or with the batch's time.
 //! - I4. A circle of waits on this node is broken at once; one over several nodes by the reports and questions of those
 //!   in it, within [`LAST_ROUND`] and a few messages. Only who has locks can be part of one: a transaction without an
@@ -35,10 +35,10 @@ use super::evaluation::{Conflict, Mode, Stop, error};
 use super::{Attempt, Inner};
 use crate::api::{
     BatchError, BatchRequest, BatchResponse, BreakWait, ErrorKind, PushTxn, Request, RequestKind,
-    Resolve, Response, Ticket, TxnMeta, TxnRecord, TxnStatus, Wait, WaitPolicy,
+    Response, Span, Ticket, TxnMeta, TxnRecord, Wait, WaitPolicy,
 };
 use crate::concurrency::{Blocked, Holder, Place, Search, Waiting};
-use crate::mvcc::Intent;
+use crate::mvcc::{Finished, Intent};
 
 /// A batch waits at most so long for all its locks together; then it has to be asked again.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -63,8 +63,8 @@ struct Obstacle<'a> {
     key: &'a Bytes,
     /// None: a plain reader waits for an intent.
     mode: Option<Mode>,
-    /// Intents that were met.
-    found: &'a [(Bytes, Intent)],
+    /// Where the batch ends.
+    end: &'a Bytes,
 }
 
 /// What one who waits hears.
@@ -87,29 +87,34 @@ impl Inner {
     pub(super) async fn wait(
         self: &Arc<Self>,
         range: RangeId,
-        txn: &TxnMeta,
+        (txn, end): (&TxnMeta, &Bytes),
         conflict: Conflict,
         attempt: &mut Attempt,
     ) -> Result<(), Failed> {
         match conflict {
             Conflict::Locked(key, mode) => {
-                let obstacle = Obstacle { key: &key, mode: Some(mode), found: &[] };
+                let obstacle = Obstacle { key: &key, mode: Some(mode), end };
                 self.wait_for(range, txn, obstacle, attempt).await
             }
             Conflict::Intents { found, mode } => {
+                let is_news = attempt.recall(self, &found);
                 let Some((key, _)) = found.first() else { return Ok(()) };
-                let obstacle = Obstacle { key, mode, found: &found };
-                self.wait_for(range, txn, obstacle, attempt).await
+                // A plain reader takes them for what they become.
+                if mode.is_some() || !is_news {
+                    self.wait_for(range, txn, Obstacle { key, mode, end }, attempt).await?;
+                }
+                if mode.is_none() {
+                    self.sweep_met(range, end, &found, attempt);
+                }
+                Ok(())
             }
             Conflict::Refresh(found) => {
-                let Some((key, intent)) = found.first() else { return Ok(()) };
-                let holder = Holder::of_intent(&intent.txn, intent.local_ts());
-                if !attempt.finished.contains_key(&holder.txn.id) {
-                    let pushed = self.push(txn, &holder.txn, holder.last_active).await;
-                    attempt.learn(&holder.txn.id, pushed);
+                if attempt.recall(self, &found) {
+                    return Ok(());
                 }
-                let obstacle = Obstacle { key, mode: None, found: &found };
-                if self.resolve_finished(range, &obstacle, &holder, attempt).await? {
+                let Some((_, intent)) = found.first() else { return Ok(()) };
+                let pushed = self.push(txn, &intent.txn, intent.local_ts()).await;
+                if attempt.learn(self, &intent.txn.id, pushed.map(|(record, _)| record)) {
                     return Ok(());
                 }
                 Err(Failed::Stop(error(
@@ -117,6 +122,26 @@ impl Inner {
                     Timestamp::ZERO,
                     "what was read is being changed",
                 )))
+            }
+        }
+    }
+
+    /// Sees to it that what finished transactions have left does not stay in the way of readers.
+    fn sweep_met(
+        self: &Arc<Self>,
+        range: RangeId,
+        end: &Bytes,
+        found: &[(Bytes, Intent)],
+        attempt: &Attempt,
+    ) {
+        let mut seen = BTreeSet::new();
+        for (key, intent) in found {
+            let id = &intent.txn.id;
+            if let Some(finished) = attempt.finished.get(id)
+                && seen.insert(id)
+            {
+                let span = Span { start: key.clone(), end: end.clone() };
+                self.sweep(range, id, finished, span);
             }
         }
     }
@@ -166,7 +191,7 @@ impl Inner {
                     Either::Left((Heard::Doomed(detail), _)) => return Err(doomed(detail)),
                     Either::Right((learned, _)) => {
                         for (id, record) in learned {
-                            attempt.learn(&id, Some((record, Vec::new())));
+                            attempt.learn(self, &id, Some(record));
                         }
                     }
                 }
@@ -312,7 +337,7 @@ impl Inner {
             let id = &holder.txn.id;
             if !attempt.finished.contains_key(id) && !attempt.alive.contains(id) {
                 let pushed = self.push(txn, &holder.txn, holder.last_active).await;
-                attempt.learn(id, pushed);
+                attempt.learn(self, id, pushed.map(|(record, _)| record));
             }
             if self.resolve_finished(range, &obstacle, &holder, attempt).await? {
                 return Ok(());
@@ -361,7 +386,8 @@ impl Inner {
         BatchResponse::decode(answer).ok()?.responses.pop()
     }
 
-    /// If the holder is known to be finished: resolves its intents among those found, and the lock.
+    /// If the holder is known to be finished: sees to it that it is in the way no more, if anybody minds, and not of the
+    /// rest of the batch either.
     async fn resolve_finished(
         self: &Arc<Self>,
         range: RangeId,
@@ -370,16 +396,11 @@ impl Inner {
         attempt: &Attempt,
     ) -> Result<bool, Failed> {
         let id = &holder.txn.id;
-        let Some(commit_ts) = attempt.finished.get(id) else { return Ok(false) };
-        let of_holder = obstacle.found.iter().filter(|(_, intent)| intent.txn.id == *id);
-        let mut keys: Vec<Bytes> = of_holder.map(|(key, _)| key.clone()).collect();
-        if !keys.contains(obstacle.key) {
-            keys.push(obstacle.key.clone());
+        let Some(finished) = attempt.finished.get(id) else { return Ok(false) };
+        if obstacle.mode.is_some() {
+            let span = Span { start: obstacle.key.clone(), end: obstacle.end.clone() };
+            self.resolve_for(range, id, finished, span).await.map_err(Failed::Refused)?;
         }
-        let commit_ts = commit_ts.map_or(0, Timestamp::raw);
-        let resolve = Resolve { txn_id: id.clone(), keys, commit_ts, ..Resolve::default() };
-        let request = alone(None, RequestKind::Resolve(resolve));
-        self.clone().run_boxed(range, request).await.map_err(Failed::Refused)?;
         Ok(true)
     }
 }
@@ -418,14 +439,27 @@ fn is_finished(record: &TxnRecord) -> bool {
 }
 
 impl Attempt {
-    fn learn(&mut self, id: &Bytes, pushed: Option<(TxnRecord, Vec<Wait>)>) {
-        let Some((record, _)) = pushed else { return };
-        let commit_ts = match record.status() {
-            TxnStatus::Committed => Some(Timestamp::from_raw(record.commit_ts)),
-            TxnStatus::Aborted => None,
-            TxnStatus::Pending | TxnStatus::Unrecorded => return,
-        };
-        self.finished.insert(id.clone(), commit_ts);
+    /// Remembers what became of a transaction. True iff it is finished.
+    fn learn(&mut self, server: &Inner, id: &Bytes, record: Option<TxnRecord>) -> bool {
+        let Some(finished) = record.as_ref().and_then(Finished::of_record) else { return false };
+        server.finished.learn(id, &finished);
+        self.finished.insert(id.clone(), finished);
+        true
+    }
+
+    /// Takes what this node knows of the owners of intents. True iff some of it is news.
+    fn recall(&mut self, server: &Inner, found: &[(Bytes, Intent)]) -> bool {
+        let mut is_news = false;
+        for (_, intent) in found {
+            let id = &intent.txn.id;
+            if !self.finished.contains_key(id)
+                && let Some(finished) = server.finished.recall(id)
+            {
+                self.finished.insert(id.clone(), finished);
+                is_news = true;
+            }
+        }
+        is_news
     }
 
     fn begin_waiting(&mut self, key: &Bytes, now: Duration) {

@@ -2,13 +2,19 @@
 //!
 //! - I1. A write lies above every read of its key by others (timestamp cache) and above its newest version.
 //! - I2. A write delivered again changes nothing: its sequence number is known from the intent. One delivered
-//!   after its transaction's end leaves an intent that nobody commits (`mvcc::resolve`, and the markers).
+//!   after its transaction's end leaves an intent that nobody commits (`mvcc::Finished`, and the markers).
+//! - I3. Intents may be resolved in any portions: a resolution stops where its command is full, and says where.
 
+use bytes::Bytes;
 use kv::clock::Timestamp;
+use kv::seam::WriteBatch;
 
 use super::evaluation::{Conflict, Effect, Evaluation, Mode, Stop, error};
 use crate::api::{ErrorKind, Put, Resolve, Response};
-use crate::mvcc::{self, Intent, intent};
+use crate::mvcc::{self, Finished, Intent, intent};
+
+/// Bytes of the command that a resolution makes, unless one key alone needs more: what others wait behind.
+const RESOLVED_BYTES: usize = 2 << 20;
 
 impl Evaluation<'_> {
     /// Writes an intent, or notes the version of a one-phase commit.
@@ -52,7 +58,7 @@ impl Evaluation<'_> {
         let intent = match existing {
             None => Intent::new(txn, ts, self.now, put.sequence, put.value.clone()),
             Some(mut own) => {
-                own.add(ts, self.now, put.sequence, put.value.clone());
+                own.add(ts, self.now, (put.sequence, put.value.clone()), txn.keep);
                 self.write_ts = self.write_ts.max(own.ts());
                 own
             }
@@ -61,22 +67,34 @@ impl Evaluation<'_> {
         Ok(Response::default())
     }
 
-    /// Turns intents of a finished transaction into versions, or removes them.
+    /// Turns intents of a finished transaction into versions, or removes them: as many as go into one command.
     pub(super) fn resolve(&mut self, resolve: &Resolve) -> Result<Response, Stop> {
         if let Some(numbers) = resolve.rolled_back {
             let (id, keys) = (resolve.txn_id.clone(), resolve.keys.clone());
             self.effects.push(Effect::RollBack { id, keys, numbers });
             return Ok(Response::default());
         }
-        let commit_ts = (resolve.commit_ts != 0).then_some(Timestamp::from_raw(resolve.commit_ts));
-        for key in &resolve.keys {
-            let (snapshot, batch) = (&self.eval.snapshot, &mut self.batch);
-            if mvcc::resolve(snapshot, batch, key, &resolve.txn_id, commit_ts)? {
-                self.batch_ts = self.batch_ts.max(self.now).max(commit_ts.unwrap_or_default());
+        let finished = Finished::of_resolution(resolve);
+        let mut keys = resolve.keys.clone();
+        let mut resume = Bytes::new();
+        for (at, key) in resolve.keys.iter().enumerate() {
+            let mut changes = WriteBatch::default();
+            let (snapshot, id) = (&self.eval.snapshot, &resolve.txn_id);
+            if !mvcc::resolve(snapshot, &mut changes, key, id, &finished)? {
+                continue;
             }
+            if !self.batch.is_empty() && self.batch.bytes() + changes.bytes() > RESOLVED_BYTES {
+                resume = key.clone();
+                keys.truncate(at);
+                break;
+            }
+            self.batch.append(changes);
+            let commit_ts = finished.commit_ts.unwrap_or_default();
+            self.batch_ts = self.batch_ts.max(self.now).max(commit_ts);
         }
-        let (id, keys) = (resolve.txn_id.clone(), resolve.keys.clone());
-        self.effects.push(Effect::Release { id, keys });
-        Ok(Response::default())
+        let id = resolve.txn_id.clone();
+        self.effects.push(Effect::Release { id: id.clone(), keys });
+        self.effects.push(Effect::Finished { id, finished });
+        Ok(Response { resume, ..Response::default() })
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use kv::env::RpcError;
-use kv::rpc::{RpcRequest, RpcResponse};
+use kv::rpc::{MAX_MESSAGE_BYTES, RpcRequest, RpcResponse};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,7 +20,7 @@ use tonic::Status;
 
 use super::dialer::Dialer;
 use super::wire::proto::{Call, CallFrame, Outcome, Reply};
-use super::wire::{BATCH_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+use super::wire::{BATCH_MAX, FRAMES_MAX, frames};
 use crate::liveness::SILENCE_MAX;
 
 /// Calls to one peer that may wait for their answers.
@@ -79,7 +79,7 @@ impl CallLink {
         request: RpcRequest,
     ) -> Result<(PendingCall, oneshot::Receiver<Result<Bytes, RpcError>>), RpcError> {
         let request = Bytes::from(request.encode_to_vec());
-        if request.len() > MESSAGE_BYTES_MAX {
+        if request.len() > MAX_MESSAGE_BYTES {
             tracing::error!(bytes = request.len(), "request too large");
             return Err(RpcError::NotSent);
         }

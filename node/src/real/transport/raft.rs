@@ -1,6 +1,6 @@
 //! The Raft link: a queue of messages that goes out in batches and never waits for anyone.
 
-use kv::rpc::RaftMessage;
+use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::dialer::Dialer;
 use super::wire::proto::RaftFrame;
-use super::wire::{BATCH_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+use super::wire::{BATCH_MAX, FRAMES_MAX, frames};
 
 /// Keeps a stream to the peer open, until the peer is removed.
 pub(super) async fn run(mut dialer: Dialer, mut queue: mpsc::Receiver<RaftMessage>) {
@@ -58,7 +58,7 @@ async fn session(
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let encoded = batch.drain(..).map(|message| message.encode_to_vec().into());
             let (fitting, large): (Vec<bytes::Bytes>, Vec<_>) =
-                encoded.partition(|bytes: &bytes::Bytes| bytes.len() <= MESSAGE_BYTES_MAX);
+                encoded.partition(|bytes: &bytes::Bytes| bytes.len() <= MAX_MESSAGE_BYTES);
             if !large.is_empty() {
                 tracing::error!(peer = %dialer.peer, count = large.len(), "Raft message too large");
                 shared.count_raft_dropped(large.len());

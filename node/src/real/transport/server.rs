@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use futures::Stream;
 use kv::env::TaskScope;
 use kv::ids::NodeId;
-use kv::rpc::{RaftMessage, RpcRequest};
+use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage, RpcRequest};
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -22,7 +22,7 @@ use super::wire::proto::peer_server::{Peer, PeerServer};
 use super::wire::proto::{
     CallFrame, Header, Hello, Outcome, RaftFrame, RaftReply, Reply, ReplyFrame,
 };
-use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, frames};
+use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, frames};
 use crate::liveness::KEEPALIVE;
 use crate::real::setup::{MemberSetup, WithSetup};
 
@@ -170,7 +170,7 @@ async fn receive_calls(
                 let response = inbound.serve(request).await;
                 let mut reply = Reply { id, ..Reply::default() };
                 let bytes = response.encode_to_vec();
-                if bytes.len() <= MESSAGE_BYTES_MAX {
+                if bytes.len() <= MAX_MESSAGE_BYTES {
                     reply.response = bytes.into();
                 } else {
                     tracing::error!(%peer, bytes = bytes.len(), "response too large");

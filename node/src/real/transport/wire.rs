@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kv::clock::{ClockReading, Timestamp};
 use kv::ids::NodeId;
+use kv::rpc::MAX_MESSAGE_BYTES;
 use tonic::Status;
 
 use super::{ClusterId, Shared};
@@ -22,10 +23,9 @@ const VERSION: u32 = 1;
 pub(super) const BATCH_MAX: usize = 256;
 /// Bytes in a frame of more than one message.
 const FRAME_BYTES_SOFT_MAX: usize = 1 << 20;
-/// Bytes in any frame; also what tonic is told.
-pub(super) const FRAME_BYTES_MAX: usize = 32 << 20;
-/// A single message up to this size fits a frame with room for everything around it.
-pub(super) const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
+/// Bytes in any frame; also what tonic is told. A single message of the largest size fits, with room for everything
+/// around it.
+pub(super) const FRAME_BYTES_MAX: usize = MAX_MESSAGE_BYTES + 1024;
 /// Frames of one stream between us and tonic.
 pub(super) const FRAMES_MAX: usize = 2;
 

@@ -15,6 +15,8 @@ fn errors_of_the_transaction_keep_their_codes() {
         TxnError::Unavailable,
         TxnError::LockTimeout,
         TxnError::TooLarge,
+        TxnError::RowTooLarge { bytes: 1 << 30 },
+        TxnError::KeyTooLarge { bytes: 100_000 },
         TxnError::Invalid("a bug".into()),
         TxnError::Stopped(kv::store::Failure::new(kv::store::FailureKind::DiskFull, "full")),
     ] {

@@ -24,12 +24,27 @@ impl Run<'_> {
             Node::Insert { table, on_conflict: Some(conflict), .. } => {
                 self.foresee_conflicts(table, conflict, rows).await
             }
-            Node::Update { table, assignments, .. } if rows.len() > 1 => {
+            Node::Delete { table, .. } => self.foresee_written(table, rows).await,
+            Node::Update { table, assignments, .. } => {
+                self.foresee_written(table, rows).await?;
+                if rows.len() < 2 {
+                    return Ok(());
+                }
                 let keys = self.moved_keys(table, assignments, rows).await;
                 self.foresee(keys).await
             }
             _ => Ok(()),
         }
+    }
+
+    /// A row may come that the statement has written through (W3).
+    async fn foresee_written(&mut self, table: &TableDescriptor, rows: &[Row]) -> SqlResult<()> {
+        let key = |row: &Row| {
+            let (primary, row) = (table.primary()?, stored_part(table, row).ok()?);
+            Some(store::entry(table, primary, row).ok()?.key)
+        };
+        let keys: Vec<Bytes> = rows.iter().filter_map(key).collect();
+        self.find_written(&keys).await
     }
 
     /// The arbiters first: a row that meets a conflict asks for no other index.

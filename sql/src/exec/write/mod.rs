@@ -3,7 +3,10 @@
 //! - W1. What a statement writes is kept in [`Pending`] until all of it has run, and goes to the transaction then. So
 //!   no read of a statement sees its own writes (the Halloween problem; data-modifying WITH queries), and a
 //!   statement that fails has written nothing.
-//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it, or
+//!   A statement that writes more than it should keep writes through to the transaction, portion by portion: until it is
+//!   done, its reads are those of a transaction that has not ([`txn::db::Txn::pin`]), and if it fails a savepoint
+//!   undoes it.
+//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it (also what it has written through), or
 //!   else what a locking read finds. The lock makes others that would write the same key wait.
 //! - W3. A row is written once by a statement: who comes second to a row that was updated or deleted leaves it (as
 //!   PostgreSQL does), and ON CONFLICT DO UPDATE refuses.
@@ -102,6 +105,7 @@ impl Write {
             }
         }
         written.write_all(node, rows, run).await.map_err(|(_, error)| error)?;
+        run.write_through().await?;
         end
     }
 }

@@ -1,9 +1,9 @@
 //! What a statement has written so far, and what it knows of keys that it is about to write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use txn::db::Txn;
+use txn::db::{Savepoint, Txn};
 
 use crate::error::SqlResult;
 use crate::exec::context::{Pool, Reservation, Run};
@@ -17,25 +17,40 @@ const FORESEEN_KEYS: usize = 1_000;
 /// Keys with their new values; none for a deletion.
 pub(crate) struct Pending {
     entries: BTreeMap<Bytes, Option<Bytes>>,
+    bytes: usize,
     held: Reservation,
     /// What locking reads have found. The locks keep it true; it is forgotten portion by portion to save memory.
     known: BTreeMap<Bytes, Option<Bytes>>,
     known_held: Reservation,
+    /// Of a statement that has written through: where it began.
+    through: Option<Savepoint>,
+    /// Keys of the present portion that were written through before.
+    written: BTreeSet<Bytes>,
 }
 
 impl Pending {
     pub(crate) fn new(pool: &Pool) -> Self {
         let (held, known_held) = (pool.reserve(), pool.reserve());
-        Pending { entries: BTreeMap::new(), held, known: BTreeMap::new(), known_held }
+        Pending {
+            entries: BTreeMap::new(),
+            bytes: 0,
+            held,
+            known: BTreeMap::new(),
+            known_held,
+            through: None,
+            written: BTreeSet::new(),
+        }
     }
 
-    /// True iff the statement has written this key.
+    /// True iff the statement has written this key: of those that were written through, as far as was foreseen.
     pub(super) fn contains(&self, key: &Bytes) -> bool {
-        self.entries.contains_key(key)
+        self.entries.contains_key(key) || self.written.contains(key)
     }
 
     pub(super) fn set(&mut self, key: Bytes, value: Option<Bytes>) -> SqlResult<()> {
-        self.held.grow(ENTRY_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len))?;
+        let bytes = key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.held.grow(ENTRY_BYTES + bytes)?;
+        self.bytes += bytes;
         self.entries.insert(key, value);
         Ok(())
     }
@@ -49,23 +64,43 @@ impl Pending {
     pub(super) fn forget(&mut self) {
         self.known.clear();
         self.known_held.clear();
+        self.written.clear();
     }
 
-    /// The statement is done: its writes become the transaction's, all or none.
-    pub(crate) fn apply(&mut self, txn: &mut Txn) -> SqlResult<()> {
-        let entries = std::mem::take(&mut self.entries);
+    fn take_entries(&mut self) -> BTreeMap<Bytes, Option<Bytes>> {
+        self.bytes = 0;
         self.held.clear();
+        std::mem::take(&mut self.entries)
+    }
+
+    /// The statement is done: its writes become the transaction's, all or none. A transaction that grows large by them
+    /// sends them.
+    pub(crate) async fn apply(&mut self, txn: &mut Txn) -> SqlResult<()> {
+        let entries = self.take_entries();
         self.forget();
-        // One write needs no way back.
-        if entries.len() < 2 {
-            return put_all(entries, txn);
-        }
-        let savepoint = txn.savepoint().map_err(from_txn)?;
+        let begun = match self.through.take() {
+            Some(savepoint) => savepoint,
+            // One write needs no way back.
+            None if entries.len() < 2 => return put_all(entries, txn),
+            None => txn.savepoint().map_err(from_txn)?,
+        };
+        txn.unpin();
         if let Err(error) = put_all(entries, txn) {
-            txn.rollback_to(savepoint).map_err(from_txn)?;
+            txn.rollback_to(begun).map_err(from_txn)?;
             return Err(error);
         }
-        txn.release(savepoint).map_err(from_txn)
+        txn.release(begun).map_err(from_txn)?;
+        txn.make_room().await.map_err(from_txn)
+    }
+
+    /// The statement has failed: what it has written through is undone.
+    pub(crate) fn abandon(&mut self, txn: &mut Txn) {
+        self.take_entries();
+        self.forget();
+        if let Some(begun) = self.through.take() {
+            // If the transaction has failed with it, there is nothing left to be undone.
+            let _ = txn.rollback_to(begun).and_then(|()| txn.release(begun));
+        }
     }
 }
 
@@ -81,11 +116,46 @@ fn put_all(entries: BTreeMap<Bytes, Option<Bytes>>, txn: &mut Txn) -> SqlResult<
 }
 
 impl Run<'_> {
+    /// Between two portions: if the statement has written more than it should keep, sends it. It still does not see it.
+    pub(super) async fn write_through(&mut self) -> SqlResult<()> {
+        let (keys, bytes) = self.txn.room();
+        let pending = &mut self.shared.pending;
+        if pending.entries.len() <= keys && pending.bytes <= bytes {
+            return Ok(());
+        }
+        if pending.through.is_none() {
+            pending.through = Some(self.txn.savepoint().map_err(from_txn)?);
+            self.txn.pin();
+        }
+        let entries = pending.take_entries();
+        self.txn.write_through(entries).await.map_err(from_txn)
+    }
+
+    /// Finds out which keys were written through, of rows that are about to be updated or deleted.
+    pub(super) async fn find_written(&mut self, keys: &[Bytes]) -> SqlResult<()> {
+        if self.shared.pending.through.is_some() && !keys.is_empty() {
+            let written = self.txn.written_since_pin(keys).await.map_err(from_txn)?;
+            self.shared.pending.written.extend(written);
+        }
+        Ok(())
+    }
+
+    /// Locks and reads keys, with what the statement has written through.
+    async fn lock_newest(&mut self, keys: &[Bytes]) -> SqlResult<Vec<Option<Bytes>>> {
+        if self.shared.pending.through.is_none() {
+            return self.txn.get_many_for_update(keys).await.map_err(from_txn);
+        }
+        let newest = self.txn.get_many_newest_for_update(keys).await;
+        let (values, written) = newest.map_err(from_txn)?;
+        self.shared.pending.written.extend(written);
+        Ok(values)
+    }
+
     /// What a key that is about to be written has now, after it is locked.
     pub(super) async fn locked(&mut self, key: &Bytes) -> SqlResult<Option<Bytes>> {
         match self.shared.pending.known(key) {
             Some(value) => Ok(value.clone()),
-            None => self.txn.get_for_update(key.clone()).await.map_err(from_txn),
+            None => Ok(self.lock_newest(std::slice::from_ref(key)).await?.pop().flatten()),
         }
     }
 
@@ -100,7 +170,7 @@ impl Run<'_> {
         keys.sort_unstable();
         keys.dedup();
         for keys in keys.chunks(FORESEEN_KEYS) {
-            let values = self.txn.get_many_for_update(keys).await.map_err(from_txn)?;
+            let values = self.lock_newest(keys).await?;
             let pending = &mut self.shared.pending;
             for (key, value) in keys.iter().zip(values) {
                 let bytes = key.len() + value.as_ref().map_or(0, Bytes::len);

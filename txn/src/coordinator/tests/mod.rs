@@ -10,6 +10,7 @@ mod commits;
 mod crashes;
 mod end_to_end;
 mod fake;
+mod large;
 mod lifetimes;
 mod reads;
 mod server;

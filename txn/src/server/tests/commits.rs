@@ -85,7 +85,8 @@ async fn an_abandoned_transaction_is_aborted_after_five_seconds() {
     assert_eq!(Txn::new(&cluster, 2).get("k").await.unwrap(), None);
     let waited = start.elapsed();
     assert!(waited >= Duration::from_secs(5) && waited < Duration::from_secs(7), "{waited:?}");
-    assert_eq!(cluster.count(Space::Lock), 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(cluster.count(Space::Lock), 0, "removed behind the reader");
     lost.meta.read_ts = lost.meta.write_ts;
     assert_eq!(kind_of(lost.commit_two_phase(&["k"]).await), ErrorKind::Aborted);
     let heartbeat = RequestKind::Heartbeat(Heartbeat { now: 0 });
@@ -140,6 +141,7 @@ async fn a_late_intent_is_never_committed() {
     forget_the_ended(&cluster, 2);
     late.send("k", vec![put("k", "one", 1)]).await.unwrap();
     assert_eq!(Txn::new(&cluster, 3).get("k").await.unwrap().unwrap(), "two");
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(cluster.count(Space::Lock) + cluster.count(Space::RangeLocal), 0);
 }
 

@@ -434,6 +434,7 @@ async fn many_intents_of_one_dead_transaction_are_resolved_together() {
     let mut reader = Txn::new(&cluster, 2);
     assert!(reader.scan("a", "z", 0).await.unwrap().rows.is_empty());
     assert!(start.elapsed() < Duration::from_millis(200));
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(cluster.count(Space::Lock), 0);
 }
 

@@ -6,6 +6,7 @@ mod commits;
 mod leases;
 mod locks;
 mod reads;
+mod sizes;
 
 use std::sync::Arc;
 
@@ -58,8 +59,8 @@ impl Txn {
             read_ts: now.raw(),
             write_ts: now.raw(),
             global_limit: now.saturating_add(MAX_OFFSET).raw(),
-            sequence: 0,
             priority: 1,
+            ..TxnMeta::default()
         };
         Txn { cluster: cluster.clone(), meta, can_forward: false }
     }

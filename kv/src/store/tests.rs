@@ -1,0 +1,166 @@
+//! Bounds on what a range replicates, at the places that keep them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, Timestamp};
+use crate::engine::Engine;
+use crate::engine::sim::SimEngine;
+use crate::env::{Env, RpcError, TaskScope, TimeSource, Transport};
+use crate::ids::{NodeId, RangeId};
+use crate::keys::Space;
+use crate::log::RaftLog;
+use crate::log::sim::SimLog;
+use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
+use crate::range::command::{Batch, Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES};
+use crate::range::descriptor::Lease;
+use crate::rpc::{
+    LogEntry, MAX_MESSAGE_BYTES, RaftMessage, RefusalReason, RpcRequest, RpcResponse,
+};
+use crate::seam::{Eval, MAX_BATCH_BYTES, ProposeError, RangeSnapshot, Ranges, WriteBatch};
+use crate::sim::disk::SimDisk;
+use crate::sim::testing::Seeded;
+use crate::store::core::{Fate, Input, Proposal, Waiter};
+use crate::store::driver::check_size;
+use crate::store::{Store, StoreConfig};
+
+/// A world in which nothing moves.
+struct Still;
+
+impl TimeSource for Still {
+    fn wall_ms(&self) -> u64 {
+        1_800_000_000_000
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Transport for Still {
+    fn send_raft(&self, _: NodeId, _: Vec<RaftMessage>) {}
+    fn call(&self, _: NodeId, _: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl TaskScope for Still {
+    fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {}
+}
+
+/// A store of a cluster of one, with its log.
+fn store() -> (Store, Arc<SimLog>, Arc<dyn Engine>) {
+    let disk = SimDisk::new();
+    let engine = SimEngine::open(disk.clone()).unwrap();
+    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    bootstrap(&engine, &ident, &[NodeId(1)]).now_or_never().expect("no latency").unwrap();
+    let log = Arc::new(SimLog::open(disk, false).unwrap());
+    let env = Env {
+        node_id: NodeId(1),
+        clock: Clock::new(Arc::new(Still), Duration::from_millis(500)),
+        rng: Arc::new(Seeded::new(1)),
+        transport: Arc::new(Still),
+        tasks: Arc::new(Still),
+        mutant: None,
+    };
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    let config = StoreConfig::recommended();
+    (Store::open(env, config, engine.clone(), log.clone()).unwrap(), log, engine)
+}
+
+fn batch(bytes: usize) -> WriteBatch {
+    let mut batch = WriteBatch::default();
+    let value = Bytes::from(vec![b'x'; bytes]);
+    batch.put(Space::Data, Bytes::from_static(b"k"), Bytes::new(), value);
+    batch
+}
+
+/// Turns until there is nothing to do.
+fn turn(store: &mut Store, log: &SimLog) {
+    while let Some(effects) = store.core.turn() {
+        log.write(effects.log, effects.must_sync).now_or_never().expect("no latency").unwrap();
+        store.core.persisted(effects.persisting);
+    }
+}
+
+fn propose(store: &mut Store, kind: CommandKind) -> oneshot::Receiver<Fate> {
+    let (waiter, fate): (Waiter, _) = oneshot::channel();
+    let command = Command { kind: Some(kind), ..Command::default() };
+    let proposal = Proposal { range: FIRST_DATA_RANGE, command, waiter };
+    store.core.step(Timestamp::ZERO, Input::Propose(Box::new(proposal)));
+    fate
+}
+
+#[test]
+fn a_lease_passes_when_others_have_to_wait_for_what_is_not_committed() {
+    let (mut store, log, _) = store();
+    for _ in 0..25 {
+        store.core.step(Timestamp::ZERO, Input::Tick);
+        turn(&mut store, &log);
+    }
+    let large = || CommandKind::Batch(Batch { ops: batch(MAX_BATCH_BYTES - 100).ops });
+    let mut fates: Vec<_> = (0..4).map(|_| propose(&mut store, large())).collect();
+    let lease = CommandKind::Lease(LeaseChange { previous: None, next: Lease::default() });
+    let mut lease = propose(&mut store, lease);
+    let fate = |fate: &mut oneshot::Receiver<Fate>| fate.try_recv().ok();
+    let refused = fates.iter_mut().map(fate).collect::<Vec<_>>();
+    let expected = [None, None, Some(Fate::Overloaded), Some(Fate::Overloaded)];
+    assert_eq!(refused[..2], expected[..2]);
+    assert_eq!(refused[2..], expected[2..], "32 MiB are on their way");
+    assert_eq!(lease.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is in the log");
+    // Committed, there is room again.
+    turn(&mut store, &log);
+    assert_eq!(fate(&mut propose(&mut store, large())), None);
+}
+
+#[test]
+fn a_command_that_no_message_holds_is_never_proposed() {
+    let (store, _, engine) = store();
+    let handle = store.handle();
+    let descriptor = handle.descriptors().into_iter().find(|d| d.id() == FIRST_DATA_RANGE).unwrap();
+    let snapshot =
+        RangeSnapshot::new(engine.snapshot(), descriptor.start.clone(), descriptor.end.clone());
+    let lease = Lease { expiration: u64::MAX, ..Lease::default() };
+    let eval = Eval { lease, descriptor, snapshot };
+    let proposed = |bytes| handle.propose(&eval, batch(bytes), Timestamp::from_raw(1));
+    let refused = proposed(MAX_COMMAND_BYTES).now_or_never().expect("at once");
+    let Err(ProposeError::Rejected(refusal)) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal.reason(), RefusalReason::Invalid);
+    let largest = batch(MAX_BATCH_BYTES - 100);
+    assert!(largest.bytes() > MAX_BATCH_BYTES - 100 && largest.bytes() <= MAX_BATCH_BYTES);
+    assert!(proposed(MAX_BATCH_BYTES - 100).now_or_never().is_none(), "under way");
+}
+
+#[test]
+fn a_batch_counts_what_its_command_has() {
+    use prost::Message;
+    let mut batch = batch(1_000);
+    for n in 0..300u32 {
+        let key = Bytes::from(n.to_be_bytes().to_vec());
+        batch.delete(Space::Lock, key.clone(), Bytes::new());
+        let mut other = WriteBatch::default();
+        other.put(Space::History, key, Bytes::from_static(b"suffix"), vec![0; n as usize].into());
+        batch.append(other);
+    }
+    let bytes = batch.bytes();
+    assert_eq!(bytes, Batch { ops: batch.ops }.encoded_len());
+}
+
+#[test]
+fn a_message_that_cannot_be_sent_stops_the_store() {
+    let of = |bytes: usize| RaftMessage {
+        range_id: 3,
+        entries: vec![LogEntry { data: vec![0; bytes].into(), ..LogEntry::default() }],
+        ..RaftMessage::default()
+    };
+    assert!(check_size(NodeId(2), &[of(10), of(MAX_COMMAND_BYTES)]).is_ok());
+    let error = check_size(NodeId(2), &[of(10), of(MAX_MESSAGE_BYTES)]).unwrap_err();
+    assert!(error.to_string().contains(&RangeId(3).to_string()), "{error}");
+}
