@@ -7,14 +7,13 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::compare::Placed;
-use super::lock::Locking;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::plan::{Expr, Node, OutputColumn, SubqueryKind};
 use crate::types::{Datum, SqlType};
 
 impl Binder<'_> {
     fn inner(&mut self, query: &ast::Query) -> SqlResult<(Node, Vec<OutputColumn>)> {
-        let locking = std::mem::replace(&mut self.locking, Locking::default());
+        let locking = std::mem::take(&mut self.locking);
         let result = self.query(query, None);
         self.locking = locking;
         result

@@ -89,13 +89,13 @@ fn read(tokens: &[TokenWithSpan]) -> Option<Clause> {
             loop {
                 tokens.get(at).filter(|token| matches!(token.token, Token::Word(_)))?;
                 at += 1;
-                if !tokens.get(at).is_some_and(|token| token.token == Token::Period) {
+                if tokens.get(at).is_none_or(|token| token.token != Token::Period) {
                     break;
                 }
                 at += 1;
             }
             names.push(tokens[begin..at].to_vec());
-            if !tokens.get(at).is_some_and(|token| token.token == Token::Comma) {
+            if tokens.get(at).is_none_or(|token| token.token != Token::Comma) {
                 break;
             }
         }
