@@ -278,7 +278,7 @@ impl Binder<'_> {
                     for key in keys {
                         let (expr, place) = self.placed(&key.expr)?;
                         let expr = self.settle(expr, place)?;
-                        order.push(super::output::sort_key(expr, &key.options));
+                        order.push(super::output::sort_key(expr, &key.options)?);
                     }
                 }
                 other => return Err(SqlError::unsupported(other).at_if(position)),

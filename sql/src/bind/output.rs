@@ -2,6 +2,7 @@
 
 use sqlparser::ast;
 
+use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::name;
 use crate::plan::{Expr, SortKey};
 use crate::types::SqlType;
@@ -91,7 +92,26 @@ fn type_name(ty: &ast::DataType) -> Option<String> {
 }
 
 /// A sort key: NULLs count as greater than everything unless something else is said.
-pub(crate) fn sort_key(expr: Expr, options: &ast::OrderByOptions) -> SortKey {
-    let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
-    SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) }
+pub(crate) fn sort_key(expr: Expr, options: &ast::OrderByOptions) -> SqlResult<SortKey> {
+    let descending = match &options.sort {
+        Some(ast::OrderBySort::Desc) => true,
+        Some(ast::OrderBySort::Using(operator)) => {
+            match name::parts(operator)?.last().map(String::as_str) {
+                Some("<") => false,
+                Some(">") => true,
+                other => {
+                    let operator = other.unwrap_or_default();
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("operator {operator} is not a valid ordering operator"),
+                    )
+                    .hint(
+                        "Ordering operators must be \"<\" or \">\" members of btree operator families.",
+                    ));
+                }
+            }
+        }
+        _ => false,
+    };
+    Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
 }

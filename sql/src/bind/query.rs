@@ -186,7 +186,7 @@ impl Binder<'_> {
                 .at_if(position));
             };
             let ty = columns.get(slot).map_or(SqlType::Unknown, |column| column.ty);
-            keys.push(output::sort_key(Expr::Slot(slot, ty), &key.options));
+            keys.push(output::sort_key(Expr::Slot(slot, ty), &key.options)?);
         }
         Ok(Node::Sort { input: Box::new(node), keys, limit: None })
     }

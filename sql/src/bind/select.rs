@@ -86,6 +86,8 @@ impl Binder<'_> {
             .order
             .iter()
             .map(|(index, options)| output::sort_key(slot(*index), options))
+            .collect::<SqlResult<Vec<_>>>()?
+            .into_iter()
             .collect();
         let mut on = None;
         match distinct {

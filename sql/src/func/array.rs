@@ -1,6 +1,7 @@
 //! Functions of arrays, and those that give rows.
 
 use super::arithmetic::out_of_range;
+use super::pattern::{RegexOptions, regex};
 use super::signature::*;
 use super::{EvalContext, Function, output};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -294,9 +295,41 @@ fn series_timestamptz(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Ve
     series_of_times(args, Datum::TimestampTz, |at, by| zone.add_interval(at, by))
 }
 
+/// Options of a function that finds one match only.
+fn options(args: &[Datum], function: &str) -> SqlResult<RegexOptions> {
+    let options = RegexOptions::of(if args.len() > 2 { text(args, 2)? } else { "" })?;
+    if options.global {
+        return Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("{function}() does not support the \"global\" option"),
+        ));
+    }
+    Ok(options)
+}
+
 fn regexp_split(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let expression = super::pattern::regex(text(args, 1)?, false)?;
-    bounded(expression.split(text(args, 0)?).map(Datum::text).collect())
+    let expression = regex(text(args, 1)?, options(args, "regexp_split_to_array")?)?;
+    let text = text(args, 0)?;
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for found in expression.find_iter(text) {
+        // A match of nothing splits only between characters that another has not split.
+        if found.start() < text.len() && found.end() > from {
+            parts.push(Datum::text(&text[from..found.start()]));
+            from = found.end();
+        }
+    }
+    parts.push(Datum::text(&text[from..]));
+    bounded(parts)
+}
+
+fn regexp_match(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let expression = regex(text(args, 1)?, options(args, "regexp_match")?)?;
+    let Some(found) = expression.captures(text(args, 0)?) else { return Ok(Datum::Null) };
+    // The groups, or the whole match if there are none.
+    let first = usize::from(found.len() > 1);
+    let part = |at: usize| found.get(at).map_or(Datum::Null, |part| Datum::text(part.as_str()));
+    bounded((first..found.len()).map(part).collect())
 }
 
 fn dims(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -306,7 +339,7 @@ fn dims(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of arrays and of rows, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 33] = [
+pub(super) static FUNCTIONS: [Function; 36] = [
     scalar(376, "string_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, from_string).lenient(),
     scalar(378, "array_append", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, append).lenient(),
     scalar(379, "array_prepend", &[ANY_COMPATIBLE, ANY_COMPATIBLE_ARRAY], ANY_COMPATIBLE_ARRAY, prepend).lenient(),
@@ -332,6 +365,7 @@ pub(super) static FUNCTIONS: [Function; 33] = [
     scalar(2748, "arraycontains", &[ANY_ARRAY, ANY_ARRAY], BOOL, contains),
     scalar(2749, "arraycontained", &[ANY_ARRAY, ANY_ARRAY], BOOL, contained),
     scalar(2767, "regexp_split_to_array", &[TEXT, TEXT], TEXT_ARRAY, regexp_split),
+    scalar(2768, "regexp_split_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, regexp_split),
     scalar(3167, "array_remove", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, remove).lenient(),
     scalar(3168, "array_replace", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, replace).lenient(),
     scalar(3179, "cardinality", &[ANY_ARRAY], INT4, cardinality),
@@ -340,4 +374,6 @@ pub(super) static FUNCTIONS: [Function; 33] = [
     scalar(3277, "array_position", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], INT4, position).lenient(),
     scalar(3278, "array_position", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE, INT4], INT4, position).lenient(),
     scalar(3279, "array_positions", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], INT4_ARRAY, positions).lenient(),
+    scalar(3396, "regexp_match", &[TEXT, TEXT], TEXT_ARRAY, regexp_match),
+    scalar(3397, "regexp_match", &[TEXT, TEXT, TEXT], TEXT_ARRAY, regexp_match),
 ];

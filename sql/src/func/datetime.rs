@@ -2,6 +2,7 @@
 
 use super::arithmetic::division_by_zero;
 use super::signature::*;
+use super::to_char::Shown;
 use super::{EvalContext, Function};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::datetime::{self, Civil, DAY, HOUR, MINUTE, SECOND, Source, Zone};
@@ -413,21 +414,20 @@ fn make_timestamp(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     local_plus(date_to_local(day)?, Interval::of_micros(time))
 }
 
-/// `to_char` with the patterns that are in use everywhere.
 fn to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let local = match args.first() {
-        Some(Datum::TimestampTz(micros)) => ctx.zone().to_local(*micros)?,
-        _ => micros(args, 0)?,
+    let (local, zone, offset) = match args.first() {
+        Some(Datum::TimestampTz(micros)) if !datetime::is_infinite(*micros) => {
+            let zone = ctx.zone();
+            let offset = zone.offset_at(*micros);
+            (zone.to_local(*micros)?, zone.abbreviation_at(*micros), offset)
+        }
+        _ => (micros(args, 0)?, String::new(), 0),
     };
-    if datetime::is_infinite(local) {
+    if datetime::is_infinite(local) || text(args, 1)?.is_empty() {
         return Ok(Datum::Null);
     }
-    let civil = Civil::from_micros(local);
-    let zone = match args.first() {
-        Some(Datum::TimestampTz(micros)) => ctx.zone().abbreviation_at(*micros),
-        _ => String::new(),
-    };
-    super::pattern::format_timestamp(civil, &zone, text(args, 1)?).map(Datum::text)
+    let shown = Shown { civil: Civil::from_micros(local), zone: &zone, offset };
+    Ok(Datum::text(super::to_char::to_char(&shown, text(args, 1)?)))
 }
 
 /// Functions of dates and times, by oid. Those from 90000 on are keywords in SQL, which PostgreSQL has no

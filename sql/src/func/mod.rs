@@ -9,6 +9,7 @@ mod comparison;
 mod datetime;
 pub(crate) mod describe;
 mod digest;
+pub(crate) mod io;
 mod numeric;
 mod operators;
 mod pattern;
@@ -17,6 +18,7 @@ mod registry;
 mod signature;
 mod system;
 mod text;
+mod to_char;
 
 pub use cast::{cast, input, output};
 pub use registry::{Registry, registry};

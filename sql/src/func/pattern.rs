@@ -1,13 +1,11 @@
-//! Patterns: LIKE, regular expressions, and those of `to_char`.
+//! Patterns: LIKE and regular expressions.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::sync::Mutex;
 
 use regex::{Regex, RegexBuilder};
 
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::datetime::{Civil, HOUR, MINUTE, SECOND, days_from_civil};
 
 /// Bytes that a compiled expression takes at most.
 const REGEX_SIZE_MAX: usize = 1 << 20;
@@ -15,7 +13,7 @@ const REGEX_SIZE_MAX: usize = 1 << 20;
 /// Compiled expressions that are kept: a statement has few, and compiling takes longer than matching.
 const REGEX_CACHE_LEN_MAX: usize = 32;
 
-static REGEX_CACHE: Mutex<VecDeque<((String, bool), Regex)>> = Mutex::new(VecDeque::new());
+static REGEX_CACHE: Mutex<VecDeque<((String, RegexOptions), Regex)>> = Mutex::new(VecDeque::new());
 
 /// `text LIKE pattern`, with a backslash as escape.
 pub(super) fn like(text: &str, pattern: &str) -> SqlResult<bool> {
@@ -87,17 +85,102 @@ pub(super) fn like_escape(pattern: &str, escape: &str) -> SqlResult<String> {
     Ok(out)
 }
 
+/// How an expression is read: PostgreSQL's options, by letter or at the expression's beginning (`(?in)…`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RegexOptions {
+    ignore_case: bool,
+    /// A dot and `[^…]` do not match a newline.
+    lines: bool,
+    /// `^` and `$` match at newlines.
+    anchors: bool,
+    /// Blanks and comments count for nothing.
+    expanded: bool,
+    /// Nothing is special.
+    literal: bool,
+    /// All matches: for functions that replace or find.
+    pub(super) global: bool,
+}
+
+impl RegexOptions {
+    /// Those of the operators: with or without regard to case.
+    pub(super) fn with_case(ignore_case: bool) -> RegexOptions {
+        RegexOptions { ignore_case, ..RegexOptions::default() }
+    }
+
+    /// From the letters that a function is given.
+    pub(super) fn of(letters: &str) -> SqlResult<RegexOptions> {
+        let mut options = RegexOptions::default();
+        for letter in letters.chars() {
+            match letter {
+                'g' => options.global = true,
+                _ => options.set(letter)?,
+            }
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, letter: char) -> SqlResult<()> {
+        match letter {
+            'i' => self.ignore_case = true,
+            'c' => self.ignore_case = false,
+            'm' | 'n' => (self.lines, self.anchors) = (true, true),
+            'p' => (self.lines, self.anchors) = (true, false),
+            's' => (self.lines, self.anchors) = (false, false),
+            'w' => (self.lines, self.anchors) = (false, true),
+            'x' => self.expanded = true,
+            't' => self.expanded = false,
+            'q' => self.literal = true,
+            // Rust's expressions are advanced ones: what these exclude is not excluded.
+            'b' | 'e' => self.literal = false,
+            other => {
+                return Err(SqlError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid regular expression option: \"{other}\""),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the options at an expression's beginning.
+    fn embedded(&mut self, pattern: &str) -> String {
+        if self.literal {
+            return regex::escape(pattern);
+        }
+        if let Some(text) = pattern.strip_prefix("***=") {
+            return regex::escape(text);
+        }
+        let mut pattern = pattern.strip_prefix("***:").unwrap_or(pattern);
+        if let Some((letters, rest)) = pattern.strip_prefix("(?").and_then(|p| p.split_once(')'))
+            && !letters.is_empty()
+            && letters.chars().all(|letter| "bceimnpqstwx".contains(letter))
+        {
+            for letter in letters.chars() {
+                // All letters are known.
+                let _ = self.set(letter);
+            }
+            pattern = rest;
+        }
+        if self.literal { regex::escape(pattern) } else { translate(pattern, self.lines) }
+    }
+}
+
 /// A compiled regular expression, in PostgreSQL's dialect as far as it can be said in Rust's.
-pub(super) fn regex(pattern: &str, ignore_case: bool) -> SqlResult<Regex> {
-    let key = (pattern.to_owned(), ignore_case);
+pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Regex> {
+    // Not a matter of the expression.
+    let mut options = RegexOptions { global: false, ..options };
+    let key = (pattern.to_owned(), options);
     if let Ok(cache) = REGEX_CACHE.lock()
         && let Some((_, found)) = cache.iter().find(|(known, _)| *known == key)
     {
         return Ok(found.clone());
     }
-    let built = RegexBuilder::new(&translate(pattern))
-        .case_insensitive(ignore_case)
-        .dot_matches_new_line(true)
+    let translated = options.embedded(pattern);
+    let built = RegexBuilder::new(&translated)
+        .case_insensitive(options.ignore_case)
+        .dot_matches_new_line(!options.lines)
+        .multi_line(options.anchors)
+        .ignore_whitespace(options.expanded)
         .size_limit(REGEX_SIZE_MAX)
         .build()
         .map_err(|error| {
@@ -128,7 +211,7 @@ pub(super) fn regex(pattern: &str, ignore_case: bool) -> SqlResult<Regex> {
 }
 
 /// Escapes of PostgreSQL that Rust's expressions spell otherwise.
-fn translate(pattern: &str) -> String {
+fn translate(pattern: &str, lines: bool) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;
@@ -152,6 +235,9 @@ fn translate(pattern: &str) -> String {
                 out.push('[');
                 if chars.next_if_eq(&'^').is_some() {
                     out.push('^');
+                    if lines {
+                        out.push_str("\\n");
+                    }
                 }
                 if chars.next_if_eq(&']').is_some() {
                     out.push_str("\\]");
@@ -179,105 +265,4 @@ fn translate(pattern: &str) -> String {
         }
     }
     out
-}
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-const DAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-
-/// Patterns of `to_char`, longer ones first.
-const PATTERNS: [&str; 29] = [
-    "HH24", "HH12", "YYYY", "MONTH", "Month", "month", "DDD", "DAY", "Day", "day", "MON", "Mon",
-    "mon", "YYY", "HH", "MI", "SS", "MS", "US", "YY", "MM", "DD", "DY", "Dy", "dy", "TZ", "AM",
-    "PM", "Q",
-];
-
-/// A local time by a pattern. `FM` takes away padding; text in quotes stands for itself.
-pub(super) fn format_timestamp(civil: Civil, zone: &str, pattern: &str) -> SqlResult<String> {
-    let mut out = String::new();
-    let mut rest = pattern;
-    let mut fill = true;
-    while let Some(first) = rest.chars().next() {
-        if let Some(tail) = rest.strip_prefix("FM") {
-            fill = false;
-            rest = tail;
-            continue;
-        }
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"').unwrap_or(quoted.len());
-            out.push_str(&quoted[..end]);
-            rest = quoted.get(end + 1..).unwrap_or_default();
-            continue;
-        }
-        let known = PATTERNS.iter().find(|known| {
-            rest.starts_with(**known) || rest.starts_with(&known.to_ascii_lowercase())
-        });
-        let Some(known) = known else {
-            out.push(first);
-            rest = &rest[first.len_utf8()..];
-            continue;
-        };
-        let lower = !rest.starts_with(known);
-        rest = &rest[known.len()..];
-        write_field(&mut out, civil, zone, known, fill, lower);
-        fill = true;
-    }
-    Ok(out)
-}
-
-fn write_field(out: &mut String, civil: Civil, zone: &str, field: &str, fill: bool, lower: bool) {
-    let shown_year = if civil.year > 0 { civil.year } else { 1 - civil.year };
-    let day = days_from_civil(civil.year, civil.month, civil.day);
-    let hours = civil.micros / HOUR;
-    let weekday = DAYS[(day + 6).rem_euclid(7) as usize];
-    let month = MONTHS[(civil.month - 1).rem_euclid(12) as usize];
-    let number = |value: i64, width: usize| {
-        if fill { format!("{value:0width$}") } else { value.to_string() }
-    };
-    let padded = |name: &str| if fill { format!("{name:<9}") } else { name.to_owned() };
-    let text = match field {
-        "HH24" => number(hours, 2),
-        "HH12" | "HH" => number((hours + 11) % 12 + 1, 2),
-        "MI" => number(civil.micros / MINUTE % 60, 2),
-        "SS" => number(civil.micros / SECOND % 60, 2),
-        "MS" => number(civil.micros % SECOND / 1000, 3),
-        "US" => number(civil.micros % SECOND, 6),
-        "YYYY" => number(shown_year, 4),
-        "YYY" => number(shown_year % 1000, 3),
-        "YY" => number(shown_year % 100, 2),
-        "MM" => number(civil.month, 2),
-        "DDD" => number(day - days_from_civil(civil.year, 1, 1) + 1, 3),
-        "DD" => number(civil.day, 2),
-        "Q" => ((civil.month - 1) / 3 + 1).to_string(),
-        "MONTH" => padded(&month.to_uppercase()),
-        "Month" => padded(month),
-        "month" => padded(&month.to_lowercase()),
-        "MON" => month[..3].to_uppercase(),
-        "Mon" => month[..3].to_owned(),
-        "mon" => month[..3].to_lowercase(),
-        "DAY" => padded(&weekday.to_uppercase()),
-        "Day" => padded(weekday),
-        "day" => padded(&weekday.to_lowercase()),
-        "DY" => weekday[..3].to_uppercase(),
-        "Dy" => weekday[..3].to_owned(),
-        "dy" => weekday[..3].to_lowercase(),
-        "TZ" => zone.to_owned(),
-        _ => if hours < 12 { "AM" } else { "PM" }.to_owned(),
-    };
-    // Writing to a string cannot fail.
-    let _ = if lower { write!(out, "{}", text.to_lowercase()) } else { write!(out, "{text}") };
 }

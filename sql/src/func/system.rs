@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::io;
 use super::signature::*;
 use super::text::quoted_identifier;
 use super::{EvalContext, Function, registry};
@@ -91,7 +92,8 @@ pub(super) fn reg_name(ctx: &EvalContext<'_>, ty: SqlType, oid: u32) -> SqlResul
             None => Ok(None),
         },
         SqlType::RegProc => {
-            Ok(registry().function_ref(oid).map(|function| function.name.to_owned()))
+            let name = registry().function_ref(oid).map(|function| function.name);
+            Ok(name.or_else(|| io::name_of(oid)).map(str::to_owned))
         }
         SqlType::RegNamespace => {
             let known = SCHEMAS.iter().find(|(_, known)| *known == oid);
@@ -201,7 +203,7 @@ pub(super) fn reg_oid(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResu
         SqlType::RegProc => {
             let (_, name) = split_name(ctx, bare)?;
             match registry().functions(&name).as_slice() {
-                [] => Ok(None),
+                [] => Ok(io::named(&name)),
                 [single] => Ok(Some(single.oid)),
                 _ => Err(SqlError::new(
                     SqlState::AMBIGUOUS_FUNCTION,

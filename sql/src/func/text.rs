@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::pattern::{like, like_escape, regex};
+use super::pattern::{RegexOptions, like, like_escape, regex};
 use super::signature::*;
 use super::{EvalContext, Function, output};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -145,7 +145,7 @@ fn bytea_substring(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 }
 
 fn substring_regex(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let expression = regex(text(args, 1)?, false)?;
+    let expression = regex(text(args, 1)?, RegexOptions::default())?;
     let found = expression.captures(text(args, 0)?);
     let group = found.and_then(|c| c.get(usize::from(c.len() > 1)));
     Ok(group.map_or(Datum::Null, |m| Datum::text(m.as_str())))
@@ -206,7 +206,12 @@ fn right(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let text = text(args, 0)?;
     let count = int(args, 1)?;
     let len = text.chars().count() as i64;
-    let skip = if count < 0 { -count } else { (len - count).max(0) };
+    let skip = match count {
+        // PostgreSQL's smallest integer has no opposite there, and so takes nothing away.
+        count if count == i64::from(i32::MIN) => 0,
+        count if count < 0 => -count,
+        count => (len - count).max(0),
+    };
     Ok(Datum::text(text.chars().skip(skip as usize).collect::<String>()))
 }
 
@@ -372,16 +377,20 @@ fn escape(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 }
 
 fn regex_match<const IGNORE_CASE: bool>(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::Bool(regex(text(args, 1)?, IGNORE_CASE)?.is_match(text(args, 0)?)))
+    Ok(Datum::Bool(
+        regex(text(args, 1)?, RegexOptions::with_case(IGNORE_CASE))?.is_match(text(args, 0)?),
+    ))
 }
 
 fn regex_differ<const IGNORE_CASE: bool>(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::Bool(!regex(text(args, 1)?, IGNORE_CASE)?.is_match(text(args, 0)?)))
+    Ok(Datum::Bool(
+        !regex(text(args, 1)?, RegexOptions::with_case(IGNORE_CASE))?.is_match(text(args, 0)?),
+    ))
 }
 
 fn regexp_replace(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let flags = if args.len() > 3 { text(args, 3)? } else { "" };
-    let expression = regex(text(args, 1)?, flags.contains('i'))?;
+    let options = RegexOptions::of(if args.len() > 3 { text(args, 3)? } else { "" })?;
+    let expression = regex(text(args, 1)?, options)?;
     // `\1` is a group and `\&` the whole match; a dollar is nothing special.
     let mut replacement = String::new();
     let mut chars = text(args, 2)?.chars();
@@ -401,7 +410,7 @@ fn regexp_replace(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
             other => replacement.push(other),
         }
     }
-    let limit = usize::from(!flags.contains('g'));
+    let limit = usize::from(!options.global);
     let out = expression.replacen(text(args, 0)?, limit, replacement.as_str());
     if out.len() > TEXT_LEN_MAX { Err(too_large()) } else { Ok(Datum::text(out.into_owned())) }
 }

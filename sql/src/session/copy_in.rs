@@ -257,7 +257,16 @@ impl CopyIn {
         let mut at = self.searched.max(start);
         while let Some(&byte) = self.buffer.get(at) {
             if self.dialect.csv {
-                if byte == self.dialect.quote as u8 {
+                let escape = self.dialect.escape != self.dialect.quote
+                    && byte == self.dialect.escape as u8
+                    && self.quoted;
+                if escape {
+                    // What it escapes neither ends the quotes nor escapes again.
+                    if at + 1 == self.buffer.len() {
+                        break;
+                    }
+                    at += 1;
+                } else if byte == self.dialect.quote as u8 {
                     self.quoted = !self.quoted;
                 } else if byte == b'\n' && !self.quoted {
                     self.searched = at;

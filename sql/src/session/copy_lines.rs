@@ -1,5 +1,8 @@
 //! COPY's lines: how values are written in them.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::CopyOptions;
 
@@ -68,6 +71,11 @@ pub(super) fn split_text(line: &str, dialect: &Dialect) -> SqlResult<Vec<Option<
                 raw.push('\\');
                 let Some(escaped) = chars.next() else { continue };
                 raw.push(escaped);
+                // `\\101` and `\\x41` are bytes, which may only together be characters.
+                if let Some(bytes) = escaped_bytes(escaped, &mut chars, &mut raw) {
+                    decode_run(bytes, &mut value, &mut chars, &mut raw)?;
+                    continue;
+                }
                 value.push(match escaped {
                     'b' => '\u{8}',
                     'f' => '\u{c}',
@@ -88,6 +96,52 @@ pub(super) fn split_text(line: &str, dialect: &Dialect) -> SqlResult<Vec<Option<
             }
         }
     }
+}
+
+/// The byte that an octal (`\\1`, `\\101`) or hexadecimal (`\\x4`, `\\x41`) escape means, whose first character was read.
+fn escaped_bytes(first: char, chars: &mut Peekable<Chars<'_>>, raw: &mut String) -> Option<u8> {
+    let (radix, digits, mut value) = match first {
+        '0'..='7' => (8, 2, first.to_digit(8)?),
+        'x' if chars.peek().is_some_and(char::is_ascii_hexdigit) => (16, 2, 0),
+        _ => return None,
+    };
+    for _ in 0..digits {
+        let Some(next) = chars.next_if(|next| next.is_digit(radix)) else { break };
+        raw.push(next);
+        value = value * radix + next.to_digit(radix).unwrap_or(0);
+    }
+    // Octal digits beyond a byte wrap.
+    Some((value & 0xff) as u8)
+}
+
+/// Adds bytes to a value: the first and those of the escapes that follow it immediately.
+fn decode_run(
+    first: u8,
+    value: &mut String,
+    chars: &mut Peekable<Chars<'_>>,
+    raw: &mut String,
+) -> SqlResult<()> {
+    let mut bytes = vec![first];
+    loop {
+        let mut ahead = chars.clone();
+        let escape = match (ahead.next(), ahead.next()) {
+            (Some('\\'), Some(escape)) => escape,
+            _ => break,
+        };
+        let mut text = String::from("\\");
+        text.push(escape);
+        let Some(byte) = escaped_bytes(escape, &mut ahead, &mut text) else { break };
+        bytes.push(byte);
+        raw.push_str(&text);
+        *chars = ahead;
+    }
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    let Some(text) = text else {
+        let message = "invalid byte sequence for encoding \"UTF8\"";
+        return Err(SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message));
+    };
+    value.push_str(&text);
+    Ok(())
 }
 
 /// The values of a line of CSV; none is NULL, which is never quoted.
@@ -148,6 +202,26 @@ mod tests {
     fn text_has_escapes_and_nulls() {
         let values = split_text("a\\tb\t\\N\t\t\\\\N", &dialect("text")).unwrap();
         let wanted = [Some("a\tb"), None, Some(""), Some("\\N")];
+        assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));
+    }
+
+    #[test]
+    fn text_has_bytes_in_figures() {
+        let values = split_text("\\x41\\101\\x4g\t\\xg\\8\t\\xc3\\xa4\\303\\266", &dialect("text"));
+        let wanted = ["AA\u{4}g", "xg8", "äö"].map(|value| Some(value.to_owned()));
+        assert_eq!(values.unwrap(), wanted);
+        for text in ["\\xff", "\\0", "\\xc3"] {
+            assert_eq!(split_text(text, &dialect("text")).unwrap_err().state.0, "22021");
+        }
+    }
+
+    #[test]
+    fn csv_has_an_escape_of_its_own() {
+        let escape = Some("\\".to_owned());
+        let options = CopyOptions { format: Some("csv".into()), escape, ..CopyOptions::default() };
+        let dialect = Dialect::new(&options).unwrap();
+        let values = split_csv("\"a\\\"b\\\\\\c\",\\", &dialect).unwrap();
+        let wanted = [Some("a\"b\\\\c"), Some("\\")];
         assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));
     }
 

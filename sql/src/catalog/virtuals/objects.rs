@@ -3,7 +3,7 @@
 use super::{Builder, SystemTables, all_tables, letter, oids, text};
 use crate::error::SqlResult;
 use crate::func::{
-    Body, CastContext, CastMethod, EvalContext, Function, ParamType, Volatility, registry,
+    Body, CastContext, CastMethod, EvalContext, Function, ParamType, Volatility, io, registry,
 };
 use crate::types::{Datum, SqlType};
 
@@ -25,7 +25,10 @@ impl SystemTables<'_> {
                     ]);
                 }
             }
-            "pg_proc" => registry().all_functions().iter().for_each(|f| function(rows, f)),
+            "pg_proc" => {
+                registry().all_functions().iter().for_each(|f| function(rows, f));
+                io::functions().for_each(|f| type_function(rows, &f));
+            }
             "pg_aggregate" => {
                 for function in registry().all_functions() {
                     if matches!(function.body, Body::Aggregate(_)) {
@@ -189,6 +192,7 @@ fn types(rows: &mut Builder<'_>) {
             SqlType::OidVector => (SqlType::Oid.oid(), ty.array_oid()),
             _ => (0, ty.array_oid()),
         };
+        let functions = io::of_type(ty);
         let pseudo = matches!(ty, SqlType::Record | SqlType::Void | SqlType::Unknown);
         let collation = match ty {
             SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => oids::DEFAULT_COLLATION,
@@ -209,6 +213,14 @@ fn types(rows: &mut Builder<'_>) {
             ("typdelim", letter(',')),
             ("typelem", Datum::Oid(element)),
             ("typarray", Datum::Oid(array)),
+            ("typsubscript", Datum::Oid(functions.subscript)),
+            ("typinput", Datum::Oid(functions.input)),
+            ("typoutput", Datum::Oid(functions.output)),
+            ("typreceive", Datum::Oid(functions.receive)),
+            ("typsend", Datum::Oid(functions.send)),
+            ("typmodin", Datum::Oid(functions.modifier_in)),
+            ("typmodout", Datum::Oid(functions.modifier_out)),
+            ("typanalyze", Datum::Oid(functions.analyze)),
             ("typalign", letter(alignment(ty))),
             ("typstorage", letter(if ty.typlen() < 0 { 'x' } else { 'p' })),
             ("typtypmod", Datum::Int4(-1)),
@@ -255,6 +267,30 @@ fn function(rows: &mut Builder<'_>, function: &Function) {
         ("proparallel", letter('s')),
         ("pronargs", Datum::Int2(args.len() as i16)),
         ("prorettype", Datum::Oid(type_oid(function.result))),
+        ("proargtypes", Datum::Array(args.into())),
+        ("prosrc", text(function.name)),
+    ]);
+}
+
+/// A function of a type, which only its name is needed of.
+fn type_function(rows: &mut Builder<'_>, function: &io::NamedFunction) {
+    let args: Vec<_> = function.args.iter().map(|ty| Datum::Oid(*ty)).collect();
+    rows.add(&[
+        ("oid", Datum::Oid(function.oid)),
+        ("proname", text(function.name)),
+        ("pronamespace", Datum::Oid(oids::PG_CATALOG)),
+        ("proowner", Datum::Oid(oids::OWNER)),
+        ("prolang", Datum::Oid(12)),
+        ("procost", Datum::Float4(1.0)),
+        ("provariadic", Datum::Oid(0)),
+        ("prokind", letter('f')),
+        ("proleakproof", Datum::Bool(false)),
+        ("proisstrict", Datum::Bool(true)),
+        ("proretset", Datum::Bool(false)),
+        ("provolatile", letter('i')),
+        ("proparallel", letter('s')),
+        ("pronargs", Datum::Int2(args.len() as i16)),
+        ("prorettype", Datum::Oid(function.result)),
         ("proargtypes", Datum::Array(args.into())),
         ("prosrc", text(function.name)),
     ]);
