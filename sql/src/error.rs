@@ -270,6 +270,11 @@ impl SqlError {
         [SqlState::SERIALIZATION_FAILURE, SqlState::DEADLOCK_DETECTED].contains(&self.state)
     }
 
+    /// As a notice, whether it is more than that. A code of class 00 or 42 is not.
+    pub fn is_warning(&self) -> bool {
+        !self.state.0.starts_with("00") && !self.state.0.starts_with("42")
+    }
+
     /// A bug: says what was expected.
     pub fn internal(what: impl Into<String>) -> Self {
         SqlError::new(SqlState::INTERNAL_ERROR, what)

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use sql::error::{SqlError, SqlResult, SqlState};
 use sql::plan::OutputColumn;
 use sql::session::{Notice, ResultSink};
-use sql::types::{Datum, SqlType};
+use sql::types::{Datum, SqlType, TextStyle};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::codec::backend::{self, Field};
@@ -98,6 +98,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ResultSink for WireSink<'_, T> {
     fn notice(&mut self, notice: Notice) -> SqlResult<()> {
         backend::notice_response(&mut self.wire.out, &notice);
         Ok(())
+    }
+
+    fn text_style(&mut self, style: TextStyle) {
+        self.values.style(style);
     }
 
     fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()> {

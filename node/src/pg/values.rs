@@ -1,7 +1,7 @@
 //! Values as clients want them.
 
 use bytes::{BufMut, BytesMut};
-use sql::types::{Datum, SqlType, TextFormat};
+use sql::types::{Datum, SqlType, TextFormat, TextStyle};
 
 use super::codec::frontend::Format;
 
@@ -23,8 +23,13 @@ impl ValueFormat {
     pub(super) fn setting(&mut self, name: &str, value: &str) {
         if name.eq_ignore_ascii_case(TIME_ZONE) {
             // The present time matters to input only.
-            self.text = TextFormat::new(value, 0);
+            self.text = TextFormat::new(value, 0).with_style(self.text.style);
         }
+    }
+
+    /// What the session chooses of how values look.
+    pub(super) fn style(&mut self, style: TextStyle) {
+        self.text.style = style;
     }
 
     /// Appends a value that is not NULL.

@@ -4,7 +4,7 @@ use super::Binder;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::func::{CastContext, CastMethod};
 use crate::plan::Expr;
-use crate::types::{Datum, SqlType, TextFormat};
+use crate::types::{DateOrder, Datum, IntervalStyle, SqlType, TextFormat, TextStyle};
 
 impl Binder<'_> {
     /// True iff a value of one type may become one of another in a context. Modifiers do not matter.
@@ -123,17 +123,26 @@ impl Binder<'_> {
             return later();
         }
         // What an interval's numbers count depends on its fields; a string's length is applied as the cast says.
-        let read = if matches!(ty, SqlType::Interval(_)) { ty } else { ty.base() };
-        let one = Datum::parse_text(read, text, &TextFormat::new("UTC", 0))?;
-        let other = Datum::parse_text(
-            read,
-            text,
-            &TextFormat::new("Asia/Kolkata", 86_400_000_000_000_000),
-        )?;
-        if one != other {
-            return later();
+        let read_as = if matches!(ty, SqlType::Interval(_)) { ty } else { ty.base() };
+        let read = |format: TextFormat, order, intervals| {
+            let style = TextStyle { order, intervals, ..TextStyle::DEFAULT };
+            Datum::parse_text(read_as, text, &format.with_style(style))
+        };
+        let here = || TextFormat::new("UTC", 0);
+        let elsewhere = TextFormat::new("Asia/Kolkata", 86_400_000_000_000_000);
+        let one = read(here(), DateOrder::Mdy, IntervalStyle::Postgres);
+        let others = [
+            read(elsewhere, DateOrder::Dmy, IntervalStyle::Sql),
+            read(here(), DateOrder::Ymd, IntervalStyle::Postgres),
+        ];
+        match one {
+            // What nobody can read is refused at once.
+            Err(error) if others.iter().all(Result::is_err) => Err(error),
+            Ok(one) if others.iter().all(|other| other.as_ref() == Ok(&one)) => {
+                Ok(Expr::Const(one.apply_modifier(ty, explicit)?, ty))
+            }
+            _ => later(),
         }
-        Ok(Expr::Const(one.apply_modifier(ty, explicit)?, ty))
     }
 
     /// The expression as a boolean, for WHERE and its like.

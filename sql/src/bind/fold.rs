@@ -45,6 +45,7 @@ pub(crate) fn fold_call(
                 clock: &|| 0,
                 random: &|| 0,
                 time_zone: "UTC",
+                style: crate::types::TextStyle::DEFAULT,
                 catalog,
                 setting: &|_| None,
             };

@@ -25,7 +25,7 @@ pub use registry::{Registry, registry};
 
 use crate::catalog::CatalogView;
 use crate::error::SqlResult;
-use crate::types::{Datum, SqlType};
+use crate::types::{Datum, SqlType, TextStyle};
 
 /// How freely a call may be moved or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct EvalContext<'a> {
     pub random: &'a (dyn Fn() -> u64 + Sync),
     /// The session's time zone, as an IANA name.
     pub time_zone: &'a str,
+    /// What the session chooses of how values look as text.
+    pub style: TextStyle,
     /// The catalog (`regclass`, `pg_table_is_visible`, `current_schema`).
     pub catalog: &'a dyn CatalogView,
     /// A session setting (`current_setting`, and output formats).

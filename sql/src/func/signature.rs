@@ -177,6 +177,6 @@ impl EvalContext<'_> {
 
     /// What text of values depends on.
     pub fn text_format(&self) -> TextFormat {
-        TextFormat { zone: self.zone(), now: self.transaction_time }
+        TextFormat { zone: self.zone(), now: self.transaction_time, style: self.style }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::portal::Portal;
+use super::settings::Settings;
 use super::sink::ResultSink;
 use super::statement::{tell, text_column, text_rows, unknown_cursor, unknown_statement};
 use super::transaction::{Open, State};
@@ -44,13 +45,16 @@ impl Session {
             Statement::Set { name, value, local } => {
                 if *local && !self.in_block() {
                     let text = "SET LOCAL can only be used in transaction blocks";
-                    sink.notice(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text))?;
+                    self.notify(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text), sink)?;
                 }
                 let value = match value {
                     SetValue::Default => None,
                     SetValue::Values(values) => Some(values.join(", ")),
                 };
                 self.ensure_open();
+                if self.set_of_transaction(name, value.as_deref())? {
+                    return Ok("SET".into());
+                }
                 if let Some((name, value)) = self.settings.set(name, value.as_deref(), *local)? {
                     sink.parameter(&name, &value)?;
                 }
@@ -163,19 +167,43 @@ impl Session {
         sink: &mut dyn ResultSink,
     ) -> SqlResult<()> {
         self.ensure_open();
+        if self.in_block() {
+            let text = "there is already a transaction in progress";
+            self.notify(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text), sink)?;
+        }
         let State::Open(open) = &mut self.state else {
             return Err(SqlError::internal("no transaction to make a block of"));
         };
-        if open.explicit {
-            let text = "there is already a transaction in progress";
-            sink.notice(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text))?;
-        }
         // Statements before BEGIN in the same text belong to the block, as in PostgreSQL.
         open.explicit = true;
         if let Some(read_only) = modes.read_only {
             open.read_only = read_only;
         }
         Ok(())
+    }
+
+    /// Settings that are the present transaction's, not the session's. False if it is none of these.
+    fn set_of_transaction(&mut self, name: &str, value: Option<&str>) -> SqlResult<bool> {
+        if !Settings::is_of_transaction(name) {
+            return Ok(false);
+        }
+        let value = match value {
+            Some(value) => self.settings.checked(name, value)?,
+            None => self.settings.get(&format!("default_{name}")).unwrap_or_default(),
+        };
+        if name == "transaction_read_only" {
+            let read_only = Some(value == "on");
+            self.set_modes(false, &TransactionModes { read_only, ..TransactionModes::default() })?;
+        }
+        Ok(true)
+    }
+
+    /// Tells a notice, if the client wants to hear it (`client_min_messages`).
+    pub(super) fn notify(&self, notice: SqlError, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        match self.settings.wants(&notice) {
+            true => sink.notice(notice),
+            false => Ok(()),
+        }
     }
 
     fn set_modes(&mut self, session: bool, modes: &TransactionModes) -> SqlResult<()> {
@@ -215,7 +243,7 @@ impl Session {
             if chain {
                 return Err(notice);
             }
-            sink.notice(notice)?;
+            self.notify(notice, sink)?;
         }
         let read_only = matches!(&self.state, State::Open(open) if open.read_only);
         let tag = if commit && !matches!(self.state, State::Failed(_)) {

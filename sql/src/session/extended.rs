@@ -160,6 +160,7 @@ impl Session {
             return self.timed(parsed, mode, sink).await;
         }
         self.check_not_failed(statement)?;
+        sink.text_style(self.settings.text_style());
         self.statement_time = self.engine.now();
         self.note_whether_alone();
         let max = (max_rows > 0).then_some(max_rows as usize);

@@ -23,6 +23,7 @@ mod extended;
 mod inner_sink;
 mod portal;
 mod setting_list;
+mod setting_value;
 pub(crate) mod settings;
 mod sink;
 mod statement;
@@ -136,7 +137,8 @@ impl Session {
     /// The session's time zone and the time, as values are written and read.
     pub fn text_format(&self) -> crate::types::TextFormat {
         let zone = self.settings.get("timezone").unwrap_or_default();
-        crate::types::TextFormat::new(&zone, self.statement_time)
+        let format = crate::types::TextFormat::new(&zone, self.statement_time);
+        format.with_style(self.settings.text_style())
     }
 
     /// Runs the statements of a text in one implicit transaction, unless they make another. The first error ends it.

@@ -1,13 +1,14 @@
 //! A session's settings: those of PostgreSQL's that clients set or read.
 //!
 //! A change belongs to its transaction: a rollback takes it back, SET LOCAL ends with it. What a setting means here
-//! is said in its row of [`KNOWN`]; most are accepted because clients set them, and change nothing.
+//! is said in its row of [`KNOWN`].
 
 use std::collections::BTreeMap;
 
-use super::setting_list::{KNOWN, Kind, Known};
+use super::setting_list::{KNOWN, Kind, Known, Unit};
+use super::setting_value::{self, AMOUNT_MAX, LEVELS};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::Zone;
+use crate::types::TextStyle;
 
 /// Settings outside of the list (`app.user`) that a session may have.
 const MAX_CUSTOM: usize = 1_000;
@@ -16,6 +17,21 @@ const MAX_VALUE: usize = 64 << 10;
 
 /// A change that clients are told about: name and value.
 pub(crate) type Change = (String, String);
+
+/// A row of `pg_settings`.
+pub(crate) struct Described {
+    pub(crate) name: &'static str,
+    /// In its base unit, as `boot` and `reset`.
+    pub(crate) setting: String,
+    pub(crate) unit: Option<&'static str>,
+    pub(crate) context: &'static str,
+    pub(crate) vartype: &'static str,
+    pub(crate) source: &'static str,
+    pub(crate) range: Option<(i64, i64)>,
+    pub(crate) values: &'static [&'static str],
+    pub(crate) boot: String,
+    pub(crate) reset: String,
+}
 
 /// The settings of a session.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +42,7 @@ pub(crate) struct Settings {
     local: BTreeMap<String, String>,
     /// The session's values before the present transaction changed any.
     before: Option<BTreeMap<String, String>>,
+    style: TextStyle,
 }
 
 impl Settings {
@@ -35,9 +52,10 @@ impl Settings {
         settings.start.insert("session_authorization".into(), user.into());
         for (name, value) in startup {
             let key = canonical(name);
-            let value = check(&key, value)?;
+            let value = check(&key, value, settings.get(&key).as_deref())?;
             settings.start.insert(key, value);
         }
+        settings.restyle();
         Ok(settings)
     }
 
@@ -56,7 +74,8 @@ impl Settings {
 
     /// A setting's milliseconds; none is no bound.
     pub(super) fn millis(&self, name: &str) -> Option<u64> {
-        self.get(name).and_then(|value| millis(&value)).filter(|millis| *millis > 0)
+        let value = self.get(name)?;
+        setting_value::in_base(Unit::Time, &value).filter(|millis| *millis > 0)
     }
 
     /// Sets a value; none is back to the default. Returns what clients are told.
@@ -67,8 +86,11 @@ impl Settings {
         local: bool,
     ) -> SqlResult<Option<Change>> {
         let key = canonical(name);
+        if Self::is_of_transaction(&key) {
+            return Err(SqlError::unsupported(format!("setting {key} by set_config")));
+        }
         let value = match value {
-            Some(value) => Some(check(&key, value)?),
+            Some(value) => Some(check(&key, value, self.get(&key).as_deref())?),
             None if find(&key).is_none() && !key.contains('.') => return Err(unrecognized(name)),
             None => None,
         };
@@ -89,7 +111,40 @@ impl Settings {
                 self.session.remove(&key);
             }
         }
+        self.restyle();
         Ok(self.change(&key, old))
+    }
+
+    /// The value as it would be kept.
+    pub(super) fn checked(&self, name: &str, value: &str) -> SqlResult<String> {
+        check(&canonical(name), value, self.get(name).as_deref())
+    }
+
+    /// True iff the setting is the present transaction's.
+    pub(super) fn is_of_transaction(name: &str) -> bool {
+        ["transaction_read_only", "transaction_isolation", "transaction_deferrable"].contains(&name)
+    }
+
+    /// True iff the client wants to hear the notice.
+    pub(super) fn wants(&self, notice: &SqlError) -> bool {
+        let least = self.get("client_min_messages").unwrap_or_default();
+        match least.as_str() {
+            "error" => false,
+            "warning" => notice.is_warning(),
+            _ => true,
+        }
+    }
+
+    /// What the session chooses of how values look as text.
+    pub(crate) fn text_style(&self) -> TextStyle {
+        self.style
+    }
+
+    fn restyle(&mut self) {
+        for name in ["datestyle", "intervalstyle", "bytea_output", "extra_float_digits"] {
+            let value = self.get(name).unwrap_or_default();
+            self.style.set(name, &value);
+        }
     }
 
     fn change(&self, key: &str, old: Option<String>) -> Option<Change> {
@@ -118,6 +173,7 @@ impl Settings {
         let old = self.clone();
         self.session = session;
         self.local.clear();
+        self.restyle();
         let reported = KNOWN.iter().filter(|known| known.reported);
         reported.filter_map(|known| self.change(known.name, old.get(known.name))).collect()
     }
@@ -136,6 +192,50 @@ impl Settings {
             .iter()
             .map(|known| (known.name.to_owned(), self.get(known.name).unwrap_or_default()))
             .collect()
+    }
+
+    /// All of them, for `pg_settings`.
+    pub(crate) fn described(&self) -> Vec<Described> {
+        KNOWN.iter().map(|known| self.describe(known)).collect()
+    }
+
+    fn describe(&self, known: &Known) -> Described {
+        let in_base = |value: &str| match known.kind {
+            Kind::Amount(unit, _) => setting_value::in_base(unit, value)
+                .map_or_else(|| value.to_owned(), |n| n.to_string()),
+            _ => value.to_owned(),
+        };
+        let key = known.name.to_ascii_lowercase();
+        let start = self.start.get(&key).map_or(known.default, String::as_str);
+        let is_set = self.local.contains_key(&key) || self.session.contains_key(&key);
+        let is_start = self.start.contains_key(&key);
+        let (vartype, range, values): (_, _, &[&str]) = match known.kind {
+            Kind::Bool | Kind::Only(_) => ("bool", None, &[]),
+            Kind::Integer(min, max) => ("integer", Some((min, max)), &[]),
+            Kind::Amount(_, min) => ("integer", Some((min, AMOUNT_MAX)), &[]),
+            Kind::OneOf(all) | Kind::Switch(all) => ("enum", None, all),
+            Kind::Isolation => ("enum", None, LEVELS),
+            _ => ("string", None, &[]),
+        };
+        Described {
+            name: known.name,
+            setting: in_base(&self.get(known.name).unwrap_or_default()),
+            unit: match known.kind {
+                Kind::Amount(unit, _) => Some(unit.base()),
+                _ => None,
+            },
+            context: if known.kind == Kind::Internal { "internal" } else { "user" },
+            vartype,
+            source: match (is_set, is_start) {
+                (true, _) => "session",
+                (false, true) => "client",
+                (false, false) => "default",
+            },
+            range,
+            values,
+            boot: in_base(known.default),
+            reset: in_base(start),
+        }
     }
 
     /// Schemas in which unqualified names are looked up.
@@ -173,84 +273,16 @@ fn unrecognized(name: &str) -> SqlError {
     SqlError::new(SqlState::UNDEFINED_OBJECT, text)
 }
 
-/// The value as it is kept, if the setting takes it.
-fn check(key: &str, value: &str) -> SqlResult<String> {
+/// The value as it is kept, if the setting takes it; `present` is the one it has.
+fn check(key: &str, value: &str, present: Option<&str>) -> SqlResult<String> {
     if value.len() > MAX_VALUE {
         return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "a setting is too long"));
     }
-    let Some(known) = find(key) else {
+    match find(key) {
+        Some(known) => setting_value::check(known, value, present.unwrap_or(known.default)),
         // A name with a point belongs to the application.
-        return if key.contains('.') { Ok(value.into()) } else { Err(unrecognized(key)) };
-    };
-    let invalid = || {
-        let text = format!("invalid value for parameter \"{}\": \"{value}\"", known.name);
-        SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text)
-    };
-    let lower = value.trim().to_ascii_lowercase();
-    match known.kind {
-        Kind::Internal => {
-            let text = format!("parameter \"{}\" cannot be changed", known.name);
-            Err(SqlError::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, text))
-        }
-        Kind::Bool => match lower.as_str() {
-            "on" | "true" | "yes" | "1" | "t" | "y" => Ok("on".into()),
-            "off" | "false" | "no" | "0" | "f" | "n" => Ok("off".into()),
-            _ => Err(invalid()),
-        },
-        Kind::Integer => lower.parse::<i64>().map(|n| n.to_string()).map_err(|_| invalid()),
-        Kind::Millis => millis(&lower).map(|_| lower.clone()).ok_or_else(invalid),
-        Kind::Text => Ok(value.into()),
-        Kind::OneOf(all) if all.contains(&lower.as_str()) => {
-            Ok(if all.contains(&"on") { "on".into() } else { lower })
-        }
-        Kind::OneOf(_) => Err(invalid()),
-        Kind::TimeZone => time_zone(value).ok_or_else(invalid),
-        Kind::DateStyle if lower.split(',').any(|part| part.trim() == "iso") => {
-            let order = ["dmy", "ymd"].into_iter().find(|order| lower.contains(order));
-            Ok(format!("ISO, {}", order.unwrap_or("mdy").to_ascii_uppercase()))
-        }
-        // MDY, DMY and YMD alone keep the style.
-        Kind::DateStyle if ["mdy", "dmy", "ymd"].contains(&lower.as_str()) => {
-            Ok(format!("ISO, {}", lower.to_ascii_uppercase()))
-        }
-        Kind::DateStyle => Err(SqlError::unsupported(format!("DateStyle \"{value}\""))),
-        Kind::Encoding => match lower.trim_matches('\'').replace(['-', '_'], "").as_str() {
-            "utf8" | "unicode" | "default" => Ok("UTF8".into()),
-            _ => Err(invalid()),
-        },
-        // All levels are accepted, and all transactions are serializable: SHOW tells the truth.
-        Kind::Isolation => match lower.as_str() {
-            "serializable" | "repeatable read" | "read committed" | "read uncommitted" => {
-                Ok("serializable".into())
-            }
-            _ => Err(invalid()),
-        },
-    }
-}
-
-/// An amount of time in milliseconds: a number with or without a unit.
-fn millis(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let factor = match text[digits..].trim() {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
-/// A time zone as it is kept and shown.
-fn time_zone(text: &str) -> Option<String> {
-    match text.trim() {
-        local if local.eq_ignore_ascii_case("default") || local.eq_ignore_ascii_case("local") => {
-            Some("UTC".into())
-        }
-        name => Zone::shown(name),
+        None if key.contains('.') => Ok(value.into()),
+        None => Err(unrecognized(key)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{SqlError, SqlResult};
 use crate::plan::OutputColumn;
-use crate::types::Datum;
+use crate::types::{Datum, TextStyle};
 
 /// What ReadyForQuery says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub trait ResultSink: Send {
     fn empty(&mut self) -> SqlResult<()>;
     /// A notice.
     fn notice(&mut self, notice: Notice) -> SqlResult<()>;
+    /// What the session chooses of how values look as text, from here on. Told before each statement.
+    fn text_style(&mut self, style: TextStyle) {
+        let _ = style;
+    }
     /// A setting that clients are told about has changed.
     fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()>;
     /// A COPY TO STDOUT begins, with so many columns.

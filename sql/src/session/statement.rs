@@ -39,6 +39,7 @@ impl Session {
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
         self.check_not_failed(&parsed.statement)?;
+        sink.text_style(self.settings.text_style());
         self.statement_time = self.engine.now();
         let most = if is_change(&parsed.statement) { MAX_CHANGE_ATTEMPTS } else { MAX_ATTEMPTS };
         let mut attempt = 0;
@@ -188,7 +189,7 @@ impl Session {
                 }
                 let (tag, notices) = self.change(other).await?;
                 for notice in notices {
-                    sink.notice(notice)?;
+                    self.notify(notice, sink)?;
                 }
                 tag
             }

@@ -173,6 +173,7 @@ impl Work<'_> {
                 clock: &clock,
                 random: &random,
                 time_zone: &zone,
+                style: settings.text_style(),
                 catalog: &view,
                 setting: &setting,
             },

@@ -18,6 +18,7 @@ pub use calendar::{Civil, civil_from_days, days_from_civil, is_leap, month_days}
 pub use fields::{IntervalFields, IntervalModifier, MAX_TIME_DIGITS};
 pub(crate) use input::make_date;
 pub use input::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
+pub(crate) use interval::parse_interval_in;
 pub use interval::{Interval, parse_interval};
 pub use output::{write_date, write_interval, write_time, write_timestamp, write_timestamptz};
 pub use zone::Zone;

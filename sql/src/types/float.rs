@@ -90,6 +90,34 @@ pub(crate) fn write_f32(out: &mut String, value: f32) {
     }
 }
 
+/// As [`write_f64`] with `extra_float_digits` above zero; else with so many digits fewer than the type always keeps.
+pub(crate) fn write_f64_in(out: &mut String, value: f64, extra: i8) {
+    if extra > 0 || !value.is_finite() {
+        return write_f64(out, value);
+    }
+    write_rounded(out, value, F64_PLAIN_MAX + i32::from(extra));
+}
+
+/// As [`write_f64_in`], of `real`.
+pub(crate) fn write_f32_in(out: &mut String, value: f32, extra: i8) {
+    if extra > 0 || !value.is_finite() {
+        return write_f32(out, value);
+    }
+    write_rounded(out, f64::from(value), F32_PLAIN_MAX + i32::from(extra));
+}
+
+/// With so many digits, as C's `%g`.
+fn write_rounded(out: &mut String, value: f64, digits: i32) {
+    let digits = digits.max(1);
+    let scientific = format!("{value:.*e}", digits as usize - 1);
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let mantissa = match mantissa.contains('.') {
+        true => mantissa.trim_end_matches('0').trim_end_matches('.'),
+        false => mantissa,
+    };
+    write_figures(out, &format!("{mantissa}e{exponent}"), digits);
+}
+
 fn name(value: f64) -> &'static str {
     if value.is_nan() {
         "NaN"

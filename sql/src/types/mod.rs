@@ -9,6 +9,7 @@ mod float;
 mod identity;
 mod modifier;
 pub mod numeric;
+mod style;
 mod text;
 
 pub use array::ARRAY_LEN_MAX;
@@ -16,6 +17,7 @@ pub use datetime::{Interval, IntervalFields, IntervalModifier, MAX_TIME_DIGITS, 
 pub use datum::Datum;
 pub(crate) use float::write_f64;
 pub use numeric::Numeric;
+pub use style::{DateOrder, DateStyle, IntervalStyle, TextStyle};
 pub(crate) use text::cut_bytes;
 pub use text::{NAME_MAX, TextFormat};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::TextStyle;
 use super::datetime::{self, Interval, IntervalFields, Zone};
 use super::{Datum, Numeric, SqlType, array, float};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -16,15 +17,23 @@ pub struct TextFormat {
     pub zone: Zone,
     /// When the transaction began, for `now` and `today`: microseconds since 2000-01-01 UTC.
     pub now: i64,
+    /// What the session chooses of the form.
+    pub style: TextStyle,
 }
 
 impl TextFormat {
     /// In UTC, at the epoch: for text that depends on neither.
-    pub const UTC: TextFormat = TextFormat { zone: Zone::UTC, now: 0 };
+    pub const UTC: TextFormat = TextFormat { zone: Zone::UTC, now: 0, style: TextStyle::DEFAULT };
 
     /// In a zone by its name. One that is not known is UTC: the setting was checked when it was set.
     pub fn new(time_zone: &str, now: i64) -> TextFormat {
-        TextFormat { zone: Zone::of_setting(time_zone).unwrap_or(Zone::UTC), now }
+        let zone = Zone::of_setting(time_zone).unwrap_or(Zone::UTC);
+        TextFormat { zone, now, style: TextStyle::DEFAULT }
+    }
+
+    /// The same in another form.
+    pub fn with_style(self, style: TextStyle) -> TextFormat {
+        TextFormat { style, ..self }
     }
 }
 
@@ -169,6 +178,16 @@ fn parse_bytea_escape(text: &str) -> SqlResult<Bytes> {
     Ok(out.into())
 }
 
+fn write_bytea_escape(bytes: &[u8], out: &mut String) {
+    for &byte in bytes {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+}
+
 /// Cuts to so many bytes, not inside of a character.
 pub(crate) fn cut_bytes(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
@@ -200,7 +219,7 @@ impl Datum {
             }
             SqlType::Interval(modifier) => {
                 let fields = modifier.map_or(IntervalFields::ALL, |modifier| modifier.fields());
-                datetime::parse_interval(text, fields)?.into()
+                datetime::parse_interval_in(text, fields, format.style.intervals)?.into()
             }
             SqlType::Uuid => Datum::Uuid(parse_uuid(text)?),
             SqlType::Oid
@@ -241,15 +260,19 @@ impl Datum {
             Datum::Int4(value) => write!(out, "{value}"),
             Datum::Int8(value) => write!(out, "{value}"),
             Datum::Float4(value) => {
-                float::write_f32(out, *value);
+                float::write_f32_in(out, *value, format.style.float_digits);
                 Ok(())
             }
             Datum::Float8(value) => {
-                float::write_f64(out, *value);
+                float::write_f64_in(out, *value, format.style.float_digits);
                 Ok(())
             }
             Datum::Numeric(value) => write!(out, "{value}"),
             Datum::Text(value) => out.write_str(value),
+            Datum::Bytea(bytes) if format.style.escape_bytea => {
+                write_bytea_escape(bytes, out);
+                Ok(())
+            }
             Datum::Bytea(bytes) => {
                 out.push_str("\\x");
                 bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
@@ -263,7 +286,7 @@ impl Datum {
                 write!(out, "{dash}{byte:02x}")
             }),
             Datum::Date(days) => {
-                datetime::write_date(out, *days);
+                datetime::write_date(out, *days, &format.style);
                 Ok(())
             }
             Datum::Time(micros) => {
@@ -271,16 +294,16 @@ impl Datum {
                 Ok(())
             }
             Datum::Timestamp(micros) => {
-                datetime::write_timestamp(out, *micros);
+                datetime::write_timestamp(out, *micros, &format.style);
                 Ok(())
             }
             Datum::TimestampTz(micros) => {
-                datetime::write_timestamptz(out, *micros, &format.zone);
+                datetime::write_timestamptz(out, *micros, format);
                 Ok(())
             }
             Datum::Interval { months, days, micros } => {
                 let interval = Interval { months: *months, days: *days, micros: *micros };
-                datetime::write_interval(out, interval);
+                datetime::write_interval(out, interval, format.style.intervals);
                 Ok(())
             }
             Datum::Array(values) => {

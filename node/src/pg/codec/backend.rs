@@ -211,10 +211,9 @@ pub fn error_response(out: &mut BytesMut, severity: Severity, error: &SqlError) 
     report(out, b'E', severity, error);
 }
 
-/// NoticeResponse. A code of class 01 is a warning.
+/// NoticeResponse.
 pub fn notice_response(out: &mut BytesMut, notice: &SqlError) {
-    let is_plain = notice.state.0.starts_with("00") || notice.state.0.starts_with("42");
-    report(out, b'N', if is_plain { "NOTICE" } else { "WARNING" }, notice);
+    report(out, b'N', if notice.is_warning() { "WARNING" } else { "NOTICE" }, notice);
 }
 
 fn report(out: &mut BytesMut, tag: u8, severity: &str, error: &SqlError) {

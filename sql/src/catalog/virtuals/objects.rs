@@ -55,15 +55,29 @@ impl SystemTables<'_> {
             ]),
             "pg_roles" | "pg_authid" | "pg_user" => roles(rows, ctx),
             "pg_settings" => {
-                for (name, value) in self.settings.all() {
+                for setting in self.settings.described() {
+                    let bound = |bound: Option<i64>| {
+                        bound.map_or(Datum::Null, |bound| text(bound.to_string().as_str()))
+                    };
+                    let values = setting.values.iter().map(|value| text(*value));
                     rows.add(&[
-                        ("name", text(name.as_str())),
-                        ("setting", text(value.as_str())),
-                        ("context", text("user")),
-                        ("vartype", text("string")),
-                        ("source", text("default")),
-                        ("boot_val", text(value.as_str())),
-                        ("reset_val", text(value.as_str())),
+                        ("name", text(setting.name)),
+                        ("setting", text(setting.setting.as_str())),
+                        ("unit", setting.unit.map_or(Datum::Null, text)),
+                        ("context", text(setting.context)),
+                        ("vartype", text(setting.vartype)),
+                        ("source", text(setting.source)),
+                        ("min_val", bound(setting.range.map(|range| range.0))),
+                        ("max_val", bound(setting.range.map(|range| range.1))),
+                        (
+                            "enumvals",
+                            match setting.values.is_empty() {
+                                true => Datum::Null,
+                                false => Datum::Array(values.collect()),
+                            },
+                        ),
+                        ("boot_val", text(setting.boot.as_str())),
+                        ("reset_val", text(setting.reset.as_str())),
                         ("pending_restart", Datum::Bool(false)),
                     ]);
                 }

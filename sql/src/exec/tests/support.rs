@@ -76,6 +76,7 @@ impl Session {
                 clock: &|| 0,
                 random: &|| 4,
                 time_zone: "UTC",
+                style: crate::types::TextStyle::DEFAULT,
                 catalog: &NoCatalog,
                 setting: &|_| None,
             },

@@ -152,6 +152,7 @@ fn values_are_postgresqls() {
         clock: &|| 0,
         random: &|| 0,
         time_zone: "America/New_York",
+        style: crate::types::TextStyle::DEFAULT,
         catalog: &NoCatalog,
         setting: &|_| None,
     };

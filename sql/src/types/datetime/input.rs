@@ -1,11 +1,11 @@
 //! Reading dates and times: ISO 8601 and what PostgreSQL accepts besides (months by name, `MM/DD/YYYY`, AM and PM,
-//! eras, zones by name, `now` and its kin), with DateStyle `ISO, MDY`.
+//! eras, zones by name, `now` and its kin), in the order of the session's DateStyle.
 
 use super::calendar::{Civil, days_from_civil, month_days};
 use super::zone::{Zone, parse_offset};
 use super::{DAY, HOUR, MINUTE, SECOND, check_date, check_timestamp};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::TextFormat;
+use crate::types::{DateOrder, TextFormat};
 
 const MONTHS: [&str; 12] = [
     "january",
@@ -51,6 +51,7 @@ enum Special {
 /// What was found in a text.
 #[derive(Debug, Default)]
 struct Fields {
+    order: DateOrder,
     /// Year as written, with its number of digits.
     year: Option<(i64, usize)>,
     month: Option<i64>,
@@ -101,12 +102,12 @@ impl<'a> Scanner<'a> {
 }
 
 impl Fields {
-    fn read(text: &str) -> Result<Fields, Refusal> {
+    fn read(text: &str, order: DateOrder) -> Result<Fields, Refusal> {
         if text.len() > TEXT_MAX || !text.is_ascii() {
             return Err(Refusal::Syntax);
         }
         let lower = text.to_ascii_lowercase();
-        let mut fields = Fields::default();
+        let mut fields = Fields { order, ..Fields::default() };
         let mut scanner = Scanner { rest: &lower };
         let mut empty = true;
         // After a `t`, digits are a time.
@@ -218,12 +219,12 @@ impl Fields {
             }
             return Err(Refusal::Syntax);
         }
-        let (year, month, day) = if first.len() > 2 {
-            (first, second, third)
-        } else if alphabetic {
-            (third, second, first)
-        } else {
-            (third, first, second)
+        let (year, month, day) = match self.order {
+            _ if first.len() > 2 => (first, second, third),
+            DateOrder::Ymd => (first, second, third),
+            _ if alphabetic => (third, second, first),
+            DateOrder::Dmy => (third, second, first),
+            DateOrder::Mdy => (third, first, second),
         };
         self.month = Some(if alphabetic {
             month_named(month).ok_or(Refusal::Syntax)?
@@ -307,7 +308,7 @@ impl Fields {
             (Some(year), Some(month), []) => (year, month, self.day.ok_or(Refusal::Syntax)?),
             // Beside a month's name: the longer number is the year, else the second one.
             (None, Some(month), [a, b]) if self.day.is_none() => {
-                if a.1 > 2 {
+                if a.1 > 2 || self.order == DateOrder::Ymd {
                     (*a, month, b.0)
                 } else {
                     (*b, month, a.0)
@@ -419,7 +420,7 @@ enum Moment {
 }
 
 fn moment(text: &str, format: &TextFormat) -> Result<Moment, Refusal> {
-    let fields = Fields::read(text)?;
+    let fields = Fields::read(text, format.style.order)?;
     let time = fields.time()?;
     let Some(special) = fields.special else {
         let days = fields.days()?.ok_or(Refusal::Syntax)?;
@@ -462,10 +463,10 @@ pub fn parse_time(text: &str, format: &TextFormat) -> SqlResult<i64> {
     // Digits alone are a time here, not a date.
     let bare = text.trim();
     if matches!(bare.len(), 4 | 6) && bare.bytes().all(|b| b.is_ascii_digit()) {
-        let fields = Fields::read(&format!("t{bare}")).map_err(refused)?;
+        let fields = Fields::read(&format!("t{bare}"), format.style.order).map_err(refused)?;
         return fields.time().map_err(refused)?.ok_or_else(|| refused(Refusal::Syntax));
     }
-    let fields = Fields::read(text).map_err(refused)?;
+    let fields = Fields::read(text, format.style.order).map_err(refused)?;
     if fields.special == Some(Special::Now) {
         return Ok(format.zone.to_local(format.now)?.rem_euclid(DAY));
     }

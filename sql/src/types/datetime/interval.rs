@@ -2,8 +2,8 @@
 
 use super::{DAY, HOUR, IntervalFields, MINUTE, SECOND};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::Datum;
 use crate::types::compare::interval_span;
+use crate::types::{Datum, IntervalStyle};
 
 /// Seconds in a day of 24 hours.
 const DAY_SECONDS: f64 = 86_400.0;
@@ -326,6 +326,31 @@ pub fn parse_interval(text: &str, fields: IntervalFields) -> SqlResult<Interval>
         return Err(super::interval_out_of_range());
     }
     sum.finish(negated).ok_or_else(overflow)
+}
+
+/// Reads an interval as a session of a style has it: where SQL's own form is the usual one, a sign at the beginning is for
+/// all parts, unless another has one.
+pub(crate) fn parse_interval_in(
+    text: &str,
+    fields: IntervalFields,
+    style: IntervalStyle,
+) -> SqlResult<Interval> {
+    let interval = parse_interval(text, fields)?;
+    let lower = text.trim().to_ascii_lowercase();
+    if style != IntervalStyle::Sql || !lower.starts_with('-') {
+        return Ok(interval);
+    }
+    let words = words(&lower).unwrap_or_default();
+    let has_sign = |word: &&str| word.starts_with(['-', '+']);
+    if words.iter().skip(1).any(has_sign) || words.contains(&"ago") {
+        return Ok(interval);
+    }
+    let Interval { months, days, micros } = interval;
+    Ok(Interval {
+        months: months.checked_abs().map_or(months, |months| -months),
+        days: days.checked_abs().map_or(days, |days| -days),
+        micros: micros.checked_abs().map_or(micros, |micros| -micros),
+    })
 }
 
 /// Cuts text into numbers, times and words.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::types::TextFormat;
+use crate::types::{IntervalStyle, TextStyle};
 
 #[test]
 fn every_day_comes_back() {
@@ -43,10 +44,10 @@ fn output_reads_back() {
     let mut at = TIMESTAMP_MIN;
     while at < TIMESTAMP_END - step {
         let mut text = String::new();
-        write_timestamp(&mut text, at);
+        write_timestamp(&mut text, at, &TextStyle::DEFAULT);
         assert_eq!(parse_timestamp(&text, &format).unwrap(), at, "{text}");
         let mut text = String::new();
-        write_timestamptz(&mut text, at, &format.zone);
+        write_timestamptz(&mut text, at, &format);
         assert_eq!(parse_timestamptz(&text, &format).unwrap(), at, "{text}");
         at += step;
     }
@@ -55,7 +56,7 @@ fn output_reads_back() {
     {
         let interval = Interval { months, days, micros };
         let mut text = String::new();
-        write_interval(&mut text, interval);
+        write_interval(&mut text, interval, IntervalStyle::Postgres);
         assert_eq!(parse_interval(&text, IntervalFields::ALL).unwrap(), interval, "{text}");
     }
 }
