@@ -20,6 +20,8 @@ pub struct Config {
     /// How long a server waits for locks before it answers that others are still in the way, and is asked again. Well below
     /// the time after which an attempt at a node counts as failed.
     pub lock_poll: Duration,
+    /// How long a transaction waits for a lock unless [`Txn::set_lock_timeout`] says otherwise.
+    pub lock_timeout: Duration,
     /// Longest that a step of the cleanup behind a transaction tries.
     pub cleanup_timeout: Duration,
     /// Pause between two signs of life. A fifth of what others take for dead.
@@ -57,6 +59,7 @@ impl Default for Config {
         Config {
             op_timeout: Duration::from_secs(10),
             lock_poll: Duration::from_millis(300),
+            lock_timeout: Duration::from_secs(10),
             cleanup_timeout: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(1),
             max_refreshes: 5,

@@ -77,6 +77,8 @@ pub struct Session {
     copy: Option<CopyIn>,
     /// When the present statement began.
     statement_time: i64,
+    /// The present statement changes the schema.
+    changing: bool,
     /// The present statement is the first of an implicit transaction.
     was_alone: bool,
     /// Parameters of the portal that is being run.
@@ -105,6 +107,7 @@ impl Session {
             queue: VecDeque::new(),
             copy: None,
             statement_time,
+            changing: false,
             was_alone: false,
             lost_params: None,
         })

@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use txn::db::TxnError;
+
 use super::portal::Prepared;
 use super::sink::ResultSink;
 use super::transaction::{Open, State};
 use super::work::Work;
 use super::{Session, Step};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::exec::from_txn;
 use crate::parse::{AlterTable, Parsed, Query, QueryKind, Statement};
 use crate::plan::OutputColumn;
 use crate::types::{Datum, SqlType};
@@ -18,6 +21,10 @@ use crate::types::{Datum, SqlType};
 const MAX_ATTEMPTS: u32 = 10;
 /// Attempts of a schema change. While its gate is closed it only meets transactions that began before without a lease.
 const MAX_CHANGE_ATTEMPTS: u32 = 100;
+
+/// Longest that an attempt at a schema change waits for a row's lock: others may wait for the change by its gate and its
+/// leases, which are in no graph of waits. Then it gives way, and begins anew.
+const CHANGE_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a statement is run.
 #[derive(Clone, Copy)]
@@ -53,7 +60,7 @@ impl Session {
                     }
                     return Ok(step);
                 }
-                Err(error) => error,
+                Err(error) => self.given_way(error),
             };
             attempt += 1;
             let again = error.asks_for_another_attempt()
@@ -66,6 +73,19 @@ impl Session {
             sink.discard();
             self.pause(attempt).await;
         }
+    }
+
+    /// The error of a schema change that has waited for its own bound, not for the client's.
+    fn given_way(&self, error: SqlError) -> SqlError {
+        let client = self.settings.millis("lock_timeout").map(Duration::from_millis);
+        let own = client.is_none_or(|client| client > CHANGE_LOCK_TIMEOUT);
+        if !self.changing || !own || error != from_txn(TxnError::LockTimeout) {
+            return error;
+        }
+        let text = "could not serialize access due to concurrent transactions";
+        SqlError::new(SqlState::SERIALIZATION_FAILURE, text)
+            .detail("A row that the schema change needs stayed locked.")
+            .hint("The transaction might succeed if retried.")
     }
 
     /// Remembers whether the statement that begins now is the first of an implicit transaction.
@@ -135,7 +155,8 @@ impl Session {
             return Err(SqlError::internal("no transaction to work in"));
         };
         let lock_timeout = self.settings.millis("lock_timeout").map(Duration::from_millis);
-        open.txn.set_lock_timeout(lock_timeout);
+        let longest = self.changing.then_some(CHANGE_LOCK_TIMEOUT);
+        open.txn.set_lock_timeout(lock_timeout.into_iter().chain(longest).min());
         open.catalog.set_lock_timeout(lock_timeout);
         Ok(Work {
             engine: &self.engine,
@@ -155,6 +176,7 @@ impl Session {
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
         self.note_whether_alone();
+        self.changing = is_change(&parsed.statement);
         let tag = match &parsed.statement {
             Statement::Query(query) => self.run_query(query, &parsed.text, mode, sink).await?,
             Statement::Execute { name, arguments } => {

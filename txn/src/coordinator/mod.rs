@@ -126,7 +126,7 @@ impl Txn {
             buffer,
             locks: BTreeMap::new(),
             lock_numbers: NumberLine::new(),
-            lock_timeout: None,
+            lock_timeout: Some(config.lock_timeout),
             releasing: None,
             laid: SpanSet::default(),
             flushed: false,

@@ -15,8 +15,11 @@ fn b(text: &'static str) -> Bytes {
     text.into()
 }
 
+/// A transaction that waits for as long as it takes.
 fn begin(db: &Db) -> Txn {
-    db.begin(TxnOptions::default())
+    let mut txn = db.begin(TxnOptions::default());
+    txn.set_lock_timeout(None);
+    txn
 }
 
 async fn pause(millis: u64) {
