@@ -151,17 +151,33 @@ impl RangeSnapshot {
         self.entries(keys::engine_span(space, start, end))
     }
 
+    /// As [`RangeSnapshot::scan`], from the last entry to the first.
+    ///
+    /// # Panics
+    /// When the span is not within the snapshot's.
+    pub fn scan_reverse(
+        &self,
+        space: Space,
+        start: &[u8],
+        end: &[u8],
+    ) -> impl Iterator<Item = Result<RangeEntry, EngineError>> + '_ {
+        assert!(self.start <= start && end <= &self.end[..], "scan of an undeclared span");
+        self.engine.scan_reverse(keys::engine_span(space, start, end)).map(range_entry)
+    }
+
     fn entries(
         &self,
         span: Range<Bytes>,
     ) -> impl Iterator<Item = Result<RangeEntry, EngineError>> + '_ {
-        self.engine.scan(span).map(|entry| {
-            let (engine_key, value) = entry?;
-            let (key, suffix) = keys::decode_engine_key(&engine_key)
-                .ok_or_else(|| EngineError::Corrupt(format!("undecodable key {engine_key:?}")))?;
-            Ok((key, suffix, value))
-        })
+        self.engine.scan(span).map(range_entry)
     }
+}
+
+fn range_entry(entry: Result<(Bytes, Bytes), EngineError>) -> Result<RangeEntry, EngineError> {
+    let (engine_key, value) = entry?;
+    let (key, suffix) = keys::decode_engine_key(&engine_key)
+        .ok_or_else(|| EngineError::Corrupt(format!("undecodable key {engine_key:?}")))?;
+    Ok((key, suffix, value))
 }
 
 /// Proof that this replica may serve a span at a timestamp, and the state to serve from.

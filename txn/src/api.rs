@@ -142,7 +142,7 @@ pub enum RequestKind {
     /// Reads a key.
     #[prost(message, tag = "1")]
     Get(Get),
-    /// Reads a span, ascending.
+    /// Reads a span, ascending or descending.
     #[prost(message, tag = "2")]
     Scan(Scan),
     /// Writes or deletes a key: an intent, or at once a version when an `EndTxn` with `one_phase` is last.
@@ -283,6 +283,9 @@ pub struct Scan {
     /// Which lock.
     #[prost(message, optional, tag = "4")]
     pub mode: Option<LockMode>,
+    /// From the last key to the first.
+    #[prost(bool, tag = "5")]
+    pub reverse: bool,
 }
 
 /// Writes a key.
@@ -485,11 +488,12 @@ pub struct BatchResponse {
 /// The answer to one request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Response {
-    /// Rows of a get or scan, in key order; a deleted or missing key has none.
+    /// Rows of a get or scan, in key order (descending if the scan is); a deleted or missing key has none.
     #[prost(message, repeated, tag = "1")]
     pub rows: Vec<Row>,
-    /// Where a limited scan, a resolution or a refresh has to go on; empty when it is complete. Of a get: its key, if the
-    /// batch's answers were full before it. Then nothing was read or locked, and it has to be asked again.
+    /// Where a limited scan, a resolution or a refresh has to go on; empty when it is complete. The start of what is left,
+    /// or the end (exclusive) if it is a scan that descends. Of a get: its key, if the batch's answers were full before
+    /// it. Then nothing was read or locked, and it has to be asked again.
     #[prost(bytes = "bytes", tag = "2")]
     pub resume: Bytes,
     /// Of a push, heartbeat, query or end.

@@ -99,7 +99,7 @@ impl WriteBuffer {
         &self,
         start: &Bytes,
         end: &Bytes,
-    ) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
+    ) -> impl DoubleEndedIterator<Item = (&Bytes, &Option<Bytes>)> {
         self.entries.range::<Bytes, _>(start..end).map(|(key, entry)| (key, &entry.value))
     }
 

@@ -68,6 +68,7 @@ pub use wait::RowLock;
 
 use crate::api::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Row};
 use crate::db::TxnOptions;
+use crate::mvcc::Order;
 use buffer::WriteBuffer;
 use cleanup::Remains;
 use heartbeat::{Pulse, aborted_error};
@@ -238,7 +239,7 @@ impl Txn {
         self.ensure_open()?;
         let (start, end) = (bound(start), bound(end));
         self.see_until(self.pinned);
-        let read = self.read_span(start, end, limit, None).await;
+        let read = self.read_span((start, end), Order::Ascending, limit, None).await;
         self.settle(read)
     }
 
@@ -264,7 +265,36 @@ impl Txn {
         self.ensure_open()?;
         let (start, end) = (bound(start), bound(end));
         self.see_until(self.pinned);
-        let read = self.read_span(start, end, limit, Some(lock)).await;
+        let read = self.read_span((start, end), Order::Ascending, limit, Some(lock)).await;
+        self.settle(read)
+    }
+
+    /// The last `limit` rows of `[start, end)`, descending. What lies before them is not read.
+    pub async fn scan_reverse(
+        &mut self,
+        start: Bytes,
+        end: Bytes,
+        limit: usize,
+    ) -> Result<Vec<Row>, TxnError> {
+        self.ensure_open()?;
+        let (start, end) = (bound(start), bound(end));
+        self.see_until(self.pinned);
+        let read = self.read_span((start, end), Order::Descending, limit, None).await;
+        self.settle(read)
+    }
+
+    /// As [`Txn::scan_reverse`], with locks as by [`Txn::scan_for_update`].
+    pub async fn scan_reverse_for_update(
+        &mut self,
+        start: Bytes,
+        end: Bytes,
+        limit: usize,
+    ) -> Result<Vec<Row>, TxnError> {
+        self.ensure_open()?;
+        let (start, end) = (bound(start), bound(end));
+        self.see_until(self.pinned);
+        let lock = Some(RowLock::UPDATE);
+        let read = self.read_span((start, end), Order::Descending, limit, lock).await;
         self.settle(read)
     }
 

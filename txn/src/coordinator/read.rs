@@ -15,6 +15,7 @@ use super::wait::{LockWait, RowLock};
 use crate::api::{
     ErrorKind, Get, MAX_KEY_BYTES, RequestKind, Response, Row, Scan, Span, WaitPolicy,
 };
+use crate::mvcc::Order;
 
 /// Rows that one request asks for at most.
 const PAGE_ROWS: usize = 10_000;
@@ -25,6 +26,15 @@ pub(super) struct KeysRead {
     pub(super) values: Vec<Option<Bytes>>,
     /// Keys with intents of the transaction itself, and the numbers of its writes there.
     pub(super) own: Vec<(Bytes, u32)>,
+}
+
+/// Which range a read goes to.
+#[derive(Clone, Copy)]
+enum At<'k> {
+    /// The one that holds the key.
+    Key(&'k Bytes),
+    /// The one that holds the last keys before the first of the two, none of them below the second.
+    Before(&'k Bytes, &'k Bytes),
 }
 
 impl Txn {
@@ -41,7 +51,7 @@ impl Txn {
         }
         let portion = std::slice::from_ref(&key);
         self.may_lock(lock, portion)?;
-        let (mut responses, _) = self.read(&key, lock, self.gets(portion, lock)).await?;
+        let (mut responses, _) = self.read(At::Key(&key), lock, self.gets(portion, lock)).await?;
         let response = responses.pop().expect("the sender counts answers");
         if response.skipped {
             return Ok(None);
@@ -74,7 +84,7 @@ impl Txn {
         while let Some(first) = rest.first() {
             let portion = self.portion(rest);
             self.may_lock(lock, portion)?;
-            let (responses, _) = self.read(first, lock, self.gets(portion, lock)).await?;
+            let (responses, _) = self.read(At::Key(first), lock, self.gets(portion, lock)).await?;
             let mut read = 0;
             for (key, response) in portion.iter().zip(responses) {
                 if !response.resume.is_empty() {
@@ -146,40 +156,57 @@ impl Txn {
         &keys[..count.max(1)]
     }
 
+    /// Rows of `[start, end)`, from one end of it, `limit` at most. What lies behind the last of them is neither read nor
+    /// remembered as read.
     pub(super) async fn read_span(
         &mut self,
-        start: Bytes,
-        end: Bytes,
+        (mut start, mut end): (Bytes, Bytes),
+        order: Order,
         limit: usize,
         lock: Option<RowLock>,
     ) -> Result<Vec<Row>, TxnError> {
         let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
         let mut rows = Vec::new();
-        let mut cursor = start;
-        while cursor < end && rows.len() < limit {
+        // Between the two is what is left.
+        while start < end && rows.len() < limit {
             let mut number = 0;
             if lock.is_some() {
                 // Which keys will be locked is not known yet: the record may live under any key. But the empty
                 // key stands for having no anchor.
-                self.hold(&cursor.clone().max(Bytes::from_static(b"\0")));
+                self.hold(&start.clone().max(Bytes::from_static(b"\0")));
                 number = self.lock_numbers.take();
             }
             // Rows that buffered deletions eat are asked for in the next turn.
             let page = (limit - rows.len()).min(PAGE_ROWS) as u32;
-            let clip = |range: &RangeDescriptor| end.clone().min(range.end.clone());
+            let clip = |range: &RangeDescriptor| Span {
+                start: start.clone().max(range.start.clone()),
+                end: end.clone().min(range.end.clone()),
+            };
             let scan = |range: &RangeDescriptor| {
-                let span = Span { start: cursor.clone(), end: clip(range) };
-                let mode = lock.map(|lock| lock.mode(number));
-                let scan = Scan { span, limit: page, lock: lock.is_some(), mode };
-                vec![RequestKind::Scan(scan)]
+                vec![RequestKind::Scan(Scan {
+                    span: clip(range),
+                    limit: page,
+                    lock: lock.is_some(),
+                    mode: lock.map(|lock| lock.mode(number)),
+                    reverse: order == Order::Descending,
+                })]
             };
-            let (mut responses, range) = self.read(&cursor, lock, scan).await?;
+            let at = match order {
+                Order::Ascending => At::Key(&start),
+                Order::Descending => At::Before(&end, &start),
+            };
+            let (mut responses, range) = self.read(at, lock, scan).await?;
             let response = responses.pop().expect("the sender counts answers");
-            let covered = match response.resume {
-                none if none.is_empty() => clip(&range),
-                resume if cursor < resume && resume <= clip(&range) => resume,
-                _ => return Err(TxnError::Invalid("a scan resumes outside of its span".into())),
-            };
+            let mut covered = clip(&range);
+            match (response.resume, order) {
+                (none, _) if none.is_empty() => {}
+                (resume, _) if resume <= covered.start || covered.end < resume => {
+                    return Err(TxnError::Invalid("a scan resumes outside of its span".into()));
+                }
+                (resume, Order::Ascending) => covered.end = resume,
+                (resume, Order::Descending) if resume < covered.end => covered.start = resume,
+                _ => return Err(TxnError::Invalid("a scan does not get ahead".into())),
+            }
             if lock.is_some() {
                 for row in &response.rows {
                     self.locks.entry(row.key.clone()).or_insert(number);
@@ -194,10 +221,19 @@ impl Txn {
                     self.record_read(row.key.clone(), successor(&row.key));
                 }
             } else {
-                self.record_read(cursor.clone(), covered.clone());
+                self.record_read(covered.start.clone(), covered.end.clone());
             }
-            merge(&mut rows, response.rows, self.buffer.range(&cursor, &covered), limit);
-            cursor = covered;
+            let written = self.buffer.range(&covered.start, &covered.end);
+            match order {
+                Order::Ascending => {
+                    merge(&mut rows, response.rows, written, limit, |a, b| a < b);
+                    start = covered.end;
+                }
+                Order::Descending => {
+                    merge(&mut rows, response.rows, written.rev(), limit, |a, b| a > b);
+                    end = covered.start;
+                }
+            }
         }
         Ok(rows)
     }
@@ -206,7 +242,7 @@ impl Txn {
     /// transaction in time where the answer demands it. What was read must be recorded before anything else is sent.
     async fn read(
         &mut self,
-        at: &Bytes,
+        at: At<'_>,
         lock: Option<RowLock>,
         read_on: impl Fn(&RangeDescriptor) -> Vec<RequestKind>,
     ) -> Result<(Vec<Response>, RangeDescriptor), TxnError> {
@@ -215,7 +251,11 @@ impl Txn {
         let mut backoff = Backoff::new();
         let mut moves = 0;
         loop {
-            let range = self.sender.lookup(at, deadline).await.map_err(TxnError::from_send)?;
+            let range = match at {
+                At::Key(key) => self.sender.lookup(key, deadline).await,
+                At::Before(end, start) => self.sender.lookup_before(end, start, deadline).await,
+            };
+            let range = range.map_err(TxnError::from_send)?;
             let batch = self.state.batch(read_on(&range).into_iter().map(request).collect());
             let batch = wait.complete(batch, self.wait_budget(&wait)?);
             let sent = self.sender.send(range.clone(), &batch, true, deadline);
@@ -264,12 +304,13 @@ fn value_of(response: Response, key: &Bytes) -> Option<Bytes> {
 }
 
 /// Appends to `out`, up to `limit` rows, what the server found in a span with the buffered writes of that span
-/// laid over it. Both ascend.
+/// laid over it. Both are in one order, in which a key comes before another.
 fn merge<'a>(
     out: &mut Vec<Row>,
     found: Vec<Row>,
     written: impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)>,
     limit: usize,
+    before: impl Fn(&Bytes, &Bytes) -> bool,
 ) {
     let mut found = found.into_iter().peekable();
     let mut written = written.peekable();
@@ -278,7 +319,7 @@ fn merge<'a>(
             (None, None) => return,
             (Some(_), None) => None,
             (None, Some(_)) => written.next(),
-            (Some(row), Some((key, _))) if row.key < **key => None,
+            (Some(row), Some((key, _))) if before(&row.key, key) => None,
             (Some(row), Some((key, _))) => {
                 if row.key == **key {
                     found.next();

@@ -150,6 +150,24 @@ impl Sender {
         if descriptor.contains_key(key) { Ok(descriptor) } else { Err(SendError::Unavailable) }
     }
 
+    /// The range that holds the last keys of `[start, end)`, which is not empty, as far as is known.
+    pub(crate) async fn lookup_before(
+        &self,
+        end: &Bytes,
+        start: &Bytes,
+        deadline: Duration,
+    ) -> Result<RangeDescriptor, SendError> {
+        let mut at = shortly_before(end).max(start.clone());
+        loop {
+            let descriptor = self.lookup(&at, deadline).await?;
+            if descriptor.end >= *end {
+                return Ok(descriptor);
+            }
+            // A range begins between the two keys. Each step gets ahead, and there are no more steps than ranges.
+            at = descriptor.end;
+        }
+    }
+
     /// Sends a batch to a range. An answer that cannot be understood leaves the outcome unknown.
     pub(crate) async fn send(
         &self,
@@ -276,6 +294,18 @@ impl Sender {
         }
         Ok(divisions)
     }
+}
+
+/// A key before another one, with hardly any key between them.
+fn shortly_before(key: &Bytes) -> Bytes {
+    let Some((last, head)) = key.split_last() else { return Bytes::new() };
+    let mut before = head.to_vec();
+    // The key without its last byte is right before it, if that is zero.
+    if *last > 0 {
+        before.push(last - 1);
+        before.extend([0xff; 16]);
+    }
+    before.into()
 }
 
 /// The request of one kind.

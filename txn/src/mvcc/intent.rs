@@ -7,7 +7,7 @@ use kv::keys::Space;
 use kv::seam::{RangeSnapshot, WriteBatch};
 use prost::Message;
 
-use super::layout;
+use super::layout::{self, Order};
 use crate::api::{SequenceRange, TxnMeta};
 
 const FORMAT: u8 = 1;
@@ -138,16 +138,12 @@ pub(crate) fn scan<'s>(
     snapshot: &'s RangeSnapshot,
     start: &[u8],
     end: &[u8],
+    order: Order,
 ) -> layout::Entries<'s, Intent> {
     if layout::is_key(start, end) {
         return layout::one(start, get(snapshot, start));
     }
-    let entries = snapshot.scan(Space::Lock, start, end);
-    Box::new(
-        entries.map(|entry| {
-            entry.and_then(|(key, _, stored)| Ok((key, Intent::decode_stored(stored)?)))
-        }),
-    )
+    order.entries(snapshot, Space::Lock, (start, end), Intent::decode_stored)
 }
 
 /// Writes an intent, over an earlier one of the same transaction if there is one.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::engine::EngineError;
 use kv::keys::Space;
-use kv::seam::{RangeSnapshot, WriteBatch};
+use kv::seam::{RangeEntry, RangeSnapshot, WriteBatch};
 
 use super::version::Version;
 
@@ -46,18 +46,45 @@ pub(crate) fn newest_of_span<'s>(
     snapshot: &'s RangeSnapshot,
     start: &[u8],
     end: &[u8],
+    order: Order,
 ) -> Entries<'s, Version> {
     if is_key(start, end) {
         return one(start, newest(snapshot, start));
     }
-    let entries = snapshot.scan(Space::Data, start, end);
-    Box::new(
-        entries.map(|entry| entry.and_then(|(k, _, stored)| Ok((k, Version::decode(stored)?)))),
-    )
+    order.entries(snapshot, Space::Data, (start, end), Version::decode)
 }
 
 /// What a span has, by key.
 pub(crate) type Entries<'s, T> = Box<dyn Iterator<Item = Result<(Bytes, T), EngineError>> + 's>;
+
+/// Which key of a span comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The least.
+    Ascending,
+    /// The greatest.
+    Descending,
+}
+
+impl Order {
+    /// What a space without suffixes has in a span. Lazy.
+    pub(crate) fn entries<'s, T: 's>(
+        self,
+        snapshot: &'s RangeSnapshot,
+        space: Space,
+        (start, end): (&[u8], &[u8]),
+        decode: fn(Bytes) -> Result<T, EngineError>,
+    ) -> Entries<'s, T> {
+        let decoded = move |entry: Result<RangeEntry, EngineError>| {
+            let (key, _, stored) = entry?;
+            Ok((key, decode(stored)?))
+        };
+        match self {
+            Order::Ascending => Box::new(snapshot.scan(space, start, end).map(decoded)),
+            Order::Descending => Box::new(snapshot.scan_reverse(space, start, end).map(decoded)),
+        }
+    }
+}
 
 /// True iff a span has room for one key only. Such a span is looked up and not scanned: the engine's scans pass over
 /// everything that was written to a key since its last flush, and the keys that are refreshed most are those that are

@@ -25,6 +25,7 @@ mod write;
 
 pub use finished::Finished;
 pub use intent::Intent;
+pub use layout::Order;
 pub use read::{Outcome, Reader, Uncertainty};
 pub use version::Version;
 pub use write::{Refreshed, newest_ts, put_version, refresh, resolve};

@@ -6,6 +6,8 @@
 //!   It does not end the search beneath it.
 //! - I3. The own transaction's intents are seen up to the reader's sequence, and hide what is beneath.
 //! - I4. An intent of a transaction that is known to be finished is read as what its resolution makes of it.
+//! - I5. A limited scan has looked at every key between its beginning (its end, if it descends) and its resume key, and
+//!   at none beyond: neither for a version nor for an intent.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -17,8 +19,9 @@ use kv::keys;
 use kv::seam::RangeSnapshot;
 
 use super::finished::Finished;
+use super::intent;
+use super::layout::{self, Order};
 use super::version::Version;
-use super::{intent, layout};
 use crate::api::SequenceRange;
 use crate::mvcc::Intent;
 
@@ -74,11 +77,11 @@ pub struct Reader<'a> {
 /// What a read found.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Keys with their values, in order.
+    /// Keys with their values, in the scan's order.
     pub rows: Vec<(Bytes, Bytes)>,
     /// Bytes of a scan's rows.
     pub bytes: usize,
-    /// Where a limited scan has to go on.
+    /// Where a limited scan has to go on: the start of what is left, or its end (exclusive) if the scan descends.
     pub resume: Option<Bytes>,
     /// The greatest timestamp of a version that the reader must move to.
     pub uncertain: Option<Timestamp>,
@@ -105,29 +108,43 @@ impl Reader<'_> {
         Ok(outcome)
     }
 
-    /// Reads a span, ascending, at most `limit` rows.
+    /// Reads a span, at most `limit` rows.
     ///
     /// Intents are looked for only as far as the versions reach that have been read. The engine keeps what was
     /// removed from the lock space for a while: after a large transaction, to look beyond would be to pass over all
     /// that it has left, once for every page of the table.
-    pub fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Result<Outcome, EngineError> {
+    pub fn scan(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        order: Order,
+        limit: usize,
+    ) -> Result<Outcome, EngineError> {
         let mut outcome = Outcome::default();
-        let mut data = layout::newest_of_span(self.snapshot, start, end);
-        let mut from = Bytes::copy_from_slice(start);
+        let mut data = layout::newest_of_span(self.snapshot, start, end, order);
+        // What is left of the span.
+        let (mut from, mut to) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
         let mut portion = limit.clamp(1, PORTION);
-        while from < end {
+        while from < to {
             let versions = data.by_ref().take(portion).collect::<Result<Vec<_>, _>>()?;
-            let to = match versions.last() {
-                Some((last, _)) if versions.len() == portion => keys::successor(last),
-                _ => Bytes::copy_from_slice(end),
+            let last = versions.last().filter(|_| versions.len() == portion);
+            let (part, left) = match (last, order) {
+                (None, _) => ((from, to.clone()), (to.clone(), to)),
+                (Some((last, _)), Order::Ascending) => {
+                    let after = keys::successor(last);
+                    ((from, after.clone()), (after, to))
+                }
+                (Some((last, _)), Order::Descending) => ((last.clone(), to), (from, last.clone())),
             };
             portion = (portion * 2).min(PORTION);
-            if let Some(last) = self.merge(&from, &to, versions, limit, &mut outcome)? {
-                let resume = keys::successor(&last);
-                outcome.resume = (resume < end).then_some(resume);
+            if let Some(last) = self.merge(&part, order, versions, limit, &mut outcome)? {
+                outcome.resume = match order {
+                    Order::Ascending => Some(keys::successor(&last)).filter(|next| next < end),
+                    Order::Descending => Some(last).filter(|last| start < last),
+                };
                 return Ok(outcome);
             }
-            from = to;
+            (from, to) = left;
         }
         Ok(outcome)
     }
@@ -136,22 +153,33 @@ impl Reader<'_> {
     /// read if the answer is full.
     fn merge(
         &self,
-        from: &Bytes,
-        to: &Bytes,
+        (from, to): &(Bytes, Bytes),
+        order: Order,
         versions: Vec<(Bytes, Version)>,
         limit: usize,
         outcome: &mut Outcome,
     ) -> Result<Option<Bytes>, EngineError> {
         let mut versions = versions.into_iter().peekable();
-        let mut locks = intent::scan(self.snapshot, from, to).peekable();
-        let mut overlay = self.overlay.range::<Bytes, _>(from..to).peekable();
+        let mut locks = intent::scan(self.snapshot, from, to, order).peekable();
+        let overlay = self.overlay.range::<Bytes, _>(from..to);
+        let overlay: Box<dyn Iterator<Item = (&Bytes, &Intent)>> = match order {
+            Order::Ascending => Box::new(overlay),
+            Order::Descending => Box::new(overlay.rev()),
+        };
+        let mut overlay = overlay.peekable();
         loop {
             let next = [
                 peek_key(&mut locks)?,
                 overlay.peek().map(|(key, _)| (*key).clone()),
                 versions.peek().map(|(key, _)| key.clone()),
-            ];
-            let Some(key) = next.into_iter().flatten().min() else { return Ok(None) };
+            ]
+            .into_iter()
+            .flatten();
+            let next = match order {
+                Order::Ascending => next.min(),
+                Order::Descending => next.max(),
+            };
+            let Some(key) = next else { return Ok(None) };
             let stored = take(&mut locks, &key)?;
             let intent = match overlay.next_if(|(k, _)| **k == key) {
                 Some((_, intent)) => Some(intent.clone()),
@@ -274,7 +302,7 @@ mod tests {
     use crate::mvcc::{put_version, version::Version};
     use crate::testing::TestEngine;
 
-    /// Keeps the ends of the spans that were asked for.
+    /// Keeps the far ends of the spans that were asked for.
     struct Watched(Arc<dyn EngineSnapshot>, Mutex<Vec<Bytes>>);
 
     impl EngineSnapshot for Watched {
@@ -286,6 +314,7 @@ mod tests {
             self.0.scan(range)
         }
         fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_> {
+            self.1.lock().unwrap().push(range.start.clone());
             self.0.scan_reverse(range)
         }
     }
@@ -336,29 +365,41 @@ mod tests {
             locking: false,
         };
         for limit in [1, 7, 300, 10_000] {
-            let (mut from, mut seen) = (Bytes::from_static(b"a"), Vec::new());
-            loop {
-                let outcome = reader.scan(&from, b"z", limit).unwrap();
-                assert!(outcome.conflicts.is_empty());
-                assert!(outcome.rows.len() <= limit);
-                seen.extend(outcome.rows.into_iter().map(|(key, _)| key));
-                let Some(resume) = outcome.resume else { break };
-                from = resume;
-            }
             let own = (0..60).map(|n| key(20 * n + 1));
             let mut expected: Vec<_> = (0..600).map(|n| key(2 * n)).chain(own).collect();
             expected.sort();
-            assert_eq!(seen, expected, "limit {limit}");
+            for order in [Order::Ascending, Order::Descending] {
+                let (mut from, mut to) = (Bytes::from_static(b"a"), Bytes::from_static(b"z"));
+                let mut seen = Vec::new();
+                loop {
+                    let outcome = reader.scan(&from, &to, order, limit).unwrap();
+                    assert!(outcome.conflicts.is_empty());
+                    assert!(outcome.rows.len() <= limit);
+                    seen.extend(outcome.rows.into_iter().map(|(key, _)| key));
+                    let Some(resume) = outcome.resume else { break };
+                    match order {
+                        Order::Ascending => from = resume,
+                        Order::Descending => to = resume,
+                    }
+                }
+                assert_eq!(seen, expected, "limit {limit}, {order:?}");
+                expected.reverse();
+            }
         }
         watched.1.lock().unwrap().clear();
-        reader.scan(b"a", b"z", 3).unwrap();
-        let ends = watched.1.lock().unwrap().clone();
+        reader.scan(b"a", b"z", Order::Ascending, 3).unwrap();
+        let ends = std::mem::take(&mut *watched.1.lock().unwrap());
         let reach = keys::engine_span(Space::Lock, b"a", &keys::successor(&key(4))).end;
         assert_eq!(ends[1..], [reach], "the third row's key, and not the end of the span");
+        reader.scan(b"a", b"z", Order::Descending, 3).unwrap();
+        let starts = std::mem::take(&mut *watched.1.lock().unwrap());
+        let reach = keys::engine_span(Space::Lock, &key(2 * 597), b"z").start;
+        assert_eq!(starts[1..], [reach], "backwards as well");
         // A span of one key is no scan.
-        watched.1.lock().unwrap().clear();
         let end = keys::successor(&key(20));
-        assert_eq!(reader.scan(&key(20), &end, 9).unwrap().rows.len(), 1);
+        for order in [Order::Ascending, Order::Descending] {
+            assert_eq!(reader.scan(&key(20), &end, order, 9).unwrap().rows.len(), 1);
+        }
         let refreshed = crate::mvcc::refresh(
             &snapshot,
             (b"own", &BTreeMap::new()),

@@ -8,9 +8,10 @@ use kv::engine::EngineError;
 use kv::seam::{RangeSnapshot, WriteBatch};
 
 use super::finished::Finished;
+use super::intent;
+use super::layout::{self, Order};
 use super::read::MAX_CONFLICTS;
 use super::version::Version;
-use super::{intent, layout};
 use crate::mvcc::Intent;
 
 /// The timestamp of the newest committed version of a key; zero if it has none.
@@ -70,7 +71,7 @@ pub fn refresh(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Refreshed, EngineError> {
-    for entry in layout::newest_of_span(snapshot, start, end) {
+    for entry in layout::newest_of_span(snapshot, start, end, Order::Ascending) {
         let (key, newest) = entry?;
         if newest.ts <= from {
             continue;
@@ -84,7 +85,7 @@ pub fn refresh(
         }
     }
     let mut conflicts = Vec::new();
-    for entry in intent::scan(snapshot, start, end) {
+    for entry in intent::scan(snapshot, start, end, Order::Ascending) {
         let (key, found) = entry?;
         if found.txn.id == txn_id {
             continue;

@@ -16,7 +16,7 @@ use kv::keys;
 
 use super::evaluation::{Conflict, Evaluation, Mode, Stop, error};
 use crate::api::{ErrorKind, Get, Refresh, Response, Row, Scan, TxnMeta, WaitPolicy};
-use crate::mvcc::{self, Intent, Outcome, Reader, Refreshed, Uncertainty};
+use crate::mvcc::{self, Intent, Order, Outcome, Reader, Refreshed, Uncertainty};
 
 /// Rows of a scan that names no limit, and of one that names a greater.
 const MAX_ROWS: usize = 10_000;
@@ -63,7 +63,8 @@ impl Evaluation<'_> {
         };
         let (start, end) = (&scan.span.start, &scan.span.end);
         let mode = Mode::of_read(scan.lock, scan.mode);
-        let mut outcome = self.reader(txn, scan.lock).scan(start, end, limit)?;
+        let order = if scan.reverse { Order::Descending } else { Order::Ascending };
+        let mut outcome = self.reader(txn, scan.lock).scan(start, end, order, limit)?;
         self.no_conflicts(&mut outcome, mode)?;
         if let Some(mode) = mode {
             let keys = outcome.rows.iter().map(|(key, _)| key).chain(&outcome.newer);
@@ -83,8 +84,14 @@ impl Evaluation<'_> {
             let rows = outcome.rows.iter().map(|(key, _)| (key.clone(), keys::successor(key)));
             self.reads.extend(rows);
         } else {
-            let end = outcome.resume.clone().unwrap_or_else(|| end.clone());
-            self.reads.push((start.clone(), end));
+            let (mut from, mut to) = (start.clone(), end.clone());
+            if let Some(resume) = &outcome.resume {
+                match order {
+                    Order::Ascending => to = resume.clone(),
+                    Order::Descending => from = resume.clone(),
+                }
+            }
+            self.reads.push((from, to));
         }
         Ok(response(outcome))
     }

@@ -16,7 +16,7 @@ use kv::rpc::{Refusal, RefusalReason};
 
 use super::{Inner, refusal};
 use crate::api::{BatchError, BatchRequest, Request, RequestKind, Resolve, Span};
-use crate::mvcc::{Finished, intent};
+use crate::mvcc::{Finished, Order, intent};
 
 /// Intents that are resolved in a portion.
 const PORTION: usize = 1_000;
@@ -93,7 +93,7 @@ impl Inner {
         let mut keys = Vec::new();
         let mut visits = 0;
         for span in &resolve.spans {
-            for entry in intent::scan(&eval.snapshot, &span.start, &span.end) {
+            for entry in intent::scan(&eval.snapshot, &span.start, &span.end, Order::Ascending) {
                 let (key, found) = entry
                     .map_err(|error| refusal(RefusalReason::Unavailable, &error.to_string()))?;
                 if keys.len() == PORTION || visits == VISITS {

@@ -13,6 +13,8 @@ use crate::generator::ACCOUNTS;
 const BY_TABLE: &str = "SELECT id, balance FROM account";
 pub(super) const BY_INDEX: &str = "SELECT id, balance FROM account WHERE branch = $1";
 const TOTAL: &str = "SELECT sum(balance)::bigint FROM account";
+const ENDS: &str = "SELECT min(id), max(id) FROM account";
+const RICHEST: &str = "SELECT balance FROM account WHERE branch = $1 ORDER BY balance DESC LIMIT 2";
 const UPDATE: &str = "UPDATE account SET balance = $2 WHERE id = $1";
 const INSERT: &str = "INSERT INTO account (id, branch, balance) VALUES ($1, $3, $2)";
 
@@ -36,13 +38,16 @@ pub(super) async fn read(link: &mut Link, scan: bool) -> Result<Answer, Trouble>
     }
 }
 
-/// By way of the table, of the index, and added up: one transaction sees one state (Q3).
+/// By way of the table, of the index, backwards, and added up: one transaction sees one state (Q3).
 pub(super) async fn read_every_way(link: &mut Link) -> Result<Answer, Trouble> {
     link.begin().await?;
     let table = link.run(&format!("{BY_TABLE} ORDER BY id"), &[]).await?.rows;
     let mut index = by_index(link).await?;
     index.sort();
     let sum = link.run(TOTAL, &[]).await?.value();
+    let back = link.run(&format!("{BY_TABLE} ORDER BY id DESC LIMIT 3"), &[]).await?.rows;
+    let ends = link.run(ENDS, &[]).await?.rows;
+    let richest = link.run(RICHEST, &[Param::Int(1)]).await?.rows;
     link.commit().await?;
     if table != index {
         link.complain(format!("account holds {table:?}, and its index {index:?}"));
@@ -50,6 +55,21 @@ pub(super) async fn read_every_way(link: &mut Link) -> Result<Answer, Trouble> {
     let expected: i64 = table.iter().filter_map(|row| *row.get(1)?).sum();
     if sum != Some(expected) {
         link.complain(format!("the sum over {table:?} is {sum:?}"));
+    }
+    let last: Vec<_> = table.iter().rev().take(3).cloned().collect();
+    if back != last {
+        link.complain(format!("the last rows of {table:?} are {back:?}"));
+    }
+    let id = |row: Option<&Vec<Option<i64>>>| row.and_then(|row| *row.first()?);
+    if ends != [[id(table.first()), id(table.last())]] {
+        link.complain(format!("the first and last account of {table:?} are {ends:?}"));
+    }
+    let odd = |row: &&Vec<Option<i64>>| id(Some(row)).is_some_and(|id| id % 2 == 1);
+    let mut balances: Vec<_> = table.iter().filter(odd).map(|row| vec![row[1]]).collect();
+    balances.sort_by(|a, b| b.cmp(a));
+    balances.truncate(2);
+    if richest != balances {
+        link.complain(format!("the richest odd accounts of {table:?} have {richest:?}"));
     }
     Ok(answer(table))
 }

@@ -48,8 +48,13 @@ pub(super) async fn change(
 }
 
 async fn both(link: &mut Link, pair: u64, mode: ReadMode) -> Result<Values, Trouble> {
-    if link.roll(2) == 0 {
-        return at_once(link, pair, mode).await;
+    match (link.roll(4), mode) {
+        (0 | 1, _) => return at_once(link, pair, mode).await,
+        (2, ReadMode::Plain) => {
+            let a = last_up_to(link, Param::Int(0), pair).await?;
+            return Ok((a, last_up_to(link, Param::Int(1), pair).await?));
+        }
+        _ => {}
     }
     let text = match mode {
         ReadMode::Plain => "SELECT v FROM pair WHERE side = $1 AND id = $2",
@@ -58,6 +63,16 @@ async fn both(link: &mut Link, pair: u64, mode: ReadMode) -> Result<Values, Trou
     let a = link.run(text, &[Param::Int(0), Param::key(pair)]).await?.value();
     let b = link.run(text, &[Param::Int(1), Param::key(pair)]).await?.value();
     Ok((a, b))
+}
+
+/// The value of the last row of a side up to the pair's, if that is the pair's: a scan backwards that ends at its first
+/// row. Whoever writes the pair's row, or one before it that was not there, writes what was read.
+async fn last_up_to(link: &mut Link, side: Param, pair: u64) -> Result<Option<i64>, Trouble> {
+    let last =
+        "SELECT id::bigint, v FROM pair WHERE side = $1 AND id <= $2 ORDER BY id DESC LIMIT 1";
+    let rows = link.run(last, &[side, Param::key(pair)]).await?.rows;
+    let mine = rows.iter().find(|row| row.first() == Some(&i64::try_from(pair).ok()));
+    Ok(mine.and_then(|row| *row.get(1)?))
 }
 
 async fn at_once(link: &mut Link, pair: u64, mode: ReadMode) -> Result<Values, Trouble> {

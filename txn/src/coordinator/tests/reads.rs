@@ -56,6 +56,89 @@ async fn scans_merge_the_buffer_and_keep_their_limit_over_ranges() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reverse_scans_merge_the_buffer_and_keep_their_limit_over_ranges() {
+    let world = World::new(&["c", "e"]);
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5"), ("f", "6")] {
+        world.write(key, value);
+    }
+    let mut txn = world.db().begin(TxnOptions::default());
+    for key in ["a", "d", "f"] {
+        txn.delete(b(key)).expect("small");
+    }
+    txn.put(b("bb"), b("new")).expect("small");
+    txn.put(b("c"), b("over")).expect("small");
+    let mut all = async |start, end, limit| {
+        show(&txn.scan_reverse(b(start), b(end), limit).await.expect("fine"))
+    };
+    assert_eq!(all("a", "z", 3).await, "e=5 c=over bb=new");
+    assert_eq!(all("a", "z", 1).await, "e=5");
+    assert_eq!(all("cc", "e", 9).await, "");
+    assert_eq!(all("", "z", 99).await, "e=5 c=over bb=new b=2");
+    assert_eq!(all("", "bb", 99).await, "b=2");
+    assert_eq!(all("z", "a", 99).await, "");
+    assert_eq!(all("a", "z", 0).await, "");
+}
+
+/// A scan that had enough has read no further: what is written before its last row does not stand against it.
+#[tokio::test(start_paused = true)]
+async fn a_limited_reverse_scan_has_read_as_far_as_its_last_row() {
+    let world = World::new(&["c"]);
+    for key in ["a", "b", "d", "e"] {
+        world.write(key, key);
+    }
+    let mut txn = world.db().begin(TxnOptions::default());
+    assert_eq!(show(&txn.scan_reverse(b("a"), b("z"), 2).await.expect("fine")), "e=e d=d");
+    assert_eq!(world.take_log(), ["scan@2"], "one range");
+    world.write("cc", "beyond");
+    // The read of a newer version moves the transaction.
+    world.write("b", "newer");
+    assert_eq!(txn.get(b("b")).await, Ok(Some(b("newer"))));
+    world.write("dd", "phantom");
+    world.write("b", "newest");
+    assert!(txn.get(b("b")).await.is_err(), "what the scan has read is not the same any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reverse_scan_follows_ranges_that_move_under_it() {
+    let world = World::new(&["c"]);
+    for key in ["a", "b", "c", "d"] {
+        world.write(key, key);
+    }
+    let mut txn = world.db().begin(TxnOptions::default());
+    let (mover, mut scans) = (world.clone(), 0);
+    world.hook(move |batch| {
+        scans += usize::from(ends_with(batch, "scan"));
+        if scans == 2 {
+            mover.split(&["b", "d"]);
+        }
+        Fate::Normal
+    });
+    let rows = txn.scan_reverse(b("a"), b("z"), 99).await.expect("fine");
+    assert_eq!(show(&rows), "d=d c=c b=b a=a");
+    // The second was refused: the first range is another by then, and two hold what is left.
+    assert_eq!(world.take_log(), ["scan@2", "scan@1", "scan@2", "scan@1"]);
+}
+
+/// A range may begin at any key, also right before the end of a scan.
+#[tokio::test(start_paused = true)]
+async fn a_reverse_scan_finds_the_range_that_ends_it() {
+    let splits = ["c", "c\0", "c\0\0", "cz", "d", "d\0"];
+    let world = World::new(&splits);
+    for key in splits {
+        world.write(key, "1");
+    }
+    let ends = ["c", "c\0", "c\0\0", "c\0\0\0", "ca", "cz", "cz\0", "d", "d\0", "d\u{1}", "e"];
+    for end in ends {
+        let mut txn = world.db().begin(TxnOptions::default());
+        let rows = txn.scan_reverse(b("a"), b(end), 99).await.expect("fine");
+        let keys: Vec<Bytes> = rows.into_iter().map(|row| row.key).collect();
+        let below: Vec<Bytes> =
+            splits.iter().rev().filter(|key| **key < end).map(|k| b(k)).collect();
+        assert_eq!(keys, below, "{end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_scan_follows_ranges_that_move_under_it() {
     let world = World::new(&["c"]);
     for key in ["a", "b", "c", "d"] {
@@ -213,6 +296,8 @@ async fn a_resume_key_outside_of_the_span_is_refused() {
     let routing = std::sync::Arc::new(Liar(world.clone()));
     let db = crate::db::Db::new(world.env.clone(), routing, Config::default());
     let scanned = db.begin(TxnOptions::default()).scan(b("a"), b("c"), 5).await;
+    assert!(matches!(scanned, Err(TxnError::Invalid(_))));
+    let scanned = db.begin(TxnOptions::default()).scan_reverse(b("a"), b("c"), 5).await;
     assert!(matches!(scanned, Err(TxnError::Invalid(_))));
 }
 

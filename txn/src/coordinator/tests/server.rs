@@ -62,6 +62,17 @@ impl State {
             RequestKind::Scan(scan) => {
                 let limit = scan.limit as usize;
                 let span = &scan.span;
+                if scan.reverse {
+                    // All of it, of which the last rows are answered with.
+                    let all = self.rows(txn, &span.start, &span.end, usize::MAX, can_forward)?;
+                    response.rows = all.0.into_iter().rev().take(limit).collect();
+                    let full = response.rows.len() == limit;
+                    let last = response.rows.last().map(|row| row.key.clone()).unwrap_or_default();
+                    if full && last > span.start {
+                        response.resume = last;
+                    }
+                    return Ok(response);
+                }
                 let (rows, resume) = self.rows(txn, &span.start, &span.end, limit, can_forward)?;
                 response.rows = rows;
                 response.resume = resume;

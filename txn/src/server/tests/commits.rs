@@ -212,7 +212,7 @@ async fn nonsense_is_refused_and_never_panics() {
         bad(&|r| r.txn.as_mut().unwrap().write_ts = u64::MAX),
         bad(&|r| r.requests[0].kind = Some(put("k", "v", 0))),
         bad(&|r| {
-            let scan = Scan { span: span("z", "a"), limit: 0, lock: false, mode: None };
+            let scan = Scan { span: span("z", "a"), ..Scan::default() };
             r.requests[0].kind = Some(RequestKind::Scan(scan));
         }),
         bad(&|r| r.requests.insert(0, Request { kind: Some(end(true, false, &[])) })),

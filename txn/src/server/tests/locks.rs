@@ -80,7 +80,8 @@ async fn a_locking_scan_locks_the_rows_that_it_returns() {
     }
     let mut txn = Txn::new(&cluster, 1);
     txn.anchor("a");
-    let scan = RequestKind::Scan(Scan { span: span("a", "z"), limit: 2, lock: true, mode: None });
+    let scan = Scan { span: span("a", "z"), limit: 2, lock: true, ..Scan::default() };
+    let scan = RequestKind::Scan(scan);
     assert_eq!(txn.send("a", vec![scan]).await.unwrap()[0].rows.len(), 2);
     let mut other = Txn::new(&cluster, 2);
     assert!(other.clone().lock("b").now_or_never().is_none());
@@ -361,7 +362,7 @@ async fn who_does_not_want_to_wait_gets_an_error_or_other_rows() {
         assert!(skipped.skipped && skipped.rows.is_empty());
     }
     let mode = Some(LockMode { policy: WaitPolicy::Skip as i32, ..LockMode::default() });
-    let scan = Scan { span: span("a", "z"), limit: 0, lock: true, mode };
+    let scan = Scan { span: span("a", "z"), limit: 0, lock: true, mode, ..Scan::default() };
     let rows = txn.send("a", vec![RequestKind::Scan(scan)]).await.unwrap().remove(0).rows;
     let keys: Vec<_> = rows.into_iter().map(|row| row.key).collect();
     assert_eq!(keys, ["a", "c", "e"], "what is nobody's is not skipped");

@@ -140,8 +140,21 @@ impl Txn {
     }
 
     async fn scan(&mut self, from: &str, to: &str, limit: u32) -> Result<Response, BatchError> {
-        let scan = RequestKind::Scan(Scan { span: span(from, to), limit, lock: false, mode: None });
-        Ok(self.send(from, vec![scan]).await?.remove(0))
+        self.scan_as(Scan { span: span(from, to), limit, ..Scan::default() }).await
+    }
+
+    async fn scan_reverse(
+        &mut self,
+        from: &str,
+        to: &str,
+        limit: u32,
+    ) -> Result<Response, BatchError> {
+        self.scan_as(Scan { span: span(from, to), limit, reverse: true, ..Scan::default() }).await
+    }
+
+    async fn scan_as(&mut self, scan: Scan) -> Result<Response, BatchError> {
+        let at = String::from_utf8(scan.span.start.to_vec()).unwrap();
+        Ok(self.send(&at, vec![RequestKind::Scan(scan)]).await?.remove(0))
     }
 
     async fn put(&mut self, at: &str, value: &str) -> Result<(), BatchError> {

@@ -154,6 +154,118 @@ async fn a_limited_scan_marks_only_what_it_returned() {
     assert!(writer.meta.write_ts > writer.meta.read_ts);
 }
 
+/// What a descending scan has not reached is free; a key that comes into what it has read is not.
+#[tokio::test(start_paused = true)]
+async fn a_limited_reverse_scan_marks_only_what_it_returned() {
+    let cluster = LocalCluster::new();
+    for at in ["a", "c", "e"] {
+        seed(&cluster, at, "1").await;
+    }
+    let mut reader = Txn::new(&cluster, 1);
+    let begin = Timestamp::from_raw(reader.meta.read_ts);
+    let page = reader.scan_reverse("a", "z", 2).await.unwrap();
+    assert_eq!(page.rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"e", b"c"]);
+    assert_eq!(page.resume, "c");
+    for (id, at, is_free) in
+        [(2, "a", true), (3, "b", true), (4, "c", false), (5, "d", false), (6, "y", false)]
+    {
+        let mut writer = Txn::at(&cluster, id, begin);
+        writer.put(at, "2").await.unwrap();
+        assert_eq!(writer.meta.write_ts == writer.meta.read_ts, is_free, "{at}");
+    }
+    let rest = reader.scan_reverse("a", "c", 2).await.unwrap();
+    assert_eq!(rest.rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"a"]);
+    assert!(rest.resume.is_empty());
+}
+
+/// Of every key: the same as an ascending scan sees, at any time, with old versions, deletions, own writes (of several
+/// sequence numbers, of the same batch), and pages of any size.
+#[tokio::test(start_paused = true)]
+async fn a_reverse_scan_sees_what_an_ascending_one_sees() {
+    let cluster = LocalCluster::new();
+    let keys: Vec<String> = (0..40).map(|n| format!("k{n:02}")).collect();
+    let mut readers = Vec::new();
+    for round in 0..4u8 {
+        for (n, at) in keys.iter().enumerate() {
+            match (n + 7 * usize::from(round)) % 5 {
+                0 | 1 => seed(&cluster, at, &format!("{round}")).await,
+                2 => {
+                    let mut txn = Txn::new(&cluster, 100 + round);
+                    txn.meta.id = Bytes::from(format!("{round:08}{n:08}"));
+                    txn.can_forward = true;
+                    let mut request = txn.one_phase(&[(at, "gone")]);
+                    if let Some(RequestKind::Put(put)) = &mut request.requests[0].kind {
+                        put.value = None;
+                    }
+                    txn.send_raw(at, request).await.unwrap();
+                }
+                _ => {}
+            }
+        }
+        readers.push(Txn::new(&cluster, round));
+    }
+    let mut own = Txn::new(&cluster, 50);
+    for n in [0, 3, 9, 10, 39] {
+        own.put(&keys[n], "own").await.unwrap();
+    }
+    own.put(&keys[9], "again").await.unwrap();
+    let mut earlier = own.clone();
+    earlier.meta.sequence = 3;
+    // The readers are older than the writes.
+    readers.extend([own, earlier]);
+    for mut reader in readers {
+        let mut expected = reader.scan("a", "z", 0).await.unwrap().rows;
+        expected.reverse();
+        for limit in [1, 3, 100] {
+            let (mut seen, mut to) = (Vec::new(), "z".to_string());
+            loop {
+                let page = reader.scan_reverse("a", &to, limit).await.unwrap();
+                seen.extend(page.rows);
+                if page.resume.is_empty() {
+                    break;
+                }
+                to = String::from_utf8(page.resume.to_vec()).unwrap();
+            }
+            assert_eq!(seen, expected, "limit {limit}");
+        }
+    }
+}
+
+/// An intent within reach is in the way, one beyond is not; a newer version within reach moves the reader.
+#[tokio::test(start_paused = true)]
+async fn a_reverse_scan_minds_intents_and_newer_versions_within_its_reach() {
+    let cluster = LocalCluster::new();
+    for at in ["a", "c", "e"] {
+        seed(&cluster, at, "1").await;
+    }
+    let mut writer = Txn::new(&cluster, 1);
+    writer.put("b", "new").await.unwrap();
+    let mut reader = Txn::new(&cluster, 2);
+    let page = reader.scan_reverse("a", "z", 2).await.unwrap();
+    assert_eq!(page.resume, "c", "not blocked");
+    let mut blocked = Txn::new(&cluster, 3);
+    let scan = tokio::spawn(async move { blocked.scan_reverse("a", "z", 3).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!scan.is_finished());
+    let commit_ts = writer.commit_two_phase(&["b"]).await.unwrap().commit_ts;
+    writer.resolve(&["b"], commit_ts).await;
+    let rows = scan.await.unwrap().unwrap().rows;
+    assert_eq!(rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"e", b"c", b"b"]);
+    // Committed by a gateway whose clock is ahead, before the reader's first reading of this node.
+    let mut reader = Txn::new(&cluster, 4);
+    let mut ahead = Txn::at(&cluster, 5, later(&reader, 300));
+    ahead.commit(&[("d", "new")]).await.unwrap();
+    let scan = |limit| {
+        RequestKind::Scan(Scan { span: span("a", "z"), limit, reverse: true, ..Scan::default() })
+    };
+    let mut request = reader.request(vec![scan(1)]);
+    request.observed.clear();
+    assert_eq!(reader.send_raw("a", request.clone()).await.unwrap()[0].rows[0].key, "e");
+    request.requests[0].kind = Some(scan(2));
+    let error = reader.send_raw("a", request).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_ts), (ErrorKind::RetryAt, ahead.meta.write_ts));
+}
+
 #[tokio::test(start_paused = true)]
 async fn own_writes_are_seen_up_to_the_sequence_and_merged_into_scans() {
     let cluster = LocalCluster::new();
