@@ -225,6 +225,9 @@ impl<'a> Printer<'a> {
         if let Some((bound, included)) = &span.upper {
             let _ = write!(text, " <{} {}", if *included { "=" } else { "" }, self.expr(bound));
         }
+        if span.not_null {
+            text.push_str(" not null");
+        }
         text.push(']');
         text
     }

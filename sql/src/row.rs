@@ -274,5 +274,24 @@ pub fn bounded_span(
     Ok((start < end).then_some(start..end))
 }
 
+/// The keys of an index that begin with the given values and whose next column is not NULL. None if there cannot be any.
+pub fn not_null_span(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    equal: &[Datum],
+) -> SqlResult<Option<Range<Bytes>>> {
+    if equal.iter().any(Datum::is_null) {
+        return Ok(None);
+    }
+    let prefix = append_values(table, index, equal)?;
+    let (ty, descending) = key_column(table, index, equal.len())?;
+    let mut nulls = prefix.clone();
+    encode_key_datum(&mut nulls, ty, &Datum::Null, descending)?;
+    Ok(Some(match descending {
+        false => prefix.into()..nulls.into(),
+        true => prefix_end(&nulls)..prefix_end(&prefix),
+    }))
+}
+
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,7 @@ pub(crate) fn is_chain(node: &Node) -> bool {
             Node::Filter { input, .. } | Node::Project { input, .. } => node = input,
             Node::Values { rows, .. } => return rows.len() == 1,
             Node::Scan { table, index, spans, limit, .. } => {
-                let [IndexSpan { equal, lower: None, upper: None }] = spans.as_slice() else {
+                let [IndexSpan { equal, lower: None, upper: None, .. }] = spans.as_slice() else {
                     return false;
                 };
                 let is_point = table

@@ -19,9 +19,8 @@
 //!   first row can be taken from an [`Execution`].
 //! - X5. The same plan over the same data gives the same rows in the same order.
 //!
-//! Not done: spilling; merge joins and aggregation of sorted input; window functions; scans backwards without
-//! reading the span to its end; reads that answer from an index alone; cursors that do not see
-//! what their transaction writes between two fetches.
+//! Not done: spilling; merge joins and aggregation of sorted input; window functions; reads that answer from an index
+//! alone; cursors that do not see what their transaction writes between two fetches.
 
 mod batch;
 mod context;

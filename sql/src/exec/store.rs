@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::context::Row;
-use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
+use crate::catalog::descriptor::{ColumnId, IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::row;
 use crate::types::Datum;
 
-pub(crate) use row::{bounded_span, point_key};
+pub(crate) use row::{bounded_span, not_null_span, point_key};
 
 /// What a row has in an index.
 pub(crate) struct Entry {
@@ -65,6 +65,12 @@ pub(crate) fn exclusive_key(
 /// The row of an entry of the primary index.
 pub(crate) fn decode_row(table: &TableDescriptor, value: &[u8]) -> SqlResult<Row> {
     row::decode_row(table, value)
+}
+
+/// The columns of a row that are wanted, in that order.
+pub(crate) fn decode_columns(columns: &[ColumnId], value: &[u8]) -> SqlResult<Row> {
+    let found = row::decode_columns(value, columns)?;
+    Ok(found.into_iter().map(|value| value.unwrap_or(Datum::Null)).collect())
 }
 
 /// The key of the row that an entry of another index stands for.

@@ -119,7 +119,7 @@ fn exprs<'n>(node: &'n Node, visit: &mut dyn FnMut(&'n Expr)) {
     match node {
         Node::Values { rows, .. } => rows.iter().flatten().for_each(visit),
         Node::Scan { spans, filter, .. } => {
-            for IndexSpan { equal, lower, upper } in spans {
+            for IndexSpan { equal, lower, upper, not_null: _ } in spans {
                 equal.iter().for_each(&mut *visit);
                 lower.iter().chain(upper).for_each(|(bound, _)| visit(bound));
             }

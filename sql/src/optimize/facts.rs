@@ -117,6 +117,54 @@ impl Facts<'_> {
         }
     }
 
+    /// True iff its evaluation never ends in an error, whatever the row, as far as can be seen.
+    pub(crate) fn never_fails(&self, expr: &Expr) -> bool {
+        let all = |parts: &[Expr]| parts.iter().all(|part| self.never_fails(part));
+        match expr {
+            Expr::Const(..) | Expr::Slot(..) | Expr::Outer { .. } | Expr::Param(..) => true,
+            Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts, _) => all(parts),
+            Expr::Not(input) | Expr::IsNull(input) => self.never_fails(input),
+            Expr::IsDistinct { sides, .. } => {
+                self.never_fails(&sides.0) && self.never_fails(&sides.1)
+            }
+            Expr::InList { input, list, .. } => self.never_fails(input) && all(list),
+            Expr::Case { branches, otherwise, .. } => {
+                let both =
+                    |(when, then): &(Expr, Expr)| self.never_fails(when) && self.never_fails(then);
+                branches.iter().all(both) && otherwise.iter().all(|expr| self.never_fails(expr))
+            }
+            Expr::Cast { input, ty: SqlType::Text, .. } => {
+                matches!(input.ty(), SqlType::Varchar(_)) && self.never_fails(input)
+            }
+            Expr::Call { function, args, .. } => {
+                (self.is_comparison(*function) || self.widens(*function, args)) && all(args)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_comparison(&self, function: u32) -> bool {
+        let differs = || self.functions.operators("<>").iter().any(|o| o.function == function);
+        self.comparison(function).is_some() || differs()
+    }
+
+    /// A cast to a type that holds all values of the other.
+    fn widens(&self, function: u32, args: &[Expr]) -> bool {
+        let [arg] = args else { return false };
+        let from = arg.ty().base();
+        let wider: &[SqlType] = match from {
+            SqlType::Int2 => &[SqlType::Int4, SqlType::Int8, SqlType::Numeric(None)],
+            SqlType::Int4 => &[SqlType::Int8, SqlType::Numeric(None)],
+            SqlType::Int8 => &[SqlType::Numeric(None)],
+            _ => &[],
+        };
+        wider.iter().any(|to| {
+            use crate::func::CastMethod;
+            let method = self.functions.cast(from, *to).map(|cast| cast.method);
+            matches!(method, Some(CastMethod::Function(of_cast)) if of_cast == function)
+        })
+    }
+
     /// The expression as one of another type, for values that fit both.
     pub(crate) fn cast(&self, expr: Expr, to: SqlType) -> Option<Expr> {
         use crate::func::CastMethod;

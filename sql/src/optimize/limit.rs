@@ -1,7 +1,8 @@
 //! LIMIT is told to what lies below it: a scan stops early, a sort keeps only the first rows, and rows that an index
 //! gives in order are not sorted at all.
 
-use crate::plan::{Expr, Node, SortKey};
+use crate::catalog::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
+use crate::plan::{Expr, IndexSpan, Node, SortKey};
 use crate::types::{Datum, SqlType};
 
 /// Applies the rule from the top down: an order is dropped before a limit goes through where it was.
@@ -56,56 +57,78 @@ fn tell(node: &mut Node, rows: u64) {
 fn ordered(node: &mut Node, keys: &[SortKey]) -> bool {
     match node {
         Node::Project { input, exprs } => {
-            let mut inner = Vec::with_capacity(keys.len());
-            for key in keys {
-                let Expr::Slot(slot, _) = key.expr else { return false };
-                let Some(Expr::Slot(from, ty)) = exprs.get(slot) else { return false };
-                inner.push(SortKey { expr: Expr::Slot(*from, *ty), ..key.clone() });
-            }
-            ordered(input, &inner)
+            through(exprs, keys).is_some_and(|keys| ordered(input, &keys))
         }
         Node::Filter { input, .. } => ordered(input, keys),
-        Node::Scan { table, index, spans, columns, reverse, lock, .. } => {
-            if spans.len() > 1 {
-                return false;
-            }
+        Node::Scan { table, index, spans, columns, reverse, .. } => {
             let Some(index) = table.index(*index) else { return false };
-            let given = spans.first().map_or(0, |span| span.equal.len());
-            // Columns with a given value do not matter, wherever they stand in the order.
-            let fixed: Vec<_> = index.key.iter().take(given).map(|(column, _)| *column).collect();
-            let mut rest = index.key.iter().skip(given);
-            let mut turned = None;
-            for key in keys {
-                let Expr::Slot(slot, _) = key.expr else { return false };
-                let Some(column) = columns.get(slot) else { return false };
-                if fixed.contains(column) {
-                    continue;
-                }
-                let Some((next, descending)) = rest.next() else {
-                    // A whole unique key decides the order: more keys change nothing.
-                    return index.unique && finish(turned, reverse, lock.is_some());
-                };
-                let not_null = table.position(*column).is_some_and(|at| table.columns[at].not_null);
-                if next != column || !not_null {
-                    return false;
-                }
-                let turn = key.descending != *descending;
-                if turned.is_some_and(|before| before != turn) {
-                    return false;
-                }
-                turned = Some(turn);
-            }
-            finish(turned, reverse, lock.is_some())
+            let Some(turned) = direction(table, index, spans, columns, keys) else { return false };
+            *reverse = turned;
+            true
         }
         _ => false,
     }
 }
 
-/// A scan that locks is not turned around: backwards it reads a whole span at a time, and would lock all of it.
-fn finish(turned: Option<bool>, reverse: &mut bool, locks: bool) -> bool {
-    if locks && turned == Some(true) {
-        return false;
+/// The order before a projection, if it has all that the order goes by.
+pub(super) fn through(exprs: &[Expr], keys: &[SortKey]) -> Option<Vec<SortKey>> {
+    let before = |key: &SortKey| {
+        let Expr::Slot(slot, _) = key.expr else { return None };
+        let Some(Expr::Slot(from, ty)) = exprs.get(slot) else { return None };
+        Some(SortKey { expr: Expr::Slot(*from, *ty), ..key.clone() })
+    };
+    keys.iter().map(before).collect()
+}
+
+/// Whether these parts of an index have to be read backwards to give the order; none if they cannot give it.
+pub(super) fn direction(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    spans: &[IndexSpan],
+    columns: &[ColumnId],
+    keys: &[SortKey],
+) -> Option<bool> {
+    if spans.len() > 1 {
+        return None;
     }
-    *reverse = turned.unwrap_or(*reverse);
-    true
+    let span = spans.first();
+    let given = span.map_or(0, |span| span.equal.len());
+    let never_null = |column: &ColumnId| {
+        table.position(*column).is_some_and(|position| table.columns[position].not_null)
+    };
+    // Columns with a given value do not matter, wherever they stand in the order; nor do those that were there before.
+    let mut decided: Vec<ColumnId> = index.key.iter().take(given).map(|(id, _)| *id).collect();
+    // Entries with equal keys lie in the order of their rows.
+    let rows = table.primary().map(|primary| primary.key.as_slice()).unwrap_or_default();
+    let mut rest = index.key.iter().skip(given).chain(rows);
+    let is_unique = index.unique && index.key.iter().all(|(column, _)| never_null(column));
+    let mut turned = None;
+    for key in keys {
+        let Expr::Slot(slot, _) = key.expr else { return None };
+        let column = columns.get(slot)?;
+        if decided.contains(column) {
+            continue;
+        }
+        // A whole unique key decides the order: more keys change nothing.
+        if is_unique && index.key.iter().all(|(column, _)| decided.contains(column)) {
+            break;
+        }
+        let first = decided.len() == given;
+        let Some((next, descending)) = rest.find(|(next, _)| !decided.contains(next)) else {
+            break;
+        };
+        // NULLs lie behind all values, and before them where the index or the scan goes down.
+        let without_nulls = never_null(column)
+            || first && span.is_some_and(|s| s.not_null || s.lower.is_some() || s.upper.is_some());
+        if next != column || !(without_nulls || key.nulls_first == key.descending) {
+            return None;
+        }
+        let turn = key.descending != *descending;
+        if turned.is_some_and(|before| before != turn) {
+            return None;
+        }
+        turned = Some(turn);
+        decided.push(*column);
+    }
+    Some(turned.unwrap_or(false))
 }

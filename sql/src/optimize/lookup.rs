@@ -122,8 +122,23 @@ fn exchanged(
     Some(Node::Project { input: Box::new(node), exprs })
 }
 
+/// True iff the rows are few, or are found by values of an index: then they are not all of a table.
+pub(super) fn is_narrow(node: &Node) -> bool {
+    match node {
+        node if few(node).is_some() => true,
+        Node::Scan { spans, .. } => {
+            !spans.is_empty() && spans.iter().all(|span| !span.equal.is_empty())
+        }
+        Node::Filter { input, .. } | Node::Project { input, .. } => is_narrow(input),
+        Node::Join { kind: JoinKind::Left | JoinKind::Semi | JoinKind::Anti, left, .. } => {
+            is_narrow(left)
+        }
+        _ => false,
+    }
+}
+
 /// How many rows there are at most, if they are few.
-fn few(node: &Node) -> Option<usize> {
+pub(super) fn few(node: &Node) -> Option<usize> {
     let count = match node {
         Node::Values { rows, .. } => rows.len(),
         Node::Scan { table, index, spans, limit, .. } => {

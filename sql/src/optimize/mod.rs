@@ -1,9 +1,12 @@
 //! Rules that make plans cheaper without changing what they mean. Each is a file with its reason.
 
 mod elements;
+mod extremes;
 mod facts;
+mod grouped;
 mod limit;
 mod lookup;
+mod order;
 mod prune;
 mod pushdown;
 mod simplify;
@@ -34,8 +37,11 @@ pub(crate) fn optimize(plan: &mut Plan, environment: &Environment<'_>) -> SqlRes
 /// All rules over one plan.
 fn whole(node: Node, facts: &Facts<'_>) -> Node {
     let node = subquery::decorrelate(node, facts);
+    let node = grouped::join_groups(node, facts);
     let mut node = pushdown::push(node, Vec::new(), facts);
     inner_plans(&mut node, facts);
+    let node = order::inner_joins(node, facts);
+    let node = extremes::first_and_last(node, facts);
     let node = spans::choose(node, facts);
     let node = lookup::join_by_index(node, facts);
     let node = elements::scan_by_elements(node, facts);
@@ -61,6 +67,11 @@ fn in_expr(expr: &mut Expr, facts: &Facts<'_>) {
     for part in expr.parts_mut() {
         in_expr(part, facts);
     }
+}
+
+/// A copy of the node as it will read its tables, with conditions over its rows.
+fn narrowed(node: &Node, parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
+    spans::choose(pushdown::push(node.clone(), parts, facts), facts)
 }
 
 /// The node, leaving nothing in its place for the moment.

@@ -1,10 +1,14 @@
 //! Scans read only the parts of an index that can hold what is asked for, and by the index that narrows it best. A
-//! point read is one key then, and not a table.
+//! point read is one key then, and not a table. Where only the first rows of an order are wanted, an index that gives
+//! them in this order is better than one that does not narrow the scan: the scan ends after those rows.
 
 use super::facts::{Facts, conjunction, conjuncts};
 use super::span::{MAX_SPANS, Says, says};
 use crate::catalog::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
-use crate::plan::{Expr, IndexSpan, Node};
+use crate::plan::{Expr, IndexSpan, Node, SortKey};
+
+/// Rows of a LIMIT that are few enough to be read one by one.
+const FEW_ROWS: i64 = 10_000;
 
 /// How well an index fits, best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,33 +17,88 @@ struct Score {
     whole: bool,
     /// Columns with given values.
     equal: usize,
+    /// The next one has both bounds.
+    between: bool,
+    /// Only the first rows are wanted, and they come first.
+    sorted: bool,
     /// Bounds on the next one.
     bounds: usize,
     /// No second read for the row.
     primary: bool,
 }
 
+/// What is wanted of a node's rows.
+#[derive(Clone)]
+enum Wanted {
+    /// All of them.
+    All,
+    /// The first few.
+    Few,
+    /// The first few in this order.
+    First(Vec<SortKey>),
+}
+
 /// Gives every scan its index and spans.
 pub(crate) fn choose(node: Node, facts: &Facts<'_>) -> Node {
-    let node = super::over_inputs(node, &mut |input| choose(input, facts));
-    let Node::Scan { table, index, spans, columns, filter: Some(filter), lock, limit, reverse } =
-        node
-    else {
+    choose_for(node, &Wanted::All, facts)
+}
+
+fn choose_for(mut node: Node, wanted: &Wanted, facts: &Facts<'_>) -> Node {
+    let of_input = match (&node, wanted) {
+        (Node::Limit { limit: Some(limit), .. }, _) if is_few(limit) => Wanted::Few,
+        (Node::Project { .. }, Wanted::Few) => Wanted::Few,
+        (Node::Sort { keys, .. }, Wanted::Few) => Wanted::First(keys.clone()),
+        (Node::Project { exprs, .. }, Wanted::First(keys)) => {
+            super::limit::through(exprs, keys).map_or(Wanted::All, Wanted::First)
+        }
+        (Node::Filter { .. }, Wanted::First(keys)) => Wanted::First(keys.clone()),
+        _ => Wanted::All,
+    };
+    for (input, _) in node.inputs_mut() {
+        *input = crate::bind::roomy(|| choose_for(super::take(input), &of_input, facts));
+    }
+    let order = match wanted {
+        Wanted::First(keys) => keys.as_slice(),
+        _ => &[],
+    };
+    scan(node, order, facts)
+}
+
+/// So few rows that an index which gives them in order is worth a second read for each. What is not known is few.
+fn is_few(limit: &Expr) -> bool {
+    match limit {
+        Expr::Const(value, _) => value.as_i64().is_some_and(|rows| rows <= FEW_ROWS),
+        _ => true,
+    }
+}
+
+/// The index and the spans of a scan of which the first rows in an order are wanted, if there is one.
+pub(super) fn scan(node: Node, order: &[SortKey], facts: &Facts<'_>) -> Node {
+    let Node::Scan { table, index, spans, columns, filter, lock, limit, reverse } = node else {
         return node;
     };
-    let parts = conjuncts(filter);
+    let parts = filter.map(conjuncts).unwrap_or_default();
     let mut best: Option<(Score, &IndexDescriptor, Found)> = None;
     for candidate in &table.indexes {
-        let Some(found) = spans_of(&table, candidate, &columns, &parts, facts) else { continue };
+        let found = match spans_of(&table, candidate, &columns, &parts, facts) {
+            Some(found) => found,
+            None if order.is_empty() => continue,
+            None => Found::default(),
+        };
+        let given = found.spans.as_slice();
+        let sorted = !order.is_empty()
+            && super::limit::direction(&table, candidate, given, &columns, order).is_some();
         let primary = table.primary().map(|p| p.id) == Some(candidate.id);
         let score = Score {
             whole: candidate.unique && found.equal == candidate.key.len(),
             equal: found.equal,
+            between: found.bounds == 2,
+            sorted,
             bounds: found.bounds,
             primary,
         };
         // Reading an index by one bound alone, and every row after it, is worse than reading all rows.
-        if !primary && found.equal == 0 && found.bounds < 2 {
+        if !primary && !sorted && found.equal == 0 && found.bounds < 2 {
             continue;
         }
         if best.as_ref().is_none_or(|(other, _, _)| score > *other) {
@@ -59,6 +118,7 @@ pub(crate) fn choose(node: Node, facts: &Facts<'_>) -> Node {
 }
 
 /// Spans of an index, and what they stand for.
+#[derive(Default)]
 struct Found {
     spans: Vec<IndexSpan>,
     equal: usize,
@@ -75,7 +135,7 @@ fn spans_of(
     facts: &Facts<'_>,
 ) -> Option<Found> {
     let mut spans = vec![IndexSpan::default()];
-    let (mut equal, mut bounds) = (0, 0);
+    let (mut equal, mut bounds, mut not_null) = (0, 0, false);
     let mut used = Vec::new();
     for (column, _) in &index.key {
         let Some(slot) = columns.iter().position(|id| id == column) else { break };
@@ -129,14 +189,26 @@ fn spans_of(
             }
         }
         bounds = usize::from(lower.is_some()) + usize::from(upper.is_some());
+        let present = parts.iter().position(|part| is_present(part, slot));
+        let present = present.filter(|_| bounds == 0);
+        used.extend(present);
+        not_null = present.is_some();
         for span in &mut spans {
             span.lower.clone_from(&lower);
             span.upper.clone_from(&upper);
+            span.not_null = not_null;
         }
         break;
     }
-    if equal == 0 && bounds == 0 {
+    if equal == 0 && bounds == 0 && !not_null {
         return None;
     }
     Some(Found { spans, equal, bounds, used })
+}
+
+/// `column IS NOT NULL`.
+fn is_present(part: &Expr, slot: usize) -> bool {
+    let Expr::Not(part) = part else { return false };
+    let Expr::IsNull(input) = &**part else { return false };
+    matches!(**input, Expr::Slot(s, _) if s == slot)
 }

@@ -63,7 +63,7 @@ fn compute_once(input: Node, parts: &mut [Expr], facts: &Facts<'_>) -> Node {
 }
 
 /// A node with only its first slots.
-fn only_first(node: Node, types: Vec<SqlType>) -> Node {
+pub(super) fn only_first(node: Node, types: Vec<SqlType>) -> Node {
     if node.types().len() == types.len() {
         return node;
     }
@@ -121,7 +121,7 @@ fn rows_only(plan: &Node) -> &Node {
 }
 
 /// The plan without its conditions on outer rows, and those conditions; none if it refers to outer rows elsewhere.
-fn free(plan: &Node) -> Option<(Node, Vec<Expr>)> {
+pub(super) fn free(plan: &Node) -> Option<(Node, Vec<Expr>)> {
     match plan {
         Node::Filter { input, predicate } => {
             let (node, mut outer) = free(input)?;
@@ -139,7 +139,7 @@ fn free(plan: &Node) -> Option<(Node, Vec<Expr>)> {
     }
 }
 
-fn refers_out(expr: &Expr) -> bool {
+pub(super) fn refers_out(expr: &Expr) -> bool {
     let mut found = false;
     expr.look(&mut |e, depth| {
         found |= matches!(e, Expr::Outer { level, .. } if *level >= depth);
@@ -171,7 +171,7 @@ fn whole_column(plan: &Node) -> Option<(Node, Vec<Expr>, Expr)> {
 }
 
 /// A condition inside of the subquery as one over the left row with the right one beside it.
-fn beside(mut expr: Expr, width: usize) -> Expr {
+pub(super) fn beside(mut expr: Expr, width: usize) -> Expr {
     expr.change(0, &mut |part, _| {
         match part {
             Expr::Slot(slot, _) => *slot += width,

@@ -71,6 +71,8 @@ pub struct IndexSpan {
     pub lower: Option<(Expr, bool)>,
     /// Upper bound of the next key column, and whether it is included.
     pub upper: Option<(Expr, bool)>,
+    /// Without the NULLs of the next key column. A bound leaves them out anyway.
+    pub not_null: bool,
 }
 
 /// An operator of a plan.

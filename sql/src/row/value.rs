@@ -62,14 +62,29 @@ pub fn decode_columns(bytes: &[u8], wanted: &[ColumnId]) -> SqlResult<Vec<Option
         return Err(corrupted("a row has an unknown version"));
     }
     let mut out = vec![None; wanted.len()];
+    // Columns lie in the table's order, and are mostly wanted in it.
+    let mut likely = 0;
     while !rest.is_empty() {
         let id = u16::try_from(get_varint(&mut rest)?)
             .map_err(|_| corrupted("a row has a column number out of range"))?;
+        let is_it = |column: &ColumnId| column.0 == id;
+        let at = match wanted.get(likely).is_some_and(is_it) {
+            true => Some(likely),
+            false => wanted.iter().position(is_it),
+        };
+        let Some(at) = at else {
+            skip_datum(&mut rest, 0)?;
+            continue;
+        };
+        likely = at + 1;
         let value = get_datum(&mut rest, 0)?;
-        let slots = out.iter_mut().zip(wanted).filter(|(_, column)| column.0 == id);
-        for (slot, _) in slots {
-            *slot = Some(value.clone());
+        // A column may be wanted twice.
+        for (again, column) in wanted.iter().enumerate() {
+            if again != at && is_it(column) {
+                out[again] = Some(value.clone());
+            }
         }
+        out[at] = Some(value);
     }
     Ok(out)
 }
@@ -266,6 +281,39 @@ fn get_datum(rest: &mut &[u8], depth: u8) -> SqlResult<Datum> {
         RECORD => Datum::Record(get_values(rest, depth)?),
         _ => return Err(corrupted("a row has an unknown tag")),
     })
+}
+
+/// Passes over a datum that nobody wants, without making it. What is within it is not looked at.
+fn skip_datum(rest: &mut &[u8], depth: u8) -> SqlResult<()> {
+    let start = *rest;
+    let fixed = match rest.try_get_u8().map_err(short)? {
+        NULL | FALSE | TRUE => 0,
+        FLOAT4 | OID => 4,
+        FLOAT8 => 8,
+        UUID => 16,
+        INT2 | INT4 | INT8 | DATE | TIME | TIMESTAMP | TIMESTAMPTZ => {
+            get_varint(rest)?;
+            0
+        }
+        INTERVAL => {
+            for _ in 0..3 {
+                get_varint(rest)?;
+            }
+            0
+        }
+        TEXT | BYTEA => {
+            get_bytes(rest)?;
+            0
+        }
+        // Arrays, records and numbers of many digits are rare enough.
+        _ => {
+            *rest = start;
+            get_datum(rest, depth)?;
+            0
+        }
+    };
+    *rest = rest.get(fixed..).ok_or(()).map_err(short)?;
+    Ok(())
 }
 
 fn get_values(rest: &mut &[u8], depth: u8) -> SqlResult<Arc<[Datum]>> {

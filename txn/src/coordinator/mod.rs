@@ -283,18 +283,18 @@ impl Txn {
         self.settle(read)
     }
 
-    /// As [`Txn::scan_reverse`], with locks as by [`Txn::scan_for_update`].
-    pub async fn scan_reverse_for_update(
+    /// As [`Txn::scan_reverse`], with a lock on every row found.
+    pub async fn scan_reverse_locked(
         &mut self,
         start: Bytes,
         end: Bytes,
         limit: usize,
+        lock: RowLock,
     ) -> Result<Vec<Row>, TxnError> {
         self.ensure_open()?;
         let (start, end) = (bound(start), bound(end));
         self.see_until(self.pinned);
-        let lock = Some(RowLock::UPDATE);
-        let read = self.read_span((start, end), Order::Descending, limit, lock).await;
+        let read = self.read_span((start, end), Order::Descending, limit, Some(lock)).await;
         self.settle(read)
     }
 

@@ -4,8 +4,8 @@
 //!   another index's entries.
 //! - S1. Pages grow from 16 to 1,024 entries, and never beyond what is still wanted if nothing filters.
 //! - S2. A locking scan locks the rows that it yields, and rows that its filter drops afterwards: they were read.
-//! - S3. Backwards, spans are read from the last to the first, each forwards to its end and then turned round: the
-//!   transaction has no reverse scan yet, so a span costs memory.
+//! - S3. Backwards, spans are read from the last to the first, each from its end: whoever has enough has read no more
+//!   of the table than that.
 
 use bytes::Bytes;
 use txn::db::{RowLock, WaitPolicy};
@@ -14,7 +14,7 @@ use super::span::{self, Keys};
 use crate::catalog::descriptor::{ColumnId, IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
-use crate::exec::context::{Reservation, Row, Run};
+use crate::exec::context::{Row, Run};
 use crate::exec::errors::{from_txn, of_table};
 use crate::exec::store;
 use crate::plan::Node;
@@ -33,9 +33,8 @@ pub(crate) struct Scan {
 struct Started {
     /// What is still to be read, the next last.
     keys: Vec<Keys>,
-    /// Of the present span, when backwards: what is still to be given, the next last.
-    entries: Vec<Entry>,
-    held: Reservation,
+    /// From the last key of each span to the first.
+    reverse: bool,
     page: usize,
     /// Rows that are still wanted.
     left: u64,
@@ -67,37 +66,26 @@ impl Scan {
                 if !reverse {
                     keys.reverse();
                 }
-                let held = run.shared.pool.reserve();
                 let left = limit.unwrap_or(u64::MAX);
-                let entries = Vec::new();
                 // What is read is locked: no more than may be wanted.
                 let page = match lock {
                     Some(_) => usize::try_from(left).unwrap_or(usize::MAX).clamp(1, FIRST_PAGE),
                     None => FIRST_PAGE,
                 };
-                none.insert(Started { keys, entries, held, page, left })
+                none.insert(Started { keys, reverse: *reverse, page, left })
             }
         };
-        let positions = positions(table, columns)?;
         let types = node.types();
         while started.left > 0 {
             // An index entry needs its row's lock, not its own.
             let lock_entries = lock.filter(|_| index.id == PRIMARY_INDEX);
             let exact = filter.is_none();
-            let entries = match reverse {
-                false => started.page(lock_entries, exact, run).await?,
-                true => started.page_back(lock_entries, run).await?,
-            };
-            let Some(mut entries) = entries else {
+            let Some(entries) = started.page(lock_entries, exact, run).await? else {
                 return Ok(None);
             };
-            if exact {
-                // The others' rows are not wanted, and must not be locked.
-                entries.truncate(usize::try_from(started.left).unwrap_or(usize::MAX));
-            }
             let mut builder = BatchBuilder::new(&types);
-            for row in fetch(table, index, entries, *lock, run).await? {
-                builder.push(&pick(row, &positions))?;
+            for row in fetch(table, index, columns, entries, *lock, run).await? {
+                builder.push(&row)?;
             }
             let Some(batch) = builder.finish() else {
                 continue;
@@ -135,11 +123,17 @@ impl Started {
             return Ok(None);
         };
         self.page = (self.page * 2).min(MAX_ROWS);
-        let rows = scan(start, end.clone(), page, lock, run).await?;
+        let rows = scan((&start, &end), self.reverse, page, lock, run).await?;
         if let Some((last, _)) = rows.last()
             && rows.len() == page
         {
-            self.keys.push(Keys::Span(store::after(last), end));
+            let rest = match self.reverse {
+                false => (store::after(last), end),
+                true => (start, last.clone()),
+            };
+            if rest.0 < rest.1 {
+                self.keys.push(Keys::Span(rest.0, rest.1));
+            }
         }
         Ok(Some(rows))
     }
@@ -155,58 +149,21 @@ impl Started {
         }
         points
     }
-
-    /// The next entries in descending order.
-    async fn page_back(
-        &mut self,
-        lock: Option<RowLock>,
-        run: &mut Run<'_>,
-    ) -> SqlResult<Option<Vec<Entry>>> {
-        if self.entries.is_empty() {
-            self.held.clear();
-            let mut keys = self.pop_points(self.page);
-            // They were taken from the last to the first.
-            keys.reverse();
-            let next = if keys.is_empty() { self.keys.pop() } else { None };
-            self.entries = match next {
-                None if keys.is_empty() => return Ok(None),
-                None => points(keys, lock, run).await?,
-                Some(Keys::Point(key)) => point(key, lock, run).await?.into_iter().collect(),
-                Some(Keys::Span(mut start, end)) => {
-                    let mut all = Vec::new();
-                    loop {
-                        let rows = scan(start, end.clone(), MAX_ROWS, lock, run).await?;
-                        run.ctx.cancel.check()?;
-                        let size = |(key, value): &Entry| key.len() + value.len();
-                        self.held.grow(rows.iter().map(size).sum())?;
-                        let is_full = rows.len() == MAX_ROWS;
-                        all.extend(rows);
-                        match all.last() {
-                            Some((last, _)) if is_full => start = store::after(last),
-                            _ => break all,
-                        }
-                    }
-                }
-            };
-        }
-        let page = self.page.min(self.entries.len());
-        self.page = (self.page * 2).min(MAX_ROWS);
-        let mut entries = self.entries.split_off(self.entries.len() - page);
-        entries.reverse();
-        Ok(Some(entries))
-    }
 }
 
 async fn scan(
-    start: Bytes,
-    end: Bytes,
+    (start, end): (&Bytes, &Bytes),
+    reverse: bool,
     limit: usize,
     lock: Option<RowLock>,
     run: &mut Run<'_>,
 ) -> SqlResult<Vec<Entry>> {
-    let rows = match lock {
-        Some(lock) => run.txn.scan_locked(start, end, limit, lock).await,
-        None => run.txn.scan(start, end, limit).await,
+    let (start, end) = (start.clone(), end.clone());
+    let rows = match (reverse, lock) {
+        (false, None) => run.txn.scan(start, end, limit).await,
+        (false, Some(lock)) => run.txn.scan_locked(start, end, limit, lock).await,
+        (true, None) => run.txn.scan_reverse(start, end, limit).await,
+        (true, Some(lock)) => run.txn.scan_reverse_locked(start, end, limit, lock).await,
     };
     Ok(rows.map_err(from_txn)?.into_iter().map(|row| (row.key, row.value)).collect())
 }
@@ -241,22 +198,24 @@ async fn many(
     .map_err(from_txn)
 }
 
-/// The rows of entries of any index.
+/// The columns of the rows of entries of any index.
 async fn fetch(
     table: &TableDescriptor,
     index: &IndexDescriptor,
+    columns: &[ColumnId],
     entries: Vec<Entry>,
     lock: Option<RowLock>,
     run: &mut Run<'_>,
 ) -> SqlResult<Vec<Row>> {
     if index.id == PRIMARY_INDEX {
-        return entries.iter().map(|(_, value)| store::decode_row(table, value)).collect();
+        let row = |(_, value): &Entry| store::decode_columns(columns, value);
+        return entries.iter().map(row).collect();
     }
     let keys = entries.iter().map(|(key, value)| store::row_key(table, index, key, value));
     let keys: Vec<Bytes> = keys.collect::<SqlResult<_>>()?;
     let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
     let row = |value: Option<Bytes>| match value {
-        Some(value) => Some(store::decode_row(table, &value)),
+        Some(value) => Some(store::decode_columns(columns, &value)),
         // Locked by others.
         None if skips => None,
         None => Some(Err(store::missing_row(table, index))),
@@ -279,34 +238,7 @@ pub(crate) async fn point_row(node: &Node, run: &mut Run<'_>) -> SqlResult<Optio
     let Some(entry) = point(key, lock_entry, run).await.map_err(named)? else {
         return Ok(None);
     };
-    let row = fetch(table, index, vec![entry], *lock, run).await.map_err(named)?.pop();
+    let row = fetch(table, index, columns, vec![entry], *lock, run).await.map_err(named)?;
     // None: it is locked by others, and left out.
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(pick(row, &positions(table, columns)?)))
-}
-
-fn positions(table: &TableDescriptor, columns: &[ColumnId]) -> SqlResult<Vec<usize>> {
-    let position = |id: &ColumnId| {
-        let at = table.position(*id);
-        at.ok_or_else(|| SqlError::internal(format!("{} has no column {}", table.name, id.0)))
-    };
-    columns.iter().map(position).collect()
-}
-
-fn pick(mut row: Row, positions: &[usize]) -> Row {
-    if positions.len() == row.len() && positions.iter().enumerate().all(|(at, from)| at == *from) {
-        return row;
-    }
-    let mut picked: Row = Vec::with_capacity(positions.len());
-    for (at, from) in positions.iter().enumerate() {
-        // A column may be wanted twice.
-        let again = positions[at + 1..].contains(from);
-        let value = if again {
-            row[*from].clone()
-        } else {
-            std::mem::replace(&mut row[*from], crate::types::Datum::Null)
-        };
-        picked.push(value);
-    }
-    picked
+    Ok(row.into_iter().next())
 }

@@ -29,7 +29,7 @@ pub(crate) async fn keys(
     if spans.is_empty() {
         found.extend(span(table, index, &[], None, None)?);
     }
-    for IndexSpan { equal, lower, upper } in spans {
+    for IndexSpan { equal, lower, upper, not_null } in spans {
         let equal = run.eval_all(equal, &[]).await?;
         let mut bounds = [None, None];
         for (bound, given) in bounds.iter_mut().zip([lower, upper]) {
@@ -42,6 +42,9 @@ pub(crate) async fn keys(
             if !equal.iter().any(Datum::is_null) {
                 found.push(Keys::Point(store::point_key(table, index, &equal)?));
             }
+        } else if *not_null && lower.is_none() && upper.is_none() {
+            let span = store::not_null_span(table, index, &equal)?;
+            found.extend(span.map(|span| Keys::Span(span.start, span.end)));
         } else {
             found.extend(span(table, index, &equal, lower.as_ref(), upper.as_ref())?);
         }

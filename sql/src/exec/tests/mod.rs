@@ -3,6 +3,7 @@
 mod errors;
 mod queries;
 mod scans;
+mod shapes;
 pub(crate) mod support;
 mod texts;
 mod writes;

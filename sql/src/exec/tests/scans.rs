@@ -37,7 +37,7 @@ async fn ids(txn: &mut Txn, node: Node) -> Vec<i32> {
 
 fn between(low: (i32, bool), high: (i32, bool)) -> IndexSpan {
     let bound = |(value, inclusive)| Some((int(value), inclusive));
-    IndexSpan { equal: vec![], lower: bound(low), upper: bound(high) }
+    IndexSpan { lower: bound(low), upper: bound(high), ..IndexSpan::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +61,7 @@ async fn spans_have_bounds_and_come_in_order() {
     assert_eq!(ids(&mut txn, back).await, [20, 11, 10, 5, 4, 3]);
     let empty = vec![equal(null()), between((6, true), (3, true))];
     assert_eq!(ids(&mut txn, scan(PRIMARY_INDEX, empty)).await, [0; 0]);
-    let below = IndexSpan { equal: vec![], lower: None, upper: Some((int(2), false)) };
+    let below = IndexSpan { upper: Some((int(2), false)), ..IndexSpan::default() };
     assert_eq!(ids(&mut txn, scan(PRIMARY_INDEX, vec![below])).await, [0, 1]);
 }
 
@@ -135,7 +135,7 @@ async fn a_lookup_for_each_row_finds_its_row_or_none() {
     // The second way reads the same span with a bound, which is no point.
     let at_id = || {
         let bound = || Some((outer(0, 0), true));
-        let span = IndexSpan { equal: vec![], lower: bound(), upper: bound() };
+        let span = IndexSpan { lower: bound(), upper: bound(), ..IndexSpan::default() };
         scan(PRIMARY_INDEX, vec![span])
     };
     for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Semi, JoinKind::Anti] {

@@ -261,7 +261,7 @@ pub(crate) fn all() -> Node {
 }
 
 pub(crate) fn equal(value: Expr) -> IndexSpan {
-    IndexSpan { equal: vec![value], lower: None, upper: None }
+    IndexSpan { equal: vec![value], ..IndexSpan::default() }
 }
 
 pub(crate) fn point(id: i32) -> Node {
