@@ -30,7 +30,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::{Datum, SqlType};
 
 pub use key::{decode_key_datum, encode_key_datum};
-pub use value::{decode_columns, decode_row, encode_row};
+pub use value::{decode_columns, decode_row, decode_wanted, encode_row};
 pub(crate) use value::{decode_datum, encode_datum};
 
 /// First byte of the keys of system tables: `kv::range::bootstrap::SYSTEM_PREFIX`, which this crate cannot name. Both

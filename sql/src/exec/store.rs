@@ -68,9 +68,12 @@ pub(crate) fn decode_row(table: &TableDescriptor, value: &[u8]) -> SqlResult<Row
 }
 
 /// The columns of a row that are wanted, in that order.
-pub(crate) fn decode_columns(columns: &[ColumnId], value: &[u8]) -> SqlResult<Row> {
-    let found = row::decode_columns(value, columns)?;
-    Ok(found.into_iter().map(|value| value.unwrap_or(Datum::Null)).collect())
+pub(crate) fn decode_columns(
+    table: &TableDescriptor,
+    columns: &[ColumnId],
+    value: &[u8],
+) -> SqlResult<Row> {
+    row::decode_wanted(table, columns, value)
 }
 
 /// The key of the row that an entry of another index stands for.

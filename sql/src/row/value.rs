@@ -92,9 +92,22 @@ pub fn decode_columns(bytes: &[u8], wanted: &[ColumnId]) -> SqlResult<Vec<Option
 /// A row: one datum a column of the table. Columns that it lacks have what rows of before have.
 pub fn decode_row(table: &TableDescriptor, bytes: &[u8]) -> SqlResult<Vec<Datum>> {
     let wanted: Vec<ColumnId> = table.columns.iter().map(|column| column.id).collect();
-    let found = decode_columns(bytes, &wanted)?;
-    let missing = table.columns.iter().map(|column| column.missing.clone());
-    Ok(found.into_iter().zip(missing).map(|(v, m)| v.or(m).unwrap_or(Datum::Null)).collect())
+    decode_wanted(table, &wanted, bytes)
+}
+
+/// Some columns of a row, in the order that they are asked for. As [`decode_row`] for those that it lacks.
+pub fn decode_wanted(
+    table: &TableDescriptor,
+    wanted: &[ColumnId],
+    bytes: &[u8],
+) -> SqlResult<Vec<Datum>> {
+    let missing = |id: &ColumnId| {
+        let column = table.position(*id).map(|position| &table.columns[position]);
+        column.and_then(|column| column.missing.clone())
+    };
+    let found = decode_columns(bytes, wanted)?.into_iter().zip(wanted);
+    let value = |(value, id): (Option<Datum>, &ColumnId)| value.or_else(|| missing(id));
+    Ok(found.map(|pair| value(pair).unwrap_or(Datum::Null)).collect())
 }
 
 /// A datum by itself, as it is in rows.

@@ -208,14 +208,14 @@ async fn fetch(
     run: &mut Run<'_>,
 ) -> SqlResult<Vec<Row>> {
     if index.id == PRIMARY_INDEX {
-        let row = |(_, value): &Entry| store::decode_columns(columns, value);
+        let row = |(_, value): &Entry| store::decode_columns(table, columns, value);
         return entries.iter().map(row).collect();
     }
     let keys = entries.iter().map(|(key, value)| store::row_key(table, index, key, value));
     let keys: Vec<Bytes> = keys.collect::<SqlResult<_>>()?;
     let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
     let row = |value: Option<Bytes>| match value {
-        Some(value) => Some(store::decode_columns(columns, &value)),
+        Some(value) => Some(store::decode_columns(table, columns, &value)),
         // Locked by others.
         None if skips => None,
         None => Some(Err(store::missing_row(table, index))),
