@@ -224,12 +224,12 @@ async fn lock_timeout_and_statement_timeout_end_the_waits() {
 
 /// Locks a row beside everything that sessions do.
 async fn lock_row(cluster: &Arc<LocalCluster>, session: &mut Session, a: i32) -> Txn {
-    let oid = ok(session, "select 't'::regclass::oid").await[0].parse().unwrap();
+    let oid = ok(session, "select 't'::regclass::oid").await[0].parse().expect("an oid");
     let mut key = index_prefix(TableId(oid), PRIMARY_INDEX);
-    encode_key_datum(&mut key, SqlType::Int4, &Datum::Int4(a), false).unwrap();
+    encode_key_datum(&mut key, SqlType::Int4, &Datum::Int4(a), false).expect("a key");
     let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
     let mut txn = db.begin(TxnOptions::default());
-    assert!(txn.get_for_update(key.into()).await.unwrap().is_some());
+    assert!(txn.get_for_update(key.into()).await.expect("reads").is_some());
     txn
 }
 

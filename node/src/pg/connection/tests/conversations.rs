@@ -63,7 +63,7 @@ async fn a_client_that_is_silent_in_a_block_for_too_long_is_gone() {
     assert_eq!(tags(&client.answers().await), "C:BEGIN Z:T");
     // A batch that is not at its end is not silence.
     client.parse("rows 1").put('H', b"").send().await;
-    tokio::time::sleep(2 * fake::IDLE_LIMIT).await;
+    server.clock.sleep(2 * fake::IDLE_LIMIT).await;
     client.sync().send().await;
     assert_eq!(tags(&client.answers().await), "1 Z:T");
     let answers = client.answers().await;
