@@ -3,12 +3,14 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::codec::{Frame, FrameError, take_frame, take_startup};
 
 /// What a buffer may keep between two messages; one that had to grow beyond is given back.
 const BUFFER_BYTES_KEPT: usize = 256 << 10;
+/// What is read of further messages while a statement runs.
+const READ_AHEAD_BYTES: usize = 64 << 10;
 /// Room for each read.
 const READ_BYTES: usize = 8 << 10;
 
@@ -23,10 +25,21 @@ pub(super) enum WireError {
     Frame(#[from] FrameError),
 }
 
-/// A stream with its buffers.
+/// A stream with its buffers: two halves, so that one can listen while the other is written to.
 pub(super) struct Wire<T> {
-    io: T,
+    pub(super) reader: Reader<T>,
+    pub(super) writer: Writer<T>,
+}
+
+/// What has come.
+pub(super) struct Reader<T> {
+    io: ReadHalf<T>,
     input: BytesMut,
+}
+
+/// What is to be sent.
+pub(super) struct Writer<T> {
+    io: WriteHalf<T>,
     /// Whole messages that wait to be sent.
     pub(super) out: BytesMut,
     /// Where the present statement's messages begin in `out`.
@@ -37,9 +50,32 @@ pub(super) struct Wire<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire<T> {
     pub(super) fn new(io: T) -> Self {
-        Wire { io, input: BytesMut::new(), out: BytesMut::new(), statement: 0, left: false }
+        let (read, write) = tokio::io::split(io);
+        Wire {
+            reader: Reader { io: read, input: BytesMut::new() },
+            writer: Writer { io: write, out: BytesMut::new(), statement: 0, left: false },
+        }
     }
 
+    /// The same conversation on what becomes of the stream.
+    pub(super) fn map_io<U: AsyncRead + AsyncWrite + Unpin + Send>(
+        self,
+        change: impl FnOnce(T) -> io::Result<U>,
+    ) -> io::Result<Wire<U>> {
+        let mut wire = Wire::new(change(self.reader.io.unsplit(self.writer.io))?);
+        wire.reader.input = self.reader.input;
+        wire.writer.out = self.writer.out;
+        Ok(wire)
+    }
+
+    /// The last bytes, and the end of the stream.
+    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
+        self.writer.flush().await?;
+        self.writer.io.shutdown().await
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Reader<T> {
     /// The next message; `None` at the end of the stream. Nothing is lost when the future is dropped.
     pub(super) async fn frame(&mut self) -> Result<Option<Frame>, WireError> {
         loop {
@@ -69,6 +105,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire<T> {
         }
     }
 
+    /// Completes when the stream has ended, while nobody reads it. What comes before its end is kept, up to a bound:
+    /// behind so much the end is not seen. Nothing is lost when the future is dropped.
+    pub(super) async fn hung_up(&mut self) {
+        while self.input.len() < READ_AHEAD_BYTES {
+            if !matches!(self.fill().await, Ok(true)) {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
     async fn fill(&mut self) -> io::Result<bool> {
         if self.input.is_empty() && self.input.capacity() > BUFFER_BYTES_KEPT {
             self.input = BytesMut::new();
@@ -81,7 +128,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire<T> {
         }
         Ok(count > 0)
     }
+}
 
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Writer<T> {
     /// Sends everything. What was sent when the future is dropped is not sent again.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         while !self.out.is_empty() {
@@ -96,12 +145,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire<T> {
             self.out = BytesMut::new();
         }
         self.io.flush().await
-    }
-
-    /// The last bytes, and the end of the stream.
-    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
-        self.flush().await?;
-        self.io.shutdown().await
     }
 
     /// From here on messages belong to a new statement.

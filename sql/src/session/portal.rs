@@ -8,6 +8,7 @@ use super::statement::{
 use super::{ResultSink, Session};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::{Execution, Row};
+use crate::memory::Reservation;
 use crate::parse::{Expression, FetchDirection, Parsed, Statement};
 use crate::plan::{OutputColumn, Plan};
 use crate::types::{Datum, SqlType};
@@ -55,6 +56,8 @@ impl Prepared {
 pub(super) struct Portal {
     pub(super) prepared: Arc<Prepared>,
     pub(super) params: Vec<Datum>,
+    /// For parameters that are not small.
+    pub(super) _held: Option<Reservation>,
     pub(super) run: Option<(Arc<Plan>, Execution)>,
     pub(super) done: bool,
     /// Rows given so far.
@@ -63,7 +66,7 @@ pub(super) struct Portal {
 
 impl Portal {
     pub(super) fn new(prepared: Arc<Prepared>, params: Vec<Datum>) -> Self {
-        Portal { prepared, params, run: None, done: false, position: 0 }
+        Portal { prepared, params, _held: None, run: None, done: false, position: 0 }
     }
 }
 
@@ -167,10 +170,18 @@ impl Session {
                 return Ok((given as u64, true));
             }
             let rows = self.next_rows(portal, wanted).await?;
-            portal.done = rows.len() < wanted;
             given += rows.len();
             portal.position += rows.len() as i64;
-            rows.iter().try_for_each(|row| sink.row(row))?;
+            // As in PostgreSQL, a portal that has given as many rows as asked has not ended yet.
+            let is_full = max.is_some_and(|max| given >= max);
+            let is_done = portal.run.as_ref().is_none_or(|(_, run)| run.is_done());
+            portal.done = rows.is_empty() || (is_done && !is_full);
+            for row in &rows {
+                sink.row(row)?;
+                if sink.is_full() {
+                    sink.ready().await?;
+                }
+            }
             sink.ready().await?;
         }
         Ok((given as u64, false))
@@ -185,7 +196,7 @@ impl Session {
         if portal.run.is_none() {
             let plan = work.plan(query, prepared.text(), &prepared.types).await?;
             check_same(&prepared, query, &plan)?;
-            let execution = Execution::new(&plan, crate::exec::DEFAULT_MEMORY);
+            let execution = Execution::new(&plan, &work.memory());
             portal.run = Some((plan, execution));
         }
         let Some((plan, execution)) = &mut portal.run else {

@@ -166,6 +166,7 @@ impl Session {
             user: &self.user,
             database: &self.database,
             time: self.statement_time,
+            interrupt: &self.interrupt,
         })
     }
 

@@ -105,7 +105,10 @@ impl<'a> Evaluator<'a> {
                 self.quantified(input, array, *function, *all, row)
             }
             Expr::InList { input, list, equals } => self.in_list(input, list, *equals, row),
-            Expr::Array(items, _) => Ok(Datum::Array(self.all(items, row)?.into())),
+            Expr::Array(items, _) => {
+                self.ctx.eval.interrupt.spend(items.len() as u32 / 64)?;
+                Ok(Datum::Array(self.all(items, row)?.into()))
+            }
             Expr::Row(items) => Ok(Datum::Record(self.all(items, row)?.into())),
             Expr::Subscript(array, index, _) => self.subscript(array, index, row),
             Expr::Subquery { kind, plan, .. } => {
