@@ -38,6 +38,8 @@ pub(super) enum Body {
     Alive {
         call: u64,
     },
+    /// Is the node there? It shows by an answer to no call.
+    Dial,
 }
 
 impl Parcel {
@@ -70,6 +72,7 @@ impl Parcel {
             }
             Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
             Body::Alive { call } => format!("alive {call}"),
+            Body::Dial => "dial".to_owned(),
         };
         format!("{event} #{number} {from}>{to} @{ts} {body}")
     }
