@@ -47,6 +47,7 @@ pub(crate) fn fold_call(
                 time_zone: "UTC",
                 catalog,
                 setting: &|_| None,
+                backend_pid: 0,
             };
             match body(&context, &values) {
                 Ok(value) if is_small(&value) => Expr::Const(value, *ty),

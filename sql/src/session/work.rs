@@ -54,6 +54,8 @@ pub(crate) struct Work<'a> {
     pub(crate) gates: &'a mut Gates,
     pub(crate) user: &'a str,
     pub(crate) database: &'a str,
+    /// The number of the session's connection.
+    pub(crate) number: i32,
     /// When the statement began, in microseconds since 2000.
     pub(crate) time: i64,
 }
@@ -175,6 +177,7 @@ impl Work<'_> {
                 time_zone: &zone,
                 catalog: &view,
                 setting: &setting,
+                backend_pid: self.number,
             },
             params,
             virtual_tables: &tables,

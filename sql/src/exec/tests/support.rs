@@ -78,6 +78,7 @@ impl Session {
                 time_zone: "UTC",
                 catalog: &NoCatalog,
                 setting: &|_| None,
+                backend_pid: 0,
             },
             params: &self.params,
             virtual_tables: &NoVirtualTables,

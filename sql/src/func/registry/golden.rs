@@ -154,6 +154,7 @@ fn values_are_postgresqls() {
         time_zone: "America/New_York",
         catalog: &NoCatalog,
         setting: &|_| None,
+        backend_pid: 0,
     };
     let mut wrong = Vec::new();
     let mut counts = BTreeMap::new();

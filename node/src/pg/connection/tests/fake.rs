@@ -21,7 +21,7 @@ impl SessionFactory for Fake {
     type Session = FakeSession;
 
     fn open(&self, startup: Startup) -> BoxFuture<'_, SqlResult<FakeSession>> {
-        let result = if startup.database == "nowhere" {
+        let result = if startup.database.as_deref() == Some("nowhere") {
             let what = "database \"nowhere\" does not exist";
             Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, what))
         } else {
