@@ -152,6 +152,8 @@ impl Build {
                 match self.chunk(&keys).await {
                     Ok(None) => break,
                     Ok(Some(stop)) => return Err(stop),
+                    // Somebody has locked one of the rows for long: that is waited for, however long it takes.
+                    Err(TxnError::LockTimeout) if self.is_alive() => {}
                     Err(error)
                         if tries < MAX_TRIES
                             && self.is_alive()
@@ -254,6 +256,7 @@ fn may_go_on(error: &SqlError) -> bool {
     error.asks_for_another_attempt()
         || error.state == SqlState::STATEMENT_COMPLETION_UNKNOWN
         || error.state == SqlState::SYSTEM_ERROR
+        || error.state == SqlState::LOCK_NOT_AVAILABLE
 }
 
 async fn read(txn: &mut Txn, table: TableId) -> Result<Option<TableDescriptor>, TxnError> {
