@@ -49,6 +49,11 @@ impl Gates {
     pub fn clear(&mut self) {
         self.0.clear();
     }
+
+    /// Tables whose gate the cluster still believes to be closed by this session.
+    fn alive(&self) -> BTreeSet<TableId> {
+        self.0.iter().filter(|(_, gate)| gate.is_alive()).map(|(id, _)| *id).collect()
+    }
 }
 
 /// What one attempt of a transaction knows of the catalog.
@@ -59,6 +64,8 @@ pub struct TxnCatalog {
     /// Changed or created here: never leased.
     changing: BTreeSet<TableId>,
     created: BTreeSet<TableId>,
+    /// Their gates are closed by the session that this belongs to, for an earlier attempt: there is nobody to wait for.
+    gated: BTreeSet<TableId>,
     /// Everything has been read.
     whole: bool,
     committing: bool,
@@ -77,6 +84,7 @@ impl TxnCatalog {
             names: BTreeMap::new(),
             changing: BTreeSet::new(),
             created: BTreeSet::new(),
+            gated: BTreeSet::new(),
             whole: false,
             committing: false,
             lock_timeout: None,
@@ -89,6 +97,11 @@ impl TxnCatalog {
         self.lock_timeout = limit;
     }
 
+    /// Which gates are the session's own.
+    pub fn know_gates(&mut self, gates: &Gates) {
+        self.gated = gates.alive();
+    }
+
     fn patience(&self) -> Patience {
         let holds = self.used.keys().chain(&self.changing).copied().collect();
         Patience { limit: self.lock_timeout, holds }
@@ -96,7 +109,7 @@ impl TxnCatalog {
 
     /// It has read nothing, and what it has written is nobody's descriptor: it may as well begin now.
     fn may_begin_later(&self, txn: &Txn) -> bool {
-        !txn.has_read() && self.changing.is_empty()
+        !txn.has_read() && self.changing.is_empty() && self.gated.is_empty()
     }
 
     /// A lease for a transaction that begins after it.
@@ -116,6 +129,9 @@ impl TxnCatalog {
     /// Waits for the change of a table that is under way, and reads at a time after it from here on. True if there was
     /// one.
     async fn pass_gate(&self, txn: &mut Txn, id: TableId) -> SqlResult<bool> {
+        if self.gated.contains(&id) {
+            return Ok(false);
+        }
         let waited = gate::pass(&self.leases, id, self.patience()).await?;
         if waited {
             txn.catch_up().await?;

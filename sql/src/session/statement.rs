@@ -158,6 +158,7 @@ impl Session {
         let longest = self.changing.then_some(CHANGE_LOCK_TIMEOUT);
         open.txn.set_lock_timeout(lock_timeout.into_iter().chain(longest).min());
         open.catalog.set_lock_timeout(lock_timeout);
+        open.catalog.know_gates(&self.gates);
         Ok(Work {
             engine: &self.engine,
             settings: &self.settings,
