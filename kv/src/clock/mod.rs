@@ -77,12 +77,13 @@ impl Clock {
     /// A clock over `source`. `max_offset` is one value for the whole cluster.
     pub fn new(source: Arc<dyn TimeSource>, max_offset: Duration) -> Self {
         let hlc = HlcGenerator::<ManualClock>::manual(0);
+        let anchor_ms = source.wall_ms();
         let steady = Steady {
-            anchor_ms: source.wall_ms(),
+            anchor_ms,
             anchor_at: source.monotonic(),
             jump: None,
             confirmed: false,
-            peers: Peers::default(),
+            peers: Peers::new(anchor_ms),
         };
         let (hlc, steady) = (Mutex::new(hlc), Mutex::new(steady));
         Clock(Arc::new(Inner { source, max_offset, steady, hlc }))
@@ -169,7 +170,9 @@ impl Clock {
         let mut steady = self.steady();
         let steady_ms = self.follow(&mut steady);
         let jump_ms = steady.jump.map_or(0, |(jump, _)| jump);
-        ClockReading { steady_ms, jump_ms, lead_ms: steady.peers.lead_of(peer) }
+        let (lead_ms, lead_course) = steady.peers.lead_of(peer);
+        let course = steady.peers.course();
+        ClockReading { steady_ms, jump_ms, lead_ms, course, lead_course }
     }
 
     /// A message from `peer` said this of its clock.
@@ -306,7 +309,7 @@ mod tests {
     }
 
     fn reading(steady_ms: u64, jump_ms: i64) -> ClockReading {
-        ClockReading { steady_ms, jump_ms, lead_ms: 0 }
+        ClockReading { steady_ms, jump_ms, ..ClockReading::default() }
     }
 
     #[test]
@@ -363,7 +366,8 @@ mod tests {
         assert_eq!(clock.complaint(), None);
         assert_eq!(clock.reading_for(NodeId(2)).lead_ms, 700);
         // The other one has seen it the other way round; that is its own affair.
-        clock.observe(NodeId(3), ClockReading { lead_ms: 650, ..reading(T0, 0) });
+        let lead_course = clock.reading_for(NodeId(3)).course;
+        clock.observe(NodeId(3), ClockReading { lead_ms: 650, lead_course, ..reading(T0, 0) });
         let said = clock.complaint().unwrap();
         assert!(said.contains("700 ms behind n2's and 650 ms ahead of n3's"), "{said}");
     }

@@ -8,7 +8,8 @@
 //! - P1. A clock that does not agree with a majority of the cluster's nodes, itself included, is wrong: its node stops.
 //!   Those in agreement go on, also when others of them are down.
 //! - P2. Agreement ends at [`TOLERATED_PERCENT`] of the maximum offset: the node stops before the promise is broken.
-//! - P3. What was seen before a jump of the own clock, or too long ago, says nothing.
+//! - P3. What was seen before a jump of the own clock, in an earlier life of its node, or too long ago, says nothing. So a
+//!   node numbers the *courses* of its clock, and whoever tells it of its lead says which one was seen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,15 +30,20 @@ pub struct ClockReading {
     pub jump_ms: i64,
     /// How far the receiver's clock is ahead of the sender's, at least, as the sender has seen it.
     pub lead_ms: i64,
+    /// The course of the sender's clock: another one after each start, and each jump that was followed.
+    pub course: u64,
+    /// The course of the receiver's clock of which the lead was seen; zero is none.
+    pub lead_course: u64,
 }
 
 struct Seen {
     at: Duration,
+    course: u64,
     /// How far the peer is ahead, at least.
     ahead_ms: i64,
     /// How far the peer's wall clock is ahead of the own steady time.
     wall_ahead_ms: i64,
-    /// How far the own clock is ahead, at least.
+    /// How far the own clock is ahead, at least; the smallest number if the peer has not seen this course of it.
     behind_ms: i64,
 }
 
@@ -46,10 +52,21 @@ struct Seen {
 pub(super) struct Peers {
     /// Nodes of the cluster, this one included; zero while unknown.
     members: usize,
+    /// Of the own clock.
+    course: u64,
     seen: BTreeMap<NodeId, Seen>,
 }
 
 impl Peers {
+    /// Nobody is known, and nobody has seen the own clock since `start_ms`.
+    pub(super) fn new(start_ms: u64) -> Self {
+        Peers { course: start_ms, ..Peers::default() }
+    }
+
+    pub(super) fn course(&self) -> u64 {
+        self.course
+    }
+
     pub(super) fn set_members(&mut self, members: usize) {
         self.members = members;
     }
@@ -69,18 +86,21 @@ impl Peers {
     ) {
         let ahead_ms = difference(reading.steady_ms, steady_ms);
         let wall_ahead_ms = ahead_ms.saturating_add(reading.jump_ms);
-        let seen = Seen { at, ahead_ms, wall_ahead_ms, behind_ms: reading.lead_ms };
+        let is_known = reading.lead_course == self.course;
+        let behind_ms = if is_known { reading.lead_ms } else { i64::MIN };
+        let seen = Seen { at, course: reading.course, ahead_ms, wall_ahead_ms, behind_ms };
         self.seen.insert(peer, seen);
     }
 
-    /// How far a peer is ahead, at least, as far as is known.
-    pub(super) fn lead_of(&self, peer: NodeId) -> i64 {
-        self.seen.get(&peer).map_or(0, |seen| seen.ahead_ms)
+    /// How far a peer is ahead, at least, as far as is known, and in which course of its clock.
+    pub(super) fn lead_of(&self, peer: NodeId) -> (i64, u64) {
+        self.seen.get(&peer).map_or((0, 0), |seen| (seen.ahead_ms, seen.course))
     }
 
     /// The own clock goes by another time now: P3.
     pub(super) fn forget(&mut self) {
         self.seen.clear();
+        self.course += 1;
     }
 
     /// True iff a majority of the nodes, this one included, agrees with the own steady time, as seen since `since`.
@@ -176,6 +196,8 @@ mod tests {
                 steady_ms: T0.saturating_add_signed(*offset),
                 jump_ms: 0,
                 lead_ms: -offset,
+                course: 1,
+                lead_course: 0,
             };
             peers.note(NodeId(n as u64 + 2), reading, T0, NOW);
         }
@@ -203,6 +225,27 @@ mod tests {
         let said = peers.complaint(NOW, MAX_OFFSET).unwrap();
         assert!(said.contains("612 ms ahead of n2's and 45000 ms ahead of n3's"), "{said}");
         assert_eq!(peers.complaint(NOW + FRESH * 2, MAX_OFFSET), None);
+    }
+
+    #[test]
+    fn what_was_seen_of_an_earlier_life_says_nothing() {
+        let mut peers = Peers::new(T0);
+        peers.set_members(3);
+        for lead_course in [T0 - 1, T0] {
+            for peer in [2, 3] {
+                let reading = ClockReading {
+                    steady_ms: T0,
+                    jump_ms: 0,
+                    lead_ms: 900,
+                    course: 7,
+                    lead_course,
+                };
+                peers.note(NodeId(peer), reading, T0, NOW);
+            }
+            assert_eq!(peers.complaint(NOW, MAX_OFFSET).is_some(), lead_course == T0);
+        }
+        peers.forget();
+        assert_eq!((peers.complaint(NOW, MAX_OFFSET), peers.course()), (None, T0 + 1));
     }
 
     #[test]

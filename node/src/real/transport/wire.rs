@@ -33,9 +33,10 @@ impl Shared {
     /// The header of a frame that is sent to `peer` now.
     pub(super) fn header(&self, peer: NodeId) -> Option<Header> {
         let clock = self.clock().now().raw();
-        let ClockReading { steady_ms, jump_ms, lead_ms } = self.clock().reading_for(peer);
-        let from = self.node_id.0;
-        Some(Header { version: VERSION, from, clock, steady_ms, jump_ms, lead_ms })
+        let ClockReading { steady_ms, jump_ms, lead_ms, course, lead_course } =
+            self.clock().reading_for(peer);
+        let (version, from) = (VERSION, self.node_id.0);
+        Some(Header { version, from, clock, steady_ms, jump_ms, lead_ms, course, lead_course })
     }
 
     /// The hello of a stream to `to`.
@@ -114,8 +115,9 @@ impl Shared {
 
 /// What a header says of its sender's clock, if it does.
 fn reading(header: &Header) -> Option<ClockReading> {
-    let &Header { steady_ms, jump_ms, lead_ms, .. } = header;
-    (steady_ms != 0).then_some(ClockReading { steady_ms, jump_ms, lead_ms })
+    let &Header { steady_ms, jump_ms, lead_ms, course, lead_course, .. } = header;
+    let reading = ClockReading { steady_ms, jump_ms, lead_ms, course, lead_course };
+    (steady_ms != 0).then_some(reading)
 }
 
 impl std::fmt::Display for ClusterId {
