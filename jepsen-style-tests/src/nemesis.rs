@@ -56,6 +56,10 @@ const WARM_UP: Duration = Duration::from_secs(3);
 const RECOVERY: Duration = Duration::from_millis(1500);
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);
+/// So many of 100 faults that cut a node off, and leave it running, last [`AGES`]: until all that it was promised for a
+/// time is over (a lease on a schema, a transaction's heartbeat), while it goes on as if it were not.
+const AGES_PERCENT: u64 = 40;
+const AGES: [Duration; 2] = [Duration::from_secs(11), Duration::from_secs(16)];
 
 /// A plan of faults over the time of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +134,11 @@ impl FaultPlan {
 fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
     let longest = match kind {
         FaultKind::CrashAll => Duration::from_secs(3),
+        FaultKind::Isolate | FaultKind::Partition | FaultKind::Pause | FaultKind::BlackHole
+            if rng.percent(AGES_PERCENT) =>
+        {
+            return rng.duration_between(AGES[0], AGES[1]);
+        }
         _ => LONGEST,
     };
     rng.duration_between(shortest(kind), longest)

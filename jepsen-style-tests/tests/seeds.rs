@@ -7,7 +7,7 @@ use jepsen_style_tests::sim::{SeedOptions, run_seed};
 use kv::env::Mutant;
 
 /// Seeds that a mutant may take before it counts as unnoticed.
-const MUTANT_SEEDS: u64 = 12;
+const MUTANT_SEEDS: u64 = 30;
 
 /// An odd seed speaks SQL, an even one speaks to keys: here as on the command line.
 #[test]

@@ -31,11 +31,11 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS account_branch ON account (branc
 
 /// Whatever the faults, a change comes to its end within this: success, error, or the end of its connection. It waits for
 /// another change whose node has died, for the leases of dead nodes, for lingering blocks, and for their healing.
-const PATIENCE: Duration = Duration::from_secs(50);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// With all healed, and the others at work, a change that is asked for until it succeeds has succeeded within this: when
 /// it has waited for what the last faults have left (10 seconds a dead change, 10 a dead node's lease), and for blocks
-/// that linger for 14.
-const CHANGE_MAX: Duration = Duration::from_secs(30);
+/// that linger for 18.
+const CHANGE_MAX: Duration = Duration::from_secs(35);
 /// Longest pause between two changes.
 const PAUSE: Duration = Duration::from_secs(10);
 /// With all healed, and nobody else at work, an index must be there by then.

@@ -25,10 +25,12 @@ pub(super) const INDEX: &str = "CREATE INDEX IF NOT EXISTS item_tag ON item (tag
 const TAGS: i32 = 4;
 /// Longest pause between two blocks.
 const REST: Duration = Duration::from_millis(450);
-/// Longest pause of a block before its row is written.
-const BEFORE: Duration = Duration::from_secs(4);
-/// Longest pause between row and commit: as long as a lease.
-const AFTER: Duration = Duration::from_secs(10);
+/// Longest pause of a block, before or after its row is written: longer than a lease.
+const PAUSE: Duration = Duration::from_secs(14);
+/// As long as a lease.
+const LEASE: Duration = Duration::from_secs(10);
+/// Longest of both together.
+const PAUSES: Duration = Duration::from_secs(18);
 
 /// Inserts rows until `end`, each in a block of its own. No two clients of a seed have the same number.
 pub(super) async fn linger(cluster: Rc<Cluster>, rng: SeedRng, number: i32, end: Instant) {
@@ -38,15 +40,18 @@ pub(super) async fn linger(cluster: Rc<Cluster>, rng: SeedRng, number: i32, end:
         tokio::time::sleep(client.rng.duration_between(Duration::ZERO, REST)).await;
         let Some(mut link) = client.link(*client.rng.pick(&NODES)).await else { continue };
         id += 1;
-        let pauses = [BEFORE, AFTER].map(|most| client.rng.duration_between(Duration::ZERO, most));
+        // Every other client outlasts its node's lease by itself: if the node is cut off meanwhile, what it knows is old.
+        let shortest = if number % 2 == 0 { Duration::ZERO } else { LEASE };
+        let before = client.rng.duration_between(shortest, PAUSE);
+        let after = client.rng.duration_between(Duration::ZERO, PAUSE.min(PAUSES - before));
         let work = async {
             // Any outcome will do: what counts is that table and index agree.
-            let _ = insert(&mut link, id, pauses).await;
+            let _ = insert(&mut link, id, [before, after]).await;
             link.leave_block().await;
             let _ = check(&mut link).await;
             link.leave_block().await;
         };
-        if tokio::time::timeout(AFTER + OP_TIMEOUT, work).await.is_err() {
+        if tokio::time::timeout(PAUSES + OP_TIMEOUT, work).await.is_err() {
             link.give_up();
         }
         client.keep(link);
