@@ -117,11 +117,13 @@ impl Evaluator<'_> {
         let input = self.eval(input, row)?;
         let rows = answer.rows()?;
         match &rows.set {
-            Some(set) if !input.is_null() => {
+            // There are values, and NULL is equal to none and different from none.
+            Some(_) if input.is_null() => Ok(Datum::Null),
+            Some(set) => {
                 let found = set.find(std::slice::from_ref(&input)).is_some();
                 Ok(if !found && rows.has_null { Datum::Null } else { Datum::Bool(found) })
             }
-            _ => Ok(self.any_or_all(&input, &rows.values, equals, false)?),
+            None => Ok(self.any_or_all(&input, &rows.values, equals, false)?),
         }
     }
 

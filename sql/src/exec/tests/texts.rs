@@ -105,6 +105,11 @@ async fn selects() {
             ),
             ("SELECT k FROM u WHERE a IN (SELECT x FROM w) ORDER BY k", &["1", "2", "3"]),
             ("SELECT k FROM u WHERE a NOT IN (SELECT x FROM w)", &[]),
+            (
+                "SELECT k, a IN (SELECT g FROM generate_series(1, 20) g), \
+                 a NOT IN (SELECT g FROM generate_series(11, 30) g) FROM u ORDER BY k",
+                &["1|t|t", "2|t|t", "3|f|f", "4|.|."],
+            ),
             ("SELECT k FROM u WHERE NOT EXISTS (SELECT FROM w WHERE x = a) ORDER BY k", &["4"]),
             (
                 "SELECT k, (SELECT y FROM w WHERE x = u.a) FROM u ORDER BY k LIMIT 2 OFFSET 2",
