@@ -24,7 +24,12 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Sessions run on these threads, and what they run recurses.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(node::SESSION_STACK)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };

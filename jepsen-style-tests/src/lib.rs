@@ -18,7 +18,9 @@
 //! | bank | reads are consistent cuts, no update is lost | [`checker::bank`] |
 //! | pairs | transactions are serializable: no write skew | [`checker::pairs`] |
 //!
-//! Rules of the crate: no wall clock, no thread, no randomness but [`rng`], no map whose order is not fixed.
+//! Beside them, [`shapes`] sends statements to a real process that nobody would write, and asks only that it lives.
+//!
+//! Rules of the crate, [`shapes`] and its process excepted: no wall clock, no thread, no randomness but [`rng`], no map whose order is not fixed.
 
 pub mod checker;
 pub mod client;
@@ -27,5 +29,6 @@ pub mod history;
 pub mod nemesis;
 pub mod report;
 pub mod rng;
+pub mod shapes;
 pub mod sim;
 pub mod value;

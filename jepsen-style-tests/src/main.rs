@@ -16,6 +16,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use jepsen_style_tests::client::Through;
 use jepsen_style_tests::report::Summary;
+use jepsen_style_tests::shapes;
 use jepsen_style_tests::sim::{SeedOptions, SeedOutcome, run_seed};
 use kv::env::Mutant;
 
@@ -30,6 +31,46 @@ struct Cli {
 enum Command {
     /// Run seeds in the simulated world. Exits with 0 when there was no violation; with --mutant, when there was.
     Sim(Sim),
+    /// Send deep, wide and long statements to a real process. Exits with 0 when it answered each of them in time.
+    Shapes(Shapes),
+}
+
+#[derive(clap::Args)]
+struct Shapes {
+    /// The seed of all statements.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The number of the first statement.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// How many statements.
+    #[arg(long, default_value_t = 10_000)]
+    statements: u64,
+    /// The longest of them, in bytes.
+    #[arg(long, default_value_t = 1 << 20)]
+    bytes: usize,
+    /// Until when each must be answered.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How much memory the server may hold, in MB.
+    #[arg(long, default_value_t = 1024)]
+    memory: u64,
+    /// Send them to the server that listens there (host:port), instead of starting one.
+    #[arg(long)]
+    address: Option<String>,
+    /// The id of that server's process, whose memory is watched then.
+    #[arg(long, requires = "address")]
+    pid: Option<u32>,
+    /// The binary of the server to start; without it, the one beside this one.
+    #[arg(long)]
+    meridian: Option<PathBuf>,
+    /// Where the server's store lives, and the texts of statements that broke a promise are written. Without it, in a
+    /// directory of its own in the temporary one.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Only write the statements to this file.
+    #[arg(long)]
+    print: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -72,8 +113,11 @@ fn parse_through(name: &str) -> Result<Through, String> {
 }
 
 fn main() -> ExitCode {
-    let Command::Sim(sim) = Cli::parse().command;
-    match run(&sim) {
+    let desired = match Cli::parse().command {
+        Command::Sim(sim) => run(&sim),
+        Command::Shapes(shapes) => run_shapes(&shapes),
+    };
+    match desired {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -81,6 +125,53 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Sends the statements. True iff no promise was broken.
+fn run_shapes(shapes: &Shapes) -> anyhow::Result<bool> {
+    if let Some(path) = &shapes.print {
+        let mut file = std::fs::File::create(path)?;
+        for number in shapes.first..shapes.first + shapes.statements {
+            let statement = shapes::grammar::statement(shapes.seed, number, shapes.bytes);
+            writeln!(file, "{}", statement.text)?;
+        }
+        return Ok(true);
+    }
+    let own = || std::env::temp_dir().join(format!("meridian-shapes-{}", std::process::id()));
+    let directory = shapes.directory.clone().unwrap_or_else(own);
+    std::fs::create_dir_all(&directory)?;
+    let mut server = match &shapes.address {
+        Some(address) => shapes::server::Server::at(address.clone(), shapes.pid),
+        None => {
+            let binary = shapes.meridian.clone().map_or_else(shapes::binary, Ok)?;
+            shapes::server::Server::own(binary, directory.clone())?
+        }
+    };
+    let run = shapes::Run {
+        seed: shapes.seed,
+        first: shapes.first,
+        statements: shapes.statements,
+        limits: shapes::Limits {
+            answer: Duration::from_secs(shapes.seconds),
+            memory: shapes.memory << 20,
+            text: shapes.bytes,
+        },
+    };
+    let mut written = Ok(());
+    let outcome = shapes::run(&run, &mut server, &mut |violation, text| {
+        let path = directory.join(format!("statement-{}.sql", violation.number));
+        println!("{violation}; {}", path.display());
+        if let Err(error) = std::fs::write(path, text) {
+            written = Err(error);
+        }
+    })?;
+    written?;
+    drop(server);
+    if shapes.directory.is_none() && outcome.violations.is_empty() {
+        std::fs::remove_dir_all(&directory)?;
+    }
+    println!("{outcome}");
+    Ok(outcome.violations.is_empty())
 }
 
 /// Runs the seeds. True iff the outcome is the desired one.

@@ -151,6 +151,8 @@ states! {
     PROGRAM_LIMIT_EXCEEDED = "54000";
     /// More columns than a table or index may have.
     TOO_MANY_COLUMNS = "54011";
+    /// More arguments than a function may have.
+    TOO_MANY_ARGUMENTS = "54023";
     /// Something else needs the object.
     DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
     /// A statement nested too deeply.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::bind::Functions;
 use crate::catalog::descriptor::{ColumnId, TableDescriptor};
 use crate::plan::{AggregateCall, Expr, IndexSpan, JoinKind, Node, Plan, SortKey, SubqueryKind};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType, TextFormat};
 
 /// The plan, a line an operator.
@@ -42,25 +43,15 @@ impl<'a> Printer<'a> {
     }
 
     fn node(&mut self, node: &Node, depth: usize) {
-        let text = self.head(node);
-        self.line(depth, &text);
-        self.subplans(node, depth + 1);
-        // The walk is over a copy: plans are shared and immutable.
-        for (input, _) in node.clone().inputs_mut() {
-            self.node(input, depth + 1);
-        }
-    }
-
-    /// Plans of subqueries in a node's expressions.
-    fn subplans(&mut self, node: &Node, depth: usize) {
-        let mut plans = Vec::new();
-        for expr in node.clone().exprs_mut() {
-            collect(expr, &mut plans);
-        }
-        for plan in plans {
-            self.line(depth, "Subquery");
-            self.node(&plan, depth + 1);
-        }
+        roomy(|| {
+            let text = self.head(node);
+            self.line(depth, &text);
+            for plan in node.subplans() {
+                self.line(depth + 1, "Subquery");
+                self.node(plan, depth + 2);
+            }
+            node.inputs(&mut |input, _| self.node(input, depth + 1));
+        });
     }
 
     fn head(&self, node: &Node) -> String {
@@ -271,6 +262,10 @@ impl<'a> Printer<'a> {
     }
 
     fn expr(&self, expr: &Expr) -> String {
+        roomy(|| self.expr_here(expr))
+    }
+
+    fn expr_here(&self, expr: &Expr) -> String {
         match expr {
             Expr::Const(value, ty) => constant(value, *ty),
             Expr::Slot(slot, _) => format!("#{slot}"),
@@ -332,15 +327,6 @@ impl<'a> Printer<'a> {
     fn joined(&self, parts: &[Expr], word: &str) -> String {
         let parts: Vec<String> = parts.iter().map(|part| self.expr(part)).collect();
         format!("({})", parts.join(word))
-    }
-}
-
-fn collect(expr: &mut Expr, plans: &mut Vec<Node>) {
-    if let Expr::Subquery { plan, .. } = expr {
-        plans.push((**plan).clone());
-    }
-    for part in expr.parts_mut() {
-        collect(part, plans);
     }
 }
 

@@ -25,6 +25,7 @@ pub mod parse;
 pub mod plan;
 pub mod row;
 pub mod session;
+pub mod stack;
 pub mod types;
 
 #[cfg(test)]

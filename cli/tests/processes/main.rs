@@ -14,6 +14,7 @@ mod harness;
 mod kill;
 mod large;
 mod locks;
+mod shapes;
 mod silence;
 
 use harness::{Cluster, Node, eventually, free, readiness, run, text};

@@ -190,12 +190,15 @@ impl Binder<'_> {
                 SqlError::new(SqlState::SYNTAX_ERROR, "NULLIF takes two arguments").at_if(position)
             );
         };
-        let (_, place) = left;
-        let value = self.settle_like(left.0.clone(), &right.0, place)?;
+        let (value, place) = left;
+        let value = self.settle_like(value, &right.0, place)?;
         let (equals, sides, ty) =
             self.resolve_operator("=", vec![(value, place), right], position)?;
         // What it returns is the side of the comparison: of `NULLIF(1, 2.5)` a numeric.
-        let value = sides.first().cloned().unwrap_or(Expr::Const(Datum::Null, ty));
+        let value = match sides.first() {
+            Some(value) => self.copy(value)?,
+            None => Expr::Const(Datum::Null, ty),
+        };
         let same = Expr::Call { function: equals.function, args: sides, ty };
         let same = self.fold(same, position)?;
         let ty = value.ty();
@@ -220,12 +223,13 @@ impl Binder<'_> {
         let beats = if name == "greatest" { ">=" } else { "<=" };
         let mut branches = Vec::with_capacity(args.len());
         for (index, arg) in args.iter().enumerate() {
-            let mut tests = vec![Expr::Not(Box::new(Expr::IsNull(Box::new(arg.clone()))))];
+            let known = Expr::IsNull(Box::new(self.copy(arg)?));
+            let mut tests = vec![Expr::Not(Box::new(known))];
             for (other, value) in args.iter().enumerate().filter(|(other, _)| *other != index) {
-                let null = Expr::IsNull(Box::new(value.clone()));
+                let null = Expr::IsNull(Box::new(self.copy(value)?));
                 let operands = vec![
-                    (arg.clone(), places.get(index).copied().flatten()),
-                    (value.clone(), places.get(other).copied().flatten()),
+                    (self.copy(arg)?, places.get(index).copied().flatten()),
+                    (self.copy(value)?, places.get(other).copied().flatten()),
                 ];
                 let wins = self.operator(beats, operands, position)?;
                 tests.push(Expr::Or(vec![null, wins]));

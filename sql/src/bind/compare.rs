@@ -85,7 +85,8 @@ impl Binder<'_> {
                 result = Some(self.compare_or_call(name, left, right, position)?);
                 continue;
             };
-            let before = self.compare_or_call(&strict, left.clone(), right.clone(), position)?;
+            let (one, other) = (self.copy_placed(&left)?, self.copy_placed(&right)?);
+            let before = self.compare_or_call(&strict, one, other, position)?;
             let same = self.compare_or_call("=", left, right, position)?;
             result = Some(Expr::Or(vec![before, Expr::And(vec![same, rest])]));
         }
@@ -195,7 +196,8 @@ impl Binder<'_> {
         }
         let mut tests = Vec::new();
         for item in list {
-            tests.push(self.compare_or_call("=", input.clone(), item, position)?);
+            let input = self.copy_placed(&input)?;
+            tests.push(self.compare_or_call("=", input, item, position)?);
         }
         Ok(negate(Expr::Or(tests)))
     }
@@ -210,7 +212,8 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Expr> {
         let (first, second) = if negated { ("<", ">") } else { (">=", "<=") };
-        let above = self.compare_or_call(first, value.clone(), low, position)?;
+        let again = self.copy_placed(&value)?;
+        let above = self.compare_or_call(first, again, low, position)?;
         let below = self.compare_or_call(second, value, high, position)?;
         let both = vec![above, below];
         Ok(if negated { Expr::Or(both) } else { Expr::And(both) })

@@ -9,13 +9,10 @@ use crate::parse::types;
 use crate::plan::Expr;
 use crate::types::{Datum, Numeric, SqlType};
 
-/// How many operators may follow each other without parentheses, AND and OR excepted.
-const MAX_SPINE: usize = 300;
-
 impl Binder<'_> {
     /// Binds an expression. Its type may still be unknown.
     pub(crate) fn expr(&mut self, expr: &ast::Expr) -> SqlResult<Expr> {
-        self.deeper(|binder| binder.expr_here(expr))
+        self.part(|binder| binder.expr_here(expr))
     }
 
     /// Binds an expression, with its place.
@@ -141,13 +138,6 @@ impl Binder<'_> {
             spine.push((op, right));
             first = left;
         }
-        if spine.len() > MAX_SPINE {
-            return Err(SqlError::new(
-                SqlState::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            )
-            .at_if(self.pos(right)));
-        }
         let (mut expr, mut place) = self.placed(first)?;
         for (op, right) in spine.into_iter().rev() {
             let position = self.places.operator_before(right);
@@ -260,7 +250,8 @@ impl Binder<'_> {
             whens.push(match &operand {
                 None => self.boolean(when, "CASE/WHEN", place)?,
                 Some((value, at)) => {
-                    self.compare_or_call("=", (value.clone(), *at), (when, place), place)?
+                    let value = (self.copy(value)?, *at);
+                    self.compare_or_call("=", value, (when, place), place)?
                 }
             });
             let (result, place) = self.placed(&branch.result)?;

@@ -50,8 +50,9 @@ impl Binder<'_> {
                 if !self.places.symmetric_between(expr, low) {
                     return self.between(value, from, to, *negated, position);
                 }
-                let one =
-                    self.between(value.clone(), from.clone(), to.clone(), *negated, position)?;
+                let again = self.copy_placed(&value)?;
+                let (low, high) = (self.copy_placed(&from)?, self.copy_placed(&to)?);
+                let one = self.between(again, low, high, *negated, position)?;
                 let other = self.between(value, to, from, *negated, position)?;
                 let both = vec![one, other];
                 Ok(if *negated { Expr::And(both) } else { Expr::Or(both) })

@@ -23,7 +23,7 @@ impl Binder<'_> {
         let mut result: Option<Source> = None;
         for tables in from {
             let left = result.as_ref().map(|source| &source.scope);
-            let next = self.table_with_joins(tables, left.cloned())?;
+            let next = self.table_with_joins(tables, left)?;
             result = Some(match result {
                 None => next,
                 Some(left) => self.cross(left, next)?,
@@ -37,6 +37,7 @@ impl Binder<'_> {
 
     /// Two parts beside each other.
     pub(crate) fn cross(&mut self, left: Source, right: Source) -> SqlResult<Source> {
+        self.joined()?;
         let mut scope = left.scope;
         scope.append(right.scope)?;
         let node = pair(JoinKind::Inner, left.node, right.node, right.lateral, None);
@@ -47,7 +48,7 @@ impl Binder<'_> {
     pub(crate) fn table_with_joins(
         &mut self,
         tables: &TableWithJoins,
-        left: Option<Scope>,
+        left: Option<&Scope>,
     ) -> SqlResult<Source> {
         let source = self.factor(&tables.relation, left)?;
         if !source.lateral {
@@ -70,7 +71,7 @@ impl Binder<'_> {
     pub(crate) fn factor(
         &mut self,
         factor: &TableFactor,
-        left: Option<Scope>,
+        left: Option<&Scope>,
     ) -> SqlResult<Source> {
         match factor {
             TableFactor::Table { name, alias, args: None, version, sample, .. } => {
@@ -120,7 +121,8 @@ impl Binder<'_> {
                 let lateral = left.is_some();
                 let (node, columns) = match left {
                     Some(left) => {
-                        self.within(Level::new(left, Clause::From), |b| b.query(subquery, None))?.0
+                        let level = Level::new(left.clone(), Clause::From);
+                        self.within(level, |b| b.query(subquery, None))?.0
                     }
                     None => self.query(subquery, None)?,
                 };
@@ -181,7 +183,7 @@ impl Binder<'_> {
         args: &[FunctionArg],
         ordinality: bool,
         alias: Option<&ast::TableAlias>,
-        left: Option<Scope>,
+        left: Option<&Scope>,
     ) -> SqlResult<Source> {
         let position = self.places.of_name(name);
         let name = call::function_name(name, self.catalog.database())
@@ -202,11 +204,11 @@ impl Binder<'_> {
         name: &str,
         ordinality: bool,
         alias: Option<&ast::TableAlias>,
-        left: Option<Scope>,
+        left: Option<&Scope>,
         position: Option<u32>,
         args: impl FnOnce(&mut Self) -> SqlResult<Vec<super::compare::Placed>>,
     ) -> SqlResult<Source> {
-        let level = Level::new(left.clone().unwrap_or_default(), Clause::Function);
+        let level = Level::new(left.cloned().unwrap_or_default(), Clause::Function);
         let ((function, args, columns), _) = self.within(level, |binder| {
             let args = args(binder)?;
             binder.table_function(name, args, position)

@@ -3,6 +3,7 @@
 use sqlparser::ast;
 
 use super::Binder;
+use super::list::check_targets;
 use super::query::ordinal;
 use super::scope::Level;
 use super::select::Parts;
@@ -55,6 +56,7 @@ impl Binder<'_> {
             return Ok(width + index);
         }
         parts.extras.push(bound);
+        check_targets(width + parts.extras.len())?;
         Ok(width + parts.extras.len() - 1)
     }
 
@@ -88,6 +90,7 @@ impl Binder<'_> {
         let bound = self.settle(bound, position)?;
         if !parts.groups.contains(&bound) {
             parts.groups.push(bound);
+            check_targets(parts.groups.len())?;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ enum Written {
 impl Binder<'_> {
     /// Joins a part to what stands before it.
     pub(crate) fn join(&mut self, left: Source, join: &ast::Join) -> SqlResult<Source> {
+        self.joined()?;
         let (written, constraint) = match &join.join_operator {
             JoinOperator::Join(c) | JoinOperator::Inner(c) => (Written::Inner, c),
             JoinOperator::CrossJoin(_) => (Written::Inner, &JoinConstraint::None),
@@ -30,14 +31,17 @@ impl Binder<'_> {
             JoinOperator::FullOuter(c) => (Written::Full, c),
             _ => return Err(SqlError::unsupported("this kind of join")),
         };
-        let right = self.factor(&join.relation, Some(left.scope.clone()))?;
+        let right = self.factor(&join.relation, Some(&left.scope))?;
         if right.lateral && matches!(written, Written::Right | Written::Full) {
             return Err(SqlError::new(
                 SqlState::INVALID_COLUMN_REFERENCE,
                 "the combining JOIN type must be INNER or LEFT for a LATERAL reference",
             ));
         }
-        let (left_scope, right_scope) = (left.scope.clone(), right.scope.clone());
+        // Only columns that are merged are looked for on both sides.
+        let merges = matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural);
+        let sides = merges.then(|| (left.scope.clone(), right.scope.clone()));
+        let (left_scope, right_scope) = sides.unwrap_or_default();
         let (left_width, right_width) = (left.scope.width, right.scope.width);
         let mut scope = left.scope;
         scope.append(right.scope)?;

@@ -9,6 +9,18 @@ use crate::parse::name;
 use crate::plan::Expr;
 use crate::types::SqlType;
 
+/// How many columns a query may compute, those that it only sorts or groups by included.
+const MAX_TARGETS: usize = 1664;
+
+/// Refuses too many columns.
+pub(crate) fn check_targets(count: usize) -> SqlResult<()> {
+    if count <= MAX_TARGETS {
+        return Ok(());
+    }
+    let text = format!("target lists can have at most {MAX_TARGETS} entries");
+    Err(SqlError::new(SqlState::TOO_MANY_COLUMNS, text))
+}
+
 /// A column of the select list.
 pub(crate) struct Output {
     pub(crate) expr: Expr,
@@ -59,7 +71,9 @@ impl Binder<'_> {
             let source = if plain { self.source_of(&bound) } else { None };
             let name = alias.unwrap_or_else(|| output::column_name(expr));
             outputs.push(Output { expr: bound, name, source, position });
+            check_targets(outputs.len())?;
         }
+        check_targets(outputs.len())?;
         Ok(outputs)
     }
 

@@ -41,8 +41,9 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::func::CastContext;
 use crate::optimize;
 use crate::parse::place::Places;
-use crate::parse::{Expression, Query};
+use crate::parse::{Expression, MAX_NESTING, Query, too_complex};
 use crate::plan::{Expr, Node, OutputColumn, Plan};
+use crate::stack::roomy;
 use crate::types::SqlType;
 use scope::{Clause, Item, Level, Scope};
 
@@ -63,8 +64,18 @@ pub struct Environment<'a> {
 /// The most parameters of a statement: the protocol counts them in 16 bits.
 const MAX_PARAMETERS: usize = 65_535;
 
-/// How deep expressions and queries may be nested, together.
-const MAX_DEPTH: usize = 400;
+/// How deep expressions and queries may be nested, together: a level of nesting is a few levels of the binder.
+const MAX_DEPTH: usize = 6 * MAX_NESTING;
+
+/// How many joins a statement may have: each is a level of the plan.
+const MAX_JOINS: usize = 5_000;
+
+/// How many subqueries an expression may have: each is an interruption of its evaluation.
+const MAX_SUBQUERIES: usize = 4_000;
+
+/// How many expressions may be bound or copied beyond those that the client wrote. Some forms mean a part twice
+/// (BETWEEN, NULLIF), and nested ones mean it twice for each level: it is their product that has to be bounded.
+const MAX_REPEATED: usize = 1_000_000;
 
 /// Binds a query and makes its plan as good as the rules know.
 pub fn bind(query: &Query, environment: &Environment<'_>) -> SqlResult<Plan> {
@@ -76,7 +87,7 @@ pub fn bind(query: &Query, environment: &Environment<'_>) -> SqlResult<Plan> {
 /// Binds a query, and leaves the plan as it was written.
 pub fn bind_only(query: &Query, environment: &Environment<'_>) -> SqlResult<Plan> {
     let mut binder = Binder::new(environment, query.places.clone());
-    let (root, columns, writes) = match &query.ast {
+    let (root, columns, writes) = match &*query.ast {
         ast::Statement::Query(query) => {
             let writes = matches!(
                 *query.body,
@@ -157,11 +168,6 @@ pub(crate) fn param(index: usize, ty: SqlType) -> Expr {
     Expr::Cast { input: Box::new(param), ty, explicit: false }
 }
 
-/// Runs with enough of a stack for one more level, whatever the caller's thread has: levels are counted, not bytes.
-pub(crate) fn roomy<T>(run: impl FnOnce() -> T) -> T {
-    stacker::maybe_grow(256 << 10, 2 << 20, run)
-}
-
 /// A statement while it is bound.
 pub(crate) struct Binder<'a> {
     pub(crate) catalog: &'a dyn CatalogView,
@@ -175,6 +181,14 @@ pub(crate) struct Binder<'a> {
     withs: Vec<with::With>,
     pub(crate) locking: lock::Locking,
     depth: usize,
+    joins: usize,
+    /// Expressions around the one that is being bound, within the same query.
+    around: usize,
+    /// Subqueries of the outermost of them.
+    subqueries: usize,
+    /// WITH queries that are being bound where they are used.
+    anew: usize,
+    repeated: usize,
 }
 
 impl<'a> Binder<'a> {
@@ -190,6 +204,11 @@ impl<'a> Binder<'a> {
             withs: Vec::new(),
             locking: lock::Locking::default(),
             depth: 0,
+            joins: 0,
+            around: 0,
+            subqueries: 0,
+            anew: 0,
+            repeated: 0,
         }
     }
 
@@ -221,15 +240,74 @@ impl<'a> Binder<'a> {
         run: impl FnOnce(&mut Self) -> SqlResult<T>,
     ) -> SqlResult<T> {
         if self.depth >= MAX_DEPTH {
-            return Err(SqlError::new(
-                SqlState::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            )
-            .hint("The statement is nested too deeply."));
+            return Err(too_complex());
+        }
+        if self.anew > 0 {
+            self.repeat(1)?;
         }
         self.depth += 1;
         let result = roomy(|| run(self));
         self.depth -= 1;
+        result
+    }
+
+    /// Counts what the client did not write.
+    fn repeat(&mut self, count: usize) -> SqlResult<()> {
+        self.repeated += count;
+        if self.repeated > MAX_REPEATED { Err(too_complex()) } else { Ok(()) }
+    }
+
+    /// Counts a join.
+    pub(crate) fn joined(&mut self) -> SqlResult<()> {
+        self.joins += 1;
+        if self.joins > MAX_JOINS { Err(too_complex()) } else { Ok(()) }
+    }
+
+    /// Binds an expression, which may be a part of another.
+    pub(crate) fn part<T>(&mut self, run: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<T> {
+        if self.around == 0 {
+            self.subqueries = 0;
+        }
+        self.around += 1;
+        let result = self.deeper(run);
+        self.around -= 1;
+        result
+    }
+
+    /// Binds the query of an expression, whose own expressions are no parts of it.
+    pub(crate) fn subquery<T>(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> SqlResult<T>,
+    ) -> SqlResult<T> {
+        let outside = (std::mem::take(&mut self.around), self.subqueries);
+        let result = run(self);
+        (self.around, self.subqueries) = outside;
+        self.subqueries += 1;
+        if self.subqueries > MAX_SUBQUERIES { Err(too_complex()) } else { result }
+    }
+
+    /// Another one of an expression, for a form that means it twice.
+    pub(crate) fn copy(&mut self, expr: &Expr) -> SqlResult<Expr> {
+        self.repeat(expr.size())?;
+        Ok(expr.clone())
+    }
+
+    /// Another one of an expression with its place.
+    pub(crate) fn copy_placed(&mut self, placed: &compare::Placed) -> SqlResult<compare::Placed> {
+        Ok((self.copy(&placed.0)?, placed.1))
+    }
+
+    /// Another one of a plan.
+    pub(crate) fn copy_plan(&mut self, plan: &Node) -> SqlResult<Node> {
+        self.repeat(plan.size())?;
+        Ok(plan.clone())
+    }
+
+    /// Binds what is bound wherever it is used.
+    pub(crate) fn anew<T>(&mut self, run: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<T> {
+        self.anew += 1;
+        let result = self.deeper(run);
+        self.anew -= 1;
         result
     }
 

@@ -8,6 +8,9 @@ use crate::func::{CastContext, Function, Operator, ParamType};
 use crate::plan::Expr;
 use crate::types::SqlType;
 
+/// How many arguments a call may have.
+const MAX_ARGUMENTS: usize = 100;
+
 /// What came of choosing.
 pub(crate) enum Choice {
     /// This candidate.
@@ -250,6 +253,10 @@ impl Binder<'_> {
         args: Vec<(Expr, Option<u32>)>,
         position: Option<u32>,
     ) -> SqlResult<(Arc<Function>, Vec<Expr>, SqlType)> {
+        if args.len() > MAX_ARGUMENTS {
+            let text = format!("cannot pass more than {MAX_ARGUMENTS} arguments to a function");
+            return Err(SqlError::new(SqlState::TOO_MANY_ARGUMENTS, text).at_if(position));
+        }
         let types: Vec<SqlType> = args.iter().map(|(expr, _)| expr.ty()).collect();
         let all = self.functions.functions(name);
         let mut fitting: Vec<(Arc<Function>, Vec<ParamType>)> = Vec::new();

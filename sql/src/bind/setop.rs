@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
 
+use super::list::check_targets;
 use super::scope::{Clause, Level, Scope};
 use super::{Binder, query};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -30,6 +31,7 @@ impl Binder<'_> {
         })
     }
 
+    /// UNION, INTERSECT and EXCEPT lean to the left: what follows without parentheses is done in a loop.
     fn set_operation(
         &mut self,
         left: &SetExpr,
@@ -37,6 +39,29 @@ impl Binder<'_> {
         quantifier: SetQuantifier,
         right: &SetExpr,
         wanted: Option<&[SqlType]>,
+    ) -> SqlResult<(Node, Vec<OutputColumn>)> {
+        let mut spine = vec![(op, quantifier, right)];
+        let mut first = left;
+        while let SetExpr::SetOperation { left, op, set_quantifier, right } = first {
+            spine.push((*op, *set_quantifier, right));
+            first = left;
+        }
+        // Literals stay of unknown type until both sides are known.
+        let wanted = wanted.or(Some(&[]));
+        let mut result = self.set_expr(first, wanted)?;
+        for (op, quantifier, right) in spine.into_iter().rev() {
+            let right = self.set_expr(right, wanted)?;
+            result = self.set_operate(op, quantifier, result, right)?;
+        }
+        Ok(result)
+    }
+
+    fn set_operate(
+        &mut self,
+        op: SetOperator,
+        quantifier: SetQuantifier,
+        (left, left_columns): (Node, Vec<OutputColumn>),
+        (right, right_columns): (Node, Vec<OutputColumn>),
     ) -> SqlResult<(Node, Vec<OutputColumn>)> {
         let (what, all) = match (op, quantifier) {
             (SetOperator::Union, SetQuantifier::All) => ("UNION", true),
@@ -56,9 +81,6 @@ impl Binder<'_> {
                 ));
             }
         };
-        // Literals stay of unknown type until both sides are known.
-        let (left, left_columns) = self.set_expr(left, wanted.or(Some(&[])))?;
-        let (right, right_columns) = self.set_expr(right, wanted.or(Some(&[])))?;
         if left_columns.len() != right_columns.len() {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
@@ -76,14 +98,16 @@ impl Binder<'_> {
         let right = self.retyped(right, &types, what)?;
         let node = match op {
             SetOperator::Union => {
-                let inputs = match left {
-                    // UNION ALL of UNION ALL is one.
-                    Node::Append { mut inputs } if all => {
-                        inputs.push(right);
-                        inputs
-                    }
-                    left => vec![left, right],
+                // UNION ALL of UNION ALL is one, and UNION of UNION.
+                let mut inputs = match left {
+                    Node::Append { inputs } if all => inputs,
+                    Node::Distinct { input, on } if !all && on.is_empty() => match *input {
+                        Node::Append { inputs } => inputs,
+                        input => vec![Node::Distinct { input: Box::new(input), on }],
+                    },
+                    left => vec![left],
                 };
+                inputs.push(right);
                 let append = Node::Append { inputs };
                 if all {
                     append
@@ -155,6 +179,7 @@ impl Binder<'_> {
             Ok(rows)
         })?;
         let width = rows.first().map_or(0, Vec::len);
+        check_targets(width)?;
         if rows.iter().any(|row| row.len() != width) {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,

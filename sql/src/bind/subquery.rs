@@ -14,7 +14,7 @@ use crate::types::{Datum, SqlType};
 impl Binder<'_> {
     fn inner(&mut self, query: &ast::Query) -> SqlResult<(Node, Vec<OutputColumn>)> {
         let locking = std::mem::take(&mut self.locking);
-        let result = self.query(query, None);
+        let result = self.subquery(|binder| binder.query(query, None));
         self.locking = locking;
         result
     }
@@ -111,11 +111,12 @@ impl Binder<'_> {
             )
             .at_if(position));
         }
-        let decides = if all { Expr::Not(Box::new(test.clone())) } else { test.clone() };
+        let again = self.copy(&test)?;
+        let decides = if all { Expr::Not(Box::new(again)) } else { again };
         let filtered =
-            |predicate: Expr| exists(Node::Filter { input: Box::new(plan.clone()), predicate });
-        let decided = filtered(decides);
-        let unknown = filtered(Expr::IsNull(Box::new(test)));
+            |plan: Node, predicate: Expr| exists(Node::Filter { input: Box::new(plan), predicate });
+        let decided = filtered(self.copy_plan(&plan)?, decides);
+        let unknown = filtered(plan, Expr::IsNull(Box::new(test)));
         let value = |value: bool| Expr::Const(Datum::Bool(value), SqlType::Bool);
         let null = Expr::Const(Datum::Null, SqlType::Bool);
         Ok(Expr::Case {
@@ -139,7 +140,6 @@ fn projected(plan: Node, expr: Expr) -> Node {
 }
 
 fn one_column(query: &ast::Query, binder: &Binder<'_>) -> SqlError {
-    use sqlparser::ast::Spanned;
     SqlError::new(SqlState::SYNTAX_ERROR, "subquery must return only one column")
-        .at_if(binder.places.of_span(query.span()))
+        .at_if(binder.places.of_query(query))
 }

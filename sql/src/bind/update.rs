@@ -58,8 +58,7 @@ impl Binder<'_> {
     ) -> SqlResult<Source> {
         let mut source = source;
         for other in others {
-            let left = source.scope.clone();
-            let next = self.table_with_joins(other, Some(left))?;
+            let next = self.table_with_joins(other, Some(&source.scope))?;
             source = self.cross(source, next)?;
         }
         Ok(source)

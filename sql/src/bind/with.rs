@@ -11,6 +11,7 @@ use super::Binder;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::name;
 use crate::plan::{Node, OutputColumn};
+use crate::stack::Tree;
 
 /// A WITH query in view.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ enum Kind {
     /// Run once: its number, and its columns.
     Once(usize, Vec<OutputColumn>),
     /// Bound where it is used, with so many levels and WITH queries in view.
-    Anew { query: Arc<ast::Query>, columns: Vec<String>, levels: usize, withs: usize },
+    Anew { query: Arc<Tree<ast::Query>>, columns: Vec<String>, levels: usize, withs: usize },
 }
 
 impl Binder<'_> {
@@ -64,7 +65,7 @@ impl Binder<'_> {
                 Kind::Once(self.ctes.len() - 1, outputs)
             } else {
                 Kind::Anew {
-                    query: Arc::new((*cte.query).clone()),
+                    query: Arc::new(Tree::new((*cte.query).clone())),
                     columns,
                     levels: self.levels.len(),
                     withs: self.withs.len(),
@@ -103,7 +104,7 @@ impl Binder<'_> {
                         closed.push(index);
                     }
                 }
-                let result = self.deeper(|binder| binder.query(&query, None));
+                let result = self.anew(|binder| binder.query(&query, None));
                 for index in closed {
                     self.levels[index].closed = false;
                 }

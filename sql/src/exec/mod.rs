@@ -31,7 +31,6 @@ mod op;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
-mod walk;
 mod write;
 
 use txn::db::Txn;
@@ -45,6 +44,7 @@ pub use errors::from_txn;
 use crate::error::{SqlError, SqlResult};
 use crate::plan::{Node, Plan};
 use crate::session::ResultSink;
+use crate::stack::Roomy;
 use context::{Run, Shared};
 use op::{Input, Op};
 
@@ -199,7 +199,16 @@ impl Execution {
     }
 
     /// Makes more rows. The state is `Ended` after the last ones, and after an error.
-    async fn advance(
+    fn advance<'f>(
+        &'f mut self,
+        plan: &'f Plan,
+        txn: &'f mut Txn,
+        ctx: &'f ExecContext<'_>,
+    ) -> Roomy<'f, SqlResult<Vec<Row>>> {
+        Roomy::new(self.advance_here(plan, txn, ctx))
+    }
+
+    async fn advance_here(
         &mut self,
         plan: &Plan,
         txn: &mut Txn,

@@ -14,6 +14,9 @@ pub(crate) fn scan_by_elements(node: Node, facts: &Facts<'_>) -> Node {
     }
     let parts = conjuncts(filter.clone());
     for (at, part) in parts.iter().enumerate() {
+        if !matches!(part, Expr::Quantified { all: false, .. }) {
+            continue;
+        }
         let mut others = parts.clone();
         others.remove(at);
         if let Some(node) = by_elements(&node, part, others, facts) {
@@ -25,9 +28,7 @@ pub(crate) fn scan_by_elements(node: Node, facts: &Facts<'_>) -> Node {
 
 fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -> Option<Node> {
     let Expr::Quantified { input, array, function, all: false } = part else { return None };
-    let reads = !array.slots().is_empty()
-        || facts.is_volatile(array)
-        || array.any(&mut |e| matches!(e, Expr::Subquery { .. }));
+    let reads = !array.slots().is_empty() || facts.is_volatile(array) || array.has_subquery();
     if reads {
         return None;
     }

@@ -7,6 +7,7 @@ use crate::bind::Functions;
 use crate::catalog::CatalogView;
 use crate::func::{ParamType, Volatility};
 use crate::plan::{Expr, Node};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// Where answers come from.
@@ -83,7 +84,7 @@ impl Facts<'_> {
 
     /// True iff NULLs in these slots make the condition NULL or false: a row of NULLs does not pass.
     pub(crate) fn rejects_nulls(&self, expr: &Expr, slots: &dyn Fn(usize) -> bool) -> bool {
-        match expr {
+        roomy(|| match expr {
             Expr::And(parts) => parts.iter().any(|part| self.rejects_nulls(part, slots)),
             Expr::Or(parts) => parts.iter().all(|part| self.rejects_nulls(part, slots)),
             Expr::Not(inner) => match &**inner {
@@ -91,12 +92,12 @@ impl Facts<'_> {
                 inner => self.follows_null(inner, slots),
             },
             expr => self.follows_null(expr, slots),
-        }
+        })
     }
 
     /// True iff NULLs in these slots make the expression NULL.
     fn follows_null(&self, expr: &Expr, slots: &dyn Fn(usize) -> bool) -> bool {
-        match expr {
+        roomy(|| match expr {
             Expr::Slot(slot, _) => slots(*slot),
             Expr::Call { function, args, .. } => {
                 let strict = self.functions.function(*function).is_some_and(|f| f.strict);
@@ -105,7 +106,7 @@ impl Facts<'_> {
             Expr::Cast { input, .. } => self.follows_null(input, slots),
             Expr::InList { input, list, .. } => !list.is_empty() && self.follows_null(input, slots),
             _ => false,
-        }
+        })
     }
 
     /// True iff the expression over a plan's rows is never NULL, as far as can be seen.
@@ -182,7 +183,7 @@ impl Facts<'_> {
 }
 
 fn slot_never_null(slot: usize, node: &Node) -> bool {
-    match node {
+    roomy(|| match node {
         Node::Scan { table, columns, .. } | Node::VirtualScan { table, columns, .. } => {
             let position = columns.get(slot).and_then(|id| table.position(*id));
             let declared = position.is_some_and(|position| table.columns[position].not_null);
@@ -201,13 +202,13 @@ fn slot_never_null(slot: usize, node: &Node) -> bool {
             _ => false,
         },
         _ => false,
-    }
+    })
 }
 
 /// The conditions that must all hold.
 pub(crate) fn conjuncts(expr: Expr) -> Vec<Expr> {
     match expr {
-        Expr::And(parts) => parts.into_iter().flat_map(conjuncts).collect(),
+        Expr::And(parts) => roomy(|| parts.into_iter().flat_map(conjuncts).collect()),
         Expr::Const(Datum::Bool(true), _) => Vec::new(),
         expr => vec![expr],
     }

@@ -3,6 +3,7 @@
 
 use crate::catalog::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
 use crate::plan::{Expr, IndexSpan, Node, SortKey};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// Applies the rule from the top down: an order is dropped before a limit goes through where it was.
@@ -41,7 +42,7 @@ fn total(limit: &Expr, offset: Option<&Expr>) -> Option<u64> {
 
 /// Only so many rows are wanted.
 fn tell(node: &mut Node, rows: u64) {
-    match node {
+    roomy(|| match node {
         Node::Project { input, .. } => tell(input, rows),
         Node::Scan { limit, .. } => *limit = Some(limit.map_or(rows, |before| before.min(rows))),
         Node::Sort { limit, .. } => {
@@ -50,11 +51,15 @@ fn tell(node: &mut Node, rows: u64) {
         }
         Node::Append { inputs } => inputs.iter_mut().for_each(|input| tell(input, rows)),
         _ => {}
-    }
+    });
 }
 
 /// True iff the rows come in this order, which may turn a scan around.
 fn ordered(node: &mut Node, keys: &[SortKey]) -> bool {
+    roomy(|| ordered_here(node, keys))
+}
+
+fn ordered_here(node: &mut Node, keys: &[SortKey]) -> bool {
     match node {
         Node::Project { input, exprs } => {
             through(exprs, keys).is_some_and(|keys| ordered(input, &keys))

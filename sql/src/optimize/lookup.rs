@@ -4,6 +4,7 @@
 use super::facts::Facts;
 use super::facts::to_inner;
 use crate::plan::{Expr, JoinKind, Node};
+use crate::stack::roomy;
 use crate::types::SqlType;
 
 /// Left sides of at most this many rows are few.
@@ -124,7 +125,7 @@ fn exchanged(
 
 /// True iff the rows are few, or are found by values of an index: then they are not all of a table.
 pub(super) fn is_narrow(node: &Node) -> bool {
-    match node {
+    roomy(|| match node {
         node if few(node).is_some() => true,
         Node::Scan { spans, .. } => {
             !spans.is_empty() && spans.iter().all(|span| !span.equal.is_empty())
@@ -134,11 +135,15 @@ pub(super) fn is_narrow(node: &Node) -> bool {
             is_narrow(left)
         }
         _ => false,
-    }
+    })
 }
 
 /// How many rows there are at most, if they are few.
 pub(super) fn few(node: &Node) -> Option<usize> {
+    roomy(|| few_here(node))
+}
+
+fn few_here(node: &Node) -> Option<usize> {
     let count = match node {
         Node::Values { rows, .. } => rows.len(),
         Node::Scan { table, index, spans, limit, .. } => {

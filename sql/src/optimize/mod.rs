@@ -18,6 +18,7 @@ mod tidy;
 use crate::bind::Environment;
 use crate::error::SqlResult;
 use crate::plan::{Expr, Node, Plan};
+use crate::stack::roomy;
 use facts::Facts;
 
 /// Applies all rules, to the plan and to the plans within it.
@@ -27,10 +28,12 @@ pub(crate) fn optimize(plan: &mut Plan, environment: &Environment<'_>) -> SqlRes
         simplify::constants(cte, &facts)?;
     }
     simplify::constants(&mut plan.root, &facts)?;
-    for cte in &mut plan.ctes {
-        *cte = whole(take(cte), &facts);
-    }
-    plan.root = whole(take(&mut plan.root), &facts);
+    roomy(|| {
+        for cte in &mut plan.ctes {
+            *cte = whole(take(cte), &facts);
+        }
+        plan.root = whole(take(&mut plan.root), &facts);
+    });
     Ok(())
 }
 
@@ -52,21 +55,25 @@ fn whole(node: Node, facts: &Facts<'_>) -> Node {
 
 /// Plans of subqueries in expressions.
 fn inner_plans(node: &mut Node, facts: &Facts<'_>) {
-    for expr in node.exprs_mut() {
-        in_expr(expr, facts);
-    }
-    for (input, _) in node.inputs_mut() {
-        inner_plans(input, facts);
-    }
+    roomy(|| {
+        for expr in node.exprs_mut() {
+            in_expr(expr, facts);
+        }
+        for (input, _) in node.inputs_mut() {
+            inner_plans(input, facts);
+        }
+    });
 }
 
 fn in_expr(expr: &mut Expr, facts: &Facts<'_>) {
-    if let Expr::Subquery { plan, .. } = expr {
-        **plan = whole(take(plan), facts);
-    }
-    for part in expr.parts_mut() {
-        in_expr(part, facts);
-    }
+    roomy(|| {
+        if let Expr::Subquery { plan, .. } = expr {
+            **plan = whole(take(plan), facts);
+        }
+        for part in expr.parts_mut() {
+            in_expr(part, facts);
+        }
+    });
 }
 
 /// A copy of the node as it will read its tables, with conditions over its rows.
@@ -82,7 +89,7 @@ pub(crate) fn take(node: &mut Node) -> Node {
 /// Applies a rule to the inputs of a node.
 pub(crate) fn over_inputs(mut node: Node, rule: &mut dyn FnMut(Node) -> Node) -> Node {
     for (input, _) in node.inputs_mut() {
-        *input = crate::bind::roomy(|| rule(take(input)));
+        *input = roomy(|| rule(take(input)));
     }
     node
 }

@@ -55,7 +55,7 @@ fn renumber(expr: &mut Expr, moved: &Moved) {
 
 /// Keeps what is wanted, and perhaps more.
 fn prune(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
-    crate::bind::roomy(|| prune_here(node, wanted))
+    crate::stack::roomy(|| prune_here(node, wanted))
 }
 
 fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {

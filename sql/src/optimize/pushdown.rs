@@ -5,12 +5,13 @@
 use super::facts::{
     Comparison, Facts, Side, conjunction, conjuncts, filtered, side, to_inner, to_right,
 };
+use crate::plan::walk::own_slot;
 use crate::plan::{Expr, JoinKind, Node};
 use crate::types::SqlType;
 
 /// Pushes conditions over a node's rows into it.
 pub(crate) fn push(node: Node, parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
-    crate::bind::roomy(|| push_here(node, parts, facts))
+    crate::stack::roomy(|| push_here(node, parts, facts))
 }
 
 fn push_here(node: Node, mut parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
@@ -82,6 +83,20 @@ fn steady(parts: Vec<Expr>, facts: &Facts<'_>) -> (Vec<Expr>, Vec<Expr>) {
     parts.into_iter().partition(|part| !facts.is_volatile(part))
 }
 
+/// How large a condition may become on its way down. One that reads a column twice doubles with every projection of
+/// such a kind below it.
+const MAX_SUBSTITUTED: usize = 1_000;
+
+/// How large a condition is with expressions in place of its slots.
+fn size_over(part: &Expr, exprs: &[Expr]) -> usize {
+    let mut size: usize = 0;
+    part.look(&mut |part, depth| {
+        let expr = own_slot(part, depth).and_then(|(slot, _)| exprs.get(slot));
+        size = size.saturating_add(expr.map_or(1, Expr::size));
+    });
+    size
+}
+
 fn substitute(mut part: Expr, exprs: &[Expr]) -> Expr {
     part.map_slots(&mut |slot, ty| exprs.get(slot).cloned().unwrap_or(Expr::Slot(slot, ty)));
     part
@@ -89,12 +104,11 @@ fn substitute(mut part: Expr, exprs: &[Expr]) -> Expr {
 
 fn project(input: Node, exprs: Vec<Expr>, parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
     // What is costly or volatile is not computed twice.
-    let movable = |expr: &Expr| {
-        !facts.is_volatile(expr) && !expr.any(&mut |e| matches!(e, Expr::Subquery { .. }))
-    };
+    let movable = |expr: &Expr| !facts.is_volatile(expr) && !expr.has_subquery();
     let (down, up): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| {
         !facts.is_volatile(part)
             && part.slots().iter().all(|slot| exprs.get(*slot).is_some_and(&movable))
+            && size_over(part, &exprs) <= MAX_SUBSTITUTED
     });
     let down = down.into_iter().map(|part| substitute(part, &exprs)).collect();
     let input = Box::new(push(input, down, facts));

@@ -8,9 +8,10 @@
 //! A subquery's plan is simplified where it stands, after its surroundings, so that one that is dropped raises nothing.
 
 use super::facts::Facts;
-use crate::bind::{fold_call, roomy};
+use crate::bind::fold_call;
 use crate::error::SqlResult;
 use crate::plan::{Expr, Node, SubqueryKind};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// Simplifies all expressions of a plan.

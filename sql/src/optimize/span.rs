@@ -3,6 +3,7 @@
 use super::facts::{Comparison, Facts};
 use super::pushdown::rank;
 use crate::plan::Expr;
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// The most spans that a scan has.
@@ -71,7 +72,7 @@ pub(crate) fn says(part: &Expr, slot: usize, ty: SqlType, facts: &Facts<'_>) -> 
         Expr::Or(parts) => {
             let mut values = Vec::new();
             for part in parts {
-                match says(part, slot, ty, facts)? {
+                match roomy(|| says(part, slot, ty, facts))? {
                     Says::Equal(more) => values.extend(more),
                     _ => return None,
                 }
@@ -121,7 +122,7 @@ fn is_column(expr: &Expr, slot: usize) -> bool {
 /// A value that is the same for all rows.
 fn fixed(expr: &Expr, facts: &Facts<'_>) -> Option<Expr> {
     let reads = !expr.slots().is_empty();
-    let plans = expr.any(&mut |e| matches!(e, Expr::Subquery { .. }));
+    let plans = expr.has_subquery();
     if reads || plans || facts.is_volatile(expr) { None } else { Some(expr.clone()) }
 }
 

@@ -4,6 +4,7 @@
 
 use super::facts::{Facts, conjuncts, filtered};
 use crate::plan::{Expr, JoinKind, Node, SubqueryKind};
+use crate::stack::roomy;
 use crate::types::SqlType;
 
 /// Rewrites filters, from the inputs up.
@@ -89,7 +90,7 @@ fn as_join(part: &Expr, left: &Node, facts: &Facts<'_>) -> Option<(JoinKind, Nod
         }
         SubqueryKind::In { input, equals } => {
             // The input is evaluated for every pair then, and must have no plan of its own.
-            if input.any(&mut |e| matches!(e, Expr::Subquery { .. })) || facts.is_volatile(input) {
+            if input.has_subquery() || facts.is_volatile(input) {
                 return None;
             }
             let (right, outer, value) = only_column(plan)?;
@@ -112,23 +113,25 @@ fn as_join(part: &Expr, left: &Node, facts: &Facts<'_>) -> Option<(JoinKind, Nod
 
 /// A plan of which only the number of rows counts, or whether there are any: without projections and orders.
 fn rows_only(plan: &Node) -> &Node {
-    match plan {
-        Node::Project { input, .. } => rows_only(input),
-        Node::Sort { input, limit: None, .. } => rows_only(input),
-        Node::Distinct { input, .. } => rows_only(input),
-        plan => plan,
+    let mut plan = plan;
+    while let Node::Project { input, .. }
+    | Node::Sort { input, limit: None, .. }
+    | Node::Distinct { input, .. } = plan
+    {
+        plan = input;
     }
+    plan
 }
 
 /// The plan without its conditions on outer rows, and those conditions; none if it refers to outer rows elsewhere.
 pub(super) fn free(plan: &Node) -> Option<(Node, Vec<Expr>)> {
-    match plan {
+    roomy(|| match plan {
         Node::Filter { input, predicate } => {
             let (node, mut outer) = free(input)?;
             let (mine, own): (Vec<_>, Vec<_>) =
                 conjuncts(predicate.clone()).into_iter().partition(refers_out);
             // Inner plans of conditions stay with their rows.
-            if mine.iter().any(|e| e.any(&mut |e| matches!(e, Expr::Subquery { .. }))) {
+            if mine.iter().any(Expr::has_subquery) {
                 return None;
             }
             outer.extend(mine);
@@ -136,7 +139,7 @@ pub(super) fn free(plan: &Node) -> Option<(Node, Vec<Expr>)> {
         }
         plan if plan.is_correlated() => None,
         plan => Some((plan.clone(), Vec::new())),
-    }
+    })
 }
 
 pub(super) fn refers_out(expr: &Expr) -> bool {
@@ -149,9 +152,15 @@ pub(super) fn refers_out(expr: &Expr) -> bool {
 
 /// The same for a plan whose only column counts: its expression over the freed plan's rows.
 fn only_column(plan: &Node) -> Option<(Node, Vec<Expr>, Expr)> {
+    let mut plan = plan;
+    loop {
+        plan = match plan {
+            Node::Distinct { input, on } if on.is_empty() => input,
+            Node::Sort { input, limit: None, .. } => input,
+            _ => break,
+        };
+    }
     match plan {
-        Node::Distinct { input, on } if on.is_empty() => only_column(input),
-        Node::Sort { input, limit: None, .. } => only_column(input),
         Node::Project { input, exprs } => match exprs.as_slice() {
             [Expr::Slot(slot, ty)] => {
                 free(input).map(|(node, outer)| (node, outer, Expr::Slot(*slot, *ty)))

@@ -32,7 +32,7 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     }
     let ast = cursor.source.parse(cursor.rest(), cursor.end, |parser| parser.parse_statement())?;
     let places = &cursor.source.places;
-    match ast {
+    match &*ast {
         ast::Statement::CreateTable(create) => create_table(create, places),
         ast::Statement::CreateIndex(create) => create_index(create, places),
         ast::Statement::AlterTable(alter) => alter_table(alter, places),
@@ -61,7 +61,7 @@ pub(crate) fn parse_drop(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     Ok(if index { Statement::DropIndex(drop) } else { Statement::DropTable(drop) })
 }
 
-fn create_table(create: ast::CreateTable, places: &Places) -> SqlResult<Statement> {
+fn create_table(create: &ast::CreateTable, places: &Places) -> SqlResult<Statement> {
     let refused = [
         (create.query.is_some(), "CREATE TABLE AS"),
         (create.like.is_some(), "CREATE TABLE ... (LIKE ...)"),
@@ -187,7 +187,7 @@ fn constraint_spec(constraint: &TableConstraint, places: &Places) -> SqlResult<C
     Ok(ConstraintSpec { name: name.map(fold), kind })
 }
 
-fn create_index(create: ast::CreateIndex, places: &Places) -> SqlResult<Statement> {
+fn create_index(create: &ast::CreateIndex, places: &Places) -> SqlResult<Statement> {
     if create.predicate.is_some() {
         return Err(SqlError::unsupported("a partial index"));
     }
@@ -215,7 +215,7 @@ fn create_index(create: ast::CreateIndex, places: &Places) -> SqlResult<Statemen
     }))
 }
 
-fn alter_table(alter: ast::AlterTable, places: &Places) -> SqlResult<Statement> {
+fn alter_table(alter: &ast::AlterTable, places: &Places) -> SqlResult<Statement> {
     let mut actions = Vec::new();
     for operation in &alter.operations {
         alter_action(operation, places, &mut actions)?;

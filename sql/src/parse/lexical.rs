@@ -60,12 +60,8 @@ pub(crate) fn tokens(
             let (first, end) = (bytes.at(from), bytes.at(to));
             cut_operators(&text[first..end], token.span, &mut result);
         } else {
-            match continued(result.last(), &token, newline, text, places, &mut bytes)? {
-                Some(joined) => {
-                    result.pop();
-                    result.push(joined);
-                }
-                None => result.push(token),
+            if !continued(result.last_mut(), &token, newline, text, places, &mut bytes)? {
+                result.push(token);
             }
         }
         newline = false;
@@ -76,18 +72,16 @@ pub(crate) fn tokens(
 /// Cuts a run of operator characters into operators, as PostgreSQL's lexer does: the longest, but without `+` and `-`
 /// at its end unless it has a character that the SQL standard's operators do not have.
 fn cut_operators(run: &str, span: Span, result: &mut Vec<TokenWithSpan>) {
-    let mut rest = run;
+    let special = run.contains(['~', '!', '@', '#', '^', '&', '|', '`', '?', '%']);
+    let first = if special { run } else { run.trim_end_matches(['+', '-']) };
+    // What was taken off its end is one character each.
+    let singles = (first.len()..run.len()).map(|at| &run[at..=at]);
     let mut start = span.start;
-    while !rest.is_empty() {
-        let mut op = rest;
-        if !op.contains(['~', '!', '@', '#', '^', '&', '|', '`', '?', '%']) {
-            let bare = op.trim_end_matches(['+', '-']);
-            op = &op[..bare.len().max(1)];
-        }
+    for op in [first].into_iter().filter(|op| !op.is_empty()).chain(singles) {
         let mut end = start;
         end.column += op.len() as u64;
         result.push(TokenWithSpan::new(operator(op), Span::new(start, end)));
-        (rest, start) = (&rest[op.len()..], end);
+        start = end;
     }
 }
 
@@ -125,45 +119,48 @@ fn is_operator_like(token: &Token) -> bool {
         && !matches!(token, Token::EOF)
 }
 
-/// A string after a string is the same literal if a newline is between them, and an error otherwise.
+/// A string after a string is the same literal if a newline is between them, and an error otherwise. True iff it was
+/// put behind what is before it.
 fn continued(
-    before: Option<&TokenWithSpan>,
+    before: Option<&mut TokenWithSpan>,
     token: &TokenWithSpan,
     newline: bool,
     text: &str,
     places: &Places,
     bytes: &mut Bytes<'_>,
-) -> SqlResult<Option<TokenWithSpan>> {
+) -> SqlResult<bool> {
     let (Some(before), Token::SingleQuotedString(more)) = (before, &token.token) else {
-        return Ok(None);
+        return Ok(false);
     };
-    let span = Span::new(before.span.start, token.span.end);
-    let joined = match &before.token {
-        _ if !newline => None,
-        Token::SingleQuotedString(first) => {
-            Some(Token::SingleQuotedString(format!("{first}{more}")))
-        }
-        Token::NationalStringLiteral(first) => {
-            Some(Token::NationalStringLiteral(format!("{first}{more}")))
+    let joined = match &mut before.token {
+        _ if !newline => false,
+        Token::SingleQuotedString(first) | Token::NationalStringLiteral(first) => {
+            first.push_str(more);
+            true
         }
         Token::EscapedStringLiteral(first) => {
             // The continuation has escapes as well.
             let (Some(from), Some(to)) = (places.of_span(token.span), places.at(token.span.end))
             else {
-                return Ok(None);
+                return Ok(false);
             };
             let (from, to) = (bytes.at(from), bytes.at(to));
             let dialect = Postgres::default();
             let escaped = format!("E{}", &text[from..to]);
             match Tokenizer::new(&dialect, &escaped).tokenize().ok().as_deref() {
                 Some([Token::EscapedStringLiteral(more)]) => {
-                    Some(Token::EscapedStringLiteral(format!("{first}{more}")))
+                    first.push_str(more);
+                    true
                 }
-                _ => None,
+                _ => false,
             }
         }
-        _ => None,
+        _ => false,
     };
+    if joined {
+        before.span.end = token.span.end;
+        return Ok(true);
+    }
     let literal = matches!(
         before.token,
         Token::SingleQuotedString(_)
@@ -172,16 +169,12 @@ fn continued(
             | Token::UnicodeStringLiteral(_)
             | Token::DollarQuotedString(_)
     );
-    match joined {
-        Some(joined) => Ok(Some(TokenWithSpan::new(joined, span))),
-        None if literal => {
-            let from = places.of_span(token.span).unwrap_or(1);
-            let to = places.at(token.span.end).unwrap_or(from);
-            let (from_byte, to_byte) = (bytes.at(from), bytes.at(to));
-            let near = &text[from_byte..to_byte];
-            let message = format!("syntax error at or near \"{near}\"");
-            Err(SqlError::new(SqlState::SYNTAX_ERROR, message).at(from))
-        }
-        None => Ok(None),
+    if !literal {
+        return Ok(false);
     }
+    let from = places.of_span(token.span).unwrap_or(1);
+    let to = places.at(token.span.end).unwrap_or(from);
+    let (from_byte, to_byte) = (bytes.at(from), bytes.at(to));
+    let message = format!("syntax error at or near \"{}\"", &text[from_byte..to_byte]);
+    Err(SqlError::new(SqlState::SYNTAX_ERROR, message).at(from))
 }

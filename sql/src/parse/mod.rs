@@ -1,6 +1,7 @@
 //! From text to statements: sqlparser's PostgreSQL dialect where it fits, our own small parser for the statements that
 //! only a session understands, and token-level patches for what sqlparser does not know.
 
+mod bounds;
 mod copy;
 mod cursor;
 mod ddl;
@@ -25,9 +26,11 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::SqlType;
+pub(crate) use bounds::MAX_NESTING;
 use cursor::Cursor;
 pub use definition::*;
 use source::Source;
+pub(crate) use source::too_complex;
 pub use statement::*;
 
 /// Parses a text of any number of statements; empty ones are left out. Either all of them parse or none: nothing of a
@@ -60,7 +63,8 @@ pub fn parse_type(text: &str) -> SqlResult<SqlType> {
     let [(tokens, None)] = source.statements.as_slice() else {
         return Err(SqlError::new(SqlState::SYNTAX_ERROR, "a type may have no semicolon"));
     };
-    types::resolve(&source.parse(tokens, None, |parser| parser.parse_data_type())?)
+    let ty = source.parse(tokens, None, |parser| parser.parse_data_type())?;
+    types::resolve(&ty)
 }
 
 fn statement(

@@ -21,6 +21,8 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 use super::dialect::Postgres;
+use super::source::MAX_RECURSION;
+use crate::stack::roomy;
 
 const NONE: u8 = 0;
 const OR: u8 = 10;
@@ -38,9 +40,6 @@ const COLLATE: u8 = 120;
 const SIGN: u8 = 125;
 const CAST: u8 = 140;
 const PERIOD: u8 = 200;
-
-/// How deep operands may be nested. Parentheses are bounded before.
-const MAX_DEPTH: usize = 1600;
 
 /// Which expressions may stand somewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,11 +143,11 @@ fn operand(
     kind: Kind,
 ) -> Result<Expr, ParserError> {
     let depth = dialect.depth.get();
-    if depth >= MAX_DEPTH {
+    if depth >= MAX_RECURSION {
         return Err(ParserError::RecursionLimitExceeded);
     }
     dialect.depth.set(depth + 1);
-    let result = stacker::maybe_grow(256 << 10, 2 << 20, || {
+    let result = roomy(|| {
         let mut expr = match prefix(dialect, parser, kind) {
             Some(expr) => expr?,
             None => {

@@ -3,11 +3,16 @@
 use sqlparser::ast::{self, Spanned};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
+/// Characters between two whose bytes are known.
+const STRIDE: usize = 256;
+
 /// Turns sqlparser's lines and columns into PostgreSQL's characters from 1.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     /// Characters before each line. Empty for text that no client wrote: then nothing has a place.
     lines: Vec<u32>,
+    /// The byte at which every so many characters begin ([`STRIDE`]).
+    bytes: Vec<usize>,
     /// Operators in order: sqlparser's tree does not hold where they are.
     operators: Vec<Location>,
     /// Where SYMMETRIC was written.
@@ -19,15 +24,18 @@ pub(crate) struct Places {
 impl Places {
     /// The places of a text.
     pub(crate) fn of(text: &str) -> Self {
-        let mut lines = vec![0];
+        let (mut lines, mut bytes) = (vec![0], Vec::new());
         let mut count = 0;
-        for c in text.chars() {
+        for (byte, c) in text.char_indices() {
+            if count as usize % STRIDE == 0 {
+                bytes.push(byte);
+            }
             count += 1;
             if c == '\n' {
                 lines.push(count);
             }
         }
-        Places { lines, ..Places::default() }
+        Places { lines, bytes, ..Places::default() }
     }
 
     /// Nothing has a place.
@@ -91,22 +99,31 @@ impl Places {
         found.map(|(_, all)| *all)
     }
 
+    /// The byte at which a character (from 1) of the places' text begins.
+    pub(crate) fn byte_of(&self, text: &str, position: u32) -> usize {
+        let index = (position as usize).saturating_sub(1);
+        let Some(before) = self.bytes.get(index / STRIDE) else { return text.len() };
+        let rest = text.get(*before..).unwrap_or_default();
+        rest.char_indices().nth(index % STRIDE).map_or(text.len(), |(byte, _)| before + byte)
+    }
+
     /// True iff SYMMETRIC was written between two expressions.
     pub(crate) fn symmetric_between(&self, left: &ast::Expr, right: &ast::Expr) -> bool {
-        let (from, to) = (left.span().end, right.span().start);
-        self.symmetric.iter().any(|location| *location >= from && *location < to)
+        let (from, to) = (end(left), start(right));
+        let index = self.symmetric.partition_point(|location| *location < from);
+        self.symmetric.get(index).is_some_and(|location| *location < to)
     }
 
     /// The operator after an expression.
     pub(crate) fn operator_after(&self, left: &ast::Expr) -> Option<u32> {
-        let from = left.span().end;
+        let from = end(left);
         let index = self.operators.partition_point(|location| *location < from);
         self.operators.get(index).and_then(|location| self.at(*location))
     }
 
     /// The operator before an expression.
     pub(crate) fn operator_before(&self, right: &ast::Expr) -> Option<u32> {
-        let to = right.span().start;
+        let to = start(right);
         let index = self.operators.partition_point(|location| *location < to);
         self.operators.get(index.checked_sub(1)?).and_then(|location| self.at(*location))
     }
@@ -118,6 +135,11 @@ impl Places {
         Some(before + u32::try_from(location.column).ok()?)
     }
 
+    /// Where a query begins.
+    pub(crate) fn of_query(&self, query: &ast::Query) -> Option<u32> {
+        self.at(query_start(query))
+    }
+
     /// Where a span begins.
     pub(crate) fn of_span(&self, span: Span) -> Option<u32> {
         self.at(span.start)
@@ -125,7 +147,7 @@ impl Places {
 
     /// Where an expression begins.
     pub(crate) fn of_expr(&self, expr: &ast::Expr) -> Option<u32> {
-        self.of_span(expr.span())
+        self.at(start(expr))
     }
 
     /// Where an identifier begins.
@@ -136,5 +158,136 @@ impl Places {
     /// Where a name begins.
     pub(crate) fn of_name(&self, name: &ast::ObjectName) -> Option<u32> {
         self.of_span(name.span())
+    }
+}
+
+/// Where an expression begins. Its span says the same, but looks at all of the expression for it: asked for every part,
+/// that would be quadratic. Here only the way down its left side is walked.
+fn start(expr: &ast::Expr) -> Location {
+    use ast::Expr as E;
+    let mut expr = expr;
+    loop {
+        expr = match expr {
+            E::BinaryOp { left, .. } | E::AnyOp { left, .. } | E::AllOp { left, .. } => left,
+            E::IsDistinctFrom(left, _) | E::IsNotDistinctFrom(left, _) => left,
+            E::CompoundFieldAccess { root, .. } => root,
+            E::AtTimeZone { timestamp, .. } => timestamp,
+            E::InList { expr, .. }
+            | E::InSubquery { expr, .. }
+            | E::Between { expr, .. }
+            | E::Like { expr, .. }
+            | E::ILike { expr, .. }
+            | E::SimilarTo { expr, .. }
+            | E::Collate { expr, .. } => expr,
+            E::Substring { expr, .. } | E::Overlay { expr, .. } | E::Position { expr, .. } => expr,
+            E::Trim { expr, trim_what, .. } => trim_what.as_deref().unwrap_or(expr),
+            E::Tuple(parts) | E::Array(ast::Array { elem: parts, .. }) => match parts.first() {
+                Some(first) => first,
+                None => return expr.span().start,
+            },
+            E::Function(function) => return function.name.span().start,
+            E::Case { case_token, .. } => return case_token.0.span.start,
+            E::Subquery(query) | E::Exists { subquery: query, .. } => return query_start(query),
+            other => match only_part(other) {
+                Some(part) => part,
+                None => return other.span().start,
+            },
+        };
+    }
+}
+
+/// Where an expression ends, as its span says.
+fn end(expr: &ast::Expr) -> Location {
+    use ast::Expr as E;
+    let mut expr = expr;
+    loop {
+        expr = match expr {
+            E::BinaryOp { right, .. } | E::AnyOp { right, .. } | E::AllOp { right, .. } => right,
+            E::IsDistinctFrom(_, right) | E::IsNotDistinctFrom(_, right) => right,
+            E::AtTimeZone { time_zone, .. } => time_zone,
+            E::Between { high, .. } => high,
+            E::Like { pattern, .. } | E::ILike { pattern, .. } | E::SimilarTo { pattern, .. } => {
+                pattern
+            }
+            E::InList { expr, list, .. } => list.last().unwrap_or(expr),
+            E::Position { r#in, .. } => r#in,
+            E::Substring { expr, substring_from, substring_for, .. } => {
+                substring_for.as_deref().or(substring_from.as_deref()).unwrap_or(expr)
+            }
+            E::Overlay { overlay_from, overlay_for, .. } => {
+                overlay_for.as_deref().unwrap_or(overlay_from)
+            }
+            E::Tuple(parts) | E::Array(ast::Array { elem: parts, .. }) => match parts.last() {
+                Some(last) => last,
+                None => return expr.span().end,
+            },
+            E::Function(function) => match last_argument(function) {
+                Some(last) => last,
+                None => return function.span().end,
+            },
+            E::Case { end_token, .. } => return end_token.0.span.end,
+            other => match only_part(other) {
+                Some(part) => part,
+                None => return other.span().end,
+            },
+        };
+    }
+}
+
+/// The last argument of a call of arguments alone.
+fn last_argument(function: &ast::Function) -> Option<&ast::Expr> {
+    if function.filter.is_some() || !function.within_group.is_empty() {
+        return None;
+    }
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.last() {
+        Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(last)))
+            if list.clauses.is_empty() =>
+        {
+            Some(last)
+        }
+        _ => None,
+    }
+}
+
+/// The part whose span is the expression's.
+fn only_part(expr: &ast::Expr) -> Option<&ast::Expr> {
+    use ast::Expr as E;
+    match expr {
+        E::Nested(part)
+        | E::IsNull(part)
+        | E::IsNotNull(part)
+        | E::IsTrue(part)
+        | E::IsNotTrue(part)
+        | E::IsFalse(part)
+        | E::IsNotFalse(part)
+        | E::IsUnknown(part)
+        | E::IsNotUnknown(part) => Some(part),
+        E::UnaryOp { expr, .. }
+        | E::Cast { expr, .. }
+        | E::Extract { expr, .. }
+        | E::Ceil { expr, .. }
+        | E::Floor { expr, .. } => Some(expr),
+        E::Interval(interval) => Some(&interval.value),
+        _ => None,
+    }
+}
+
+/// Where a query begins.
+fn query_start(query: &ast::Query) -> Location {
+    let mut query = query;
+    loop {
+        if let Some(with) = &query.with {
+            return with.with_token.0.span.start;
+        }
+        let mut body = &*query.body;
+        while let ast::SetExpr::SetOperation { left, .. } = body {
+            body = left;
+        }
+        match body {
+            ast::SetExpr::Query(inner) => query = inner,
+            ast::SetExpr::Select(select) => return select.select_token.0.span.start,
+            other => return other.span().start,
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn parse(
     end: Option<&TokenWithSpan>,
 ) -> SqlResult<Query> {
     let ast = source.parse(tokens, end, |parser| parser.parse_statement())?;
-    let kind = match &ast {
+    let kind = match &*ast {
         ast::Statement::Query(query) => kind_of(&query.body),
         ast::Statement::Insert(_) => QueryKind::Insert,
         ast::Statement::Update(_) => QueryKind::Update,

@@ -6,20 +6,19 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::bounds;
 use super::dialect::Postgres;
 use super::lexical;
 use super::place::Places;
 use super::row_lock;
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::stack::{self, Tree, roomy};
 
 /// The longest text that is parsed, in bytes.
 pub(crate) const MAX_TEXT: usize = 16 << 20;
 
-/// How deeply parentheses, brackets and CASE may be nested.
-const MAX_NESTING: usize = 200;
-
-/// How many operators may depend on each other: sqlparser's trees are left-deep, and dropping one recurses.
-const MAX_CHAIN: usize = 3000;
+/// How deep the parser may recurse: a level of nesting is some of its own.
+pub(crate) const MAX_RECURSION: usize = 4 * bounds::MAX_NESTING;
 
 /// A text with its tokens.
 pub(crate) struct Source<'a> {
@@ -55,7 +54,7 @@ impl<'a> Source<'a> {
         }
         statements.push((current, None));
         for (tokens, _) in &mut statements {
-            check_nesting(tokens, &places)?;
+            bounds::check(tokens, &places)?;
             patch(tokens, &mut places);
             row_lock::patch(tokens, &mut places);
             places.note_operators(tokens);
@@ -73,7 +72,7 @@ impl<'a> Source<'a> {
     /// The byte at a location.
     fn byte(&self, location: Location) -> usize {
         let Some(position) = self.places.at(location) else { return self.text.len() };
-        byte_of(self.text, position)
+        self.places.byte_of(self.text, position)
     }
 
     /// Runs sqlparser over a statement's tokens, which it must use up.
@@ -82,12 +81,14 @@ impl<'a> Source<'a> {
         tokens: &[TokenWithSpan],
         end: Option<&TokenWithSpan>,
         run: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
-    ) -> SqlResult<T> {
+    ) -> SqlResult<Tree<T>> {
         let dialect = Postgres::default();
         let mut parser = Parser::new(&dialect)
-            .with_recursion_limit(MAX_NESTING * 8)
+            .with_recursion_limit(MAX_RECURSION)
             .with_tokens_with_locations(tokens.to_vec());
-        let result = run(&mut parser).map_err(|error| self.error(error, tokens, end, &parser))?;
+        stack::instruct_parser();
+        let result = roomy(|| run(&mut parser).map(Tree::new));
+        let result = result.map_err(|error| self.error(error, tokens, end, &parser))?;
         let next = parser.peek_token();
         if next.token != Token::EOF {
             return Err(self.near(&next, end));
@@ -140,15 +141,9 @@ impl<'a> Source<'a> {
     }
 }
 
-fn too_complex() -> SqlError {
+pub(crate) fn too_complex() -> SqlError {
     SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
         .hint("The statement is nested too deeply.")
-}
-
-/// The byte at which a character (from 1) begins.
-fn byte_of(text: &str, position: u32) -> usize {
-    let index = (position as usize).saturating_sub(1);
-    text.char_indices().nth(index).map_or(text.len(), |(byte, _)| byte)
 }
 
 /// `… at Line: 1, Column: 8`.
@@ -161,7 +156,7 @@ fn location_in(message: &str) -> Option<Location> {
 /// What the tokenizer does not like is an open quotation, nearly always.
 fn unterminated(text: &str, places: &Places, message: &str, location: Location) -> SqlError {
     let position = places.at(location).unwrap_or(1);
-    let rest = &text[byte_of(text, position)..];
+    let rest = &text[places.byte_of(text, position)..];
     let what = match message.to_ascii_lowercase() {
         m if m.contains("comment") => "unterminated /* comment",
         m if m.contains("string") => "unterminated quoted string",
@@ -172,78 +167,6 @@ fn unterminated(text: &str, places: &Places, message: &str, location: Location) 
     SqlError::new(SqlState::SYNTAX_ERROR, format!("{what} at or near \"{rest}\"")).at(position)
 }
 
-/// Bounds what sqlparser and everything after it would recurse into.
-fn check_nesting(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> {
-    // Operators since the last comma, for every open parenthesis.
-    let mut open: Vec<usize> = vec![0];
-    let mut total = 0;
-    // Prefix operators one after the other: each is a level, without a parenthesis.
-    let mut prefixes = 0;
-    for token in tokens {
-        prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
-        match &token.token {
-            Token::LParen | Token::LBracket => open.push(0),
-            Token::RParen | Token::RBracket => {
-                if open.len() > 1 {
-                    total -= open.pop().unwrap_or(0);
-                }
-            }
-            Token::Comma => {
-                if let Some(last) = open.last_mut() {
-                    total -= *last;
-                    *last = 0;
-                }
-            }
-            Token::Word(word) if word.quote_style.is_none() => match word.keyword {
-                Keyword::CASE => open.push(0),
-                Keyword::END if open.len() > 1 => total -= open.pop().unwrap_or(0),
-                Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::IS
-                | Keyword::LIKE
-                | Keyword::JOIN
-                | Keyword::UNION
-                | Keyword::EXCEPT
-                | Keyword::INTERSECT => {
-                    if let Some(last) = open.last_mut() {
-                        *last += 1;
-                        total += 1;
-                    }
-                }
-                _ => {}
-            },
-            Token::Word(_)
-            | Token::Number(..)
-            | Token::SingleQuotedString(_)
-            | Token::Placeholder(_)
-            | Token::Period => {}
-            _ => {
-                if let Some(last) = open.last_mut() {
-                    *last += 1;
-                    total += 1;
-                }
-            }
-        }
-        if open.len() + prefixes > MAX_NESTING || total > MAX_CHAIN {
-            let error = too_complex();
-            return Err(match places.of_span(token.span) {
-                Some(position) => error.at(position),
-                None => error,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn is_prefix(token: &Token) -> bool {
-    match token {
-        Token::Minus | Token::Plus | Token::CustomBinaryOperator(_) => true,
-        Token::Word(word) => word.keyword == Keyword::NOT && word.quote_style.is_none(),
-        _ => false,
-    }
-}
-
 fn is(token: Option<&TokenWithSpan>, keyword: Keyword) -> bool {
     matches!(token.map(|t| &t.token),
         Some(Token::Word(Word { keyword: k, quote_style: None, .. })) if *k == keyword)
@@ -252,32 +175,25 @@ fn is(token: Option<&TokenWithSpan>, keyword: Keyword) -> bool {
 /// Rewrites what PostgreSQL knows and sqlparser does not:
 /// `TABLE t` becomes `SELECT * FROM t`; SYMMETRIC and ASYMMETRIC go, and the places remember SYMMETRIC.
 fn patch(tokens: &mut Vec<TokenWithSpan>, places: &mut Places) {
-    let mut index = 0;
-    while index < tokens.len() {
-        let before = index.checked_sub(1).and_then(|i| tokens.get(i));
-        let here = tokens.get(index);
+    let mut patched: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut rest = std::mem::take(tokens).into_iter().peekable();
+    while let Some(token) = rest.next() {
+        let before = patched.last();
         let follows_set = is(before, Keyword::UNION)
             || is(before, Keyword::EXCEPT)
             || is(before, Keyword::INTERSECT)
             || is(before, Keyword::ALL);
         let starts_query = before.is_none_or(|t| matches!(t.token, Token::LParen)) || follows_set;
-        let word_next = matches!(tokens.get(index + 1).map(|t| &t.token), Some(Token::Word(_)));
+        let word_next = matches!(rest.peek().map(|t| &t.token), Some(Token::Word(_)));
+        let here = Some(&token);
         if is(here, Keyword::TABLE) && starts_query && word_next {
-            let span = tokens[index].span;
-            let replacement =
-                [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
-            tokens.splice(
-                index..=index,
-                replacement.into_iter().map(|token| TokenWithSpan::new(token, span)),
-            );
-        } else if is(before, Keyword::BETWEEN) {
-            if is(here, Keyword::SYMMETRIC) {
-                places.note_symmetric(tokens[index].span.start);
-                tokens.remove(index);
-            } else if is(here, Keyword::ASYMMETRIC) {
-                tokens.remove(index);
-            }
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            patched.extend(words.into_iter().map(|word| TokenWithSpan::new(word, token.span)));
+        } else if is(before, Keyword::BETWEEN) && is(here, Keyword::SYMMETRIC) {
+            places.note_symmetric(token.span.start);
+        } else if !(is(before, Keyword::BETWEEN) && is(here, Keyword::ASYMMETRIC)) {
+            patched.push(token);
         }
-        index += 1;
     }
+    *tokens = patched;
 }

@@ -7,6 +7,7 @@ use sqlparser::ast;
 
 use super::definition::{AlterTable, CreateIndex, CreateTable, Drop};
 use super::place::Places;
+use crate::stack::Tree;
 use crate::types::SqlType;
 
 /// A statement with its own text.
@@ -200,14 +201,14 @@ pub enum QueryKind {
 pub struct Query {
     /// What it is on the outside.
     pub kind: QueryKind,
-    pub(crate) ast: ast::Statement,
+    pub(crate) ast: Tree<ast::Statement>,
     pub(crate) places: Arc<Places>,
 }
 
 /// An expression's syntax tree with the places of its tokens.
 #[derive(Clone, Debug)]
 pub struct Expression {
-    pub(crate) ast: ast::Expr,
+    pub(crate) ast: Tree<ast::Expr>,
     pub(crate) places: Arc<Places>,
 }
 

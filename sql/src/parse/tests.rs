@@ -38,6 +38,23 @@ fn nesting_is_bounded_before_parsing() {
     assert_eq!(error(&chain).2, "54001");
     let list = format!("select 1 in (1{})", ", 1".repeat(50_000));
     assert!(parse(&list).is_ok());
+    // Each way to hide a chain from the count: a deep operand on the left of another chain, again and again.
+    let leaning =
+        (0..90).fold("1".to_owned(), |inner, _| format!("({inner}){}", " + 1".repeat(500)));
+    assert_eq!(error(&format!("select {leaning}")).2, "54001");
+    let quoted = format!("select 1{}", " + t.end".repeat(50_000));
+    assert_eq!(error(&quoted).2, "54001");
+    let types = format!("select null::int{}", "[]".repeat(50_000));
+    assert_eq!(error(&types).2, "54001");
+}
+
+/// What is linear must stay so: each of these took minutes when a place was counted from the text's beginning, or a
+/// token taken out of the middle.
+#[test]
+fn long_texts_take_no_longer_than_their_length_says() {
+    assert_eq!(parse(&"select 1;".repeat(50_000)).map(|all| all.len()), Ok(50_000));
+    let between = format!("select 1{}", ", a between symmetric 2 and 1".repeat(30_000));
+    assert!(parse(&between).is_ok());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Statements about the session: settings, transactions, prepared statements, cursors, maintenance.
 
+use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
@@ -8,6 +9,7 @@ use super::statement::*;
 use super::transaction::{begin, chain, modes, rollback};
 use super::{query, types};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::stack::Tree;
 use crate::types::{Datum, IntervalFields, SqlType, TextFormat, Zone, datetime};
 
 /// Parses the statement if it is one of these, by its first word.
@@ -245,13 +247,16 @@ fn execute(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     if !rest.is_empty() {
         let list = cursor.source.parse(rest, cursor.end, |parser| {
             parser.expect_token(&Token::LParen)?;
-            let list = parser.parse_comma_separated(|parser| parser.parse_expr())?;
+            let item = |parser: &mut Parser<'_>| parser.parse_expr().map(Tree::new);
+            let list = parser.parse_comma_separated(item)?;
             parser.expect_token(&Token::RParen)?;
             Ok(list)
         })?;
         let places = &cursor.source.places;
-        arguments =
-            list.into_iter().map(|ast| Expression { ast, places: places.clone() }).collect();
+        arguments = list
+            .iter()
+            .map(|ast| Expression { ast: ast.clone(), places: places.clone() })
+            .collect();
         cursor.index = cursor.tokens.len();
     }
     Ok(Statement::Execute { name, arguments })

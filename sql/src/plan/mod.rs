@@ -7,6 +7,7 @@
 //! A plan is immutable and shared by all executions (parameters are slots of their own), so it can be cached.
 
 mod expr;
+mod look;
 pub(crate) mod walk;
 
 use std::sync::Arc;
@@ -33,6 +34,15 @@ pub struct Plan {
     pub ctes: Vec<Node>,
     /// Writes something.
     pub writes: bool,
+}
+
+/// Its trees are as deep as the statement was.
+impl Drop for Plan {
+    fn drop(&mut self) {
+        let nothing = Node::Values { rows: Vec::new(), types: Vec::new() };
+        let trees = (std::mem::replace(&mut self.root, nothing), std::mem::take(&mut self.ctes));
+        crate::stack::roomy(|| drop(trees));
+    }
 }
 
 /// A result column as clients see it.

@@ -2,6 +2,7 @@
 //! beginning: at depth 0 the row in question is [`Expr::Slot`], at depth d it is [`Expr::Outer`] of level d - 1.
 
 use super::{Expr, Node, SubqueryKind};
+use crate::stack::roomy;
 use crate::types::SqlType;
 
 /// Called for an expression and its depth, before its parts; false leaves its parts out.
@@ -48,20 +49,13 @@ impl Expr {
         if !change(self, depth) {
             return;
         }
-        for part in self.parts_mut() {
-            part.change(depth, change);
-        }
-        if let Expr::Subquery { plan, .. } = self {
-            plan.change(depth + 1, change);
-        }
-    }
-
-    /// Looks at it and everything below. The walk is the same; what it looks at is a copy of nothing, so this takes
-    /// the expression by reference and clones it once.
-    pub(crate) fn look(&self, look: &mut dyn FnMut(&Expr, usize)) {
-        self.clone().change(0, &mut |expr, depth| {
-            look(expr, depth);
-            true
+        roomy(|| {
+            for part in self.parts_mut() {
+                part.change(depth, change);
+            }
+            if let Expr::Subquery { plan, .. } = self {
+                plan.change(depth + 1, change);
+            }
         });
     }
 
@@ -102,26 +96,6 @@ impl Expr {
             }
             true
         });
-    }
-
-    /// The slots of its row that it reads.
-    pub(crate) fn slots(&self) -> Vec<usize> {
-        let mut slots = Vec::new();
-        self.look(&mut |expr, depth| {
-            if let Some((slot, _)) = own_slot(expr, depth) {
-                slots.push(slot);
-            }
-        });
-        slots.sort_unstable();
-        slots.dedup();
-        slots
-    }
-
-    /// True iff anything in it satisfies the condition.
-    pub(crate) fn any(&self, condition: &mut dyn FnMut(&Expr) -> bool) -> bool {
-        let mut found = false;
-        self.look(&mut |expr, _| found |= condition(expr));
-        found
     }
 }
 
@@ -224,26 +198,22 @@ impl Node {
 
     /// Walks through all expressions of it and its inputs. Slots at depth 0 are its own rows', each node's.
     pub(crate) fn change(&mut self, depth: usize, change: &mut Change<'_>) {
-        for expr in self.exprs_mut() {
-            expr.change(depth, change);
-        }
-        for (input, further) in self.inputs_mut() {
-            input.change(depth + further, change);
-        }
-    }
-
-    /// True iff it refers to a row outside of itself.
-    pub(crate) fn is_correlated(&self) -> bool {
-        let mut found = false;
-        self.clone().change(0, &mut |expr, depth| {
-            found |= matches!(expr, Expr::Outer { level, .. } if *level >= depth);
-            true
+        roomy(|| {
+            for expr in self.exprs_mut() {
+                expr.change(depth, change);
+            }
+            for (input, further) in self.inputs_mut() {
+                input.change(depth + further, change);
+            }
         });
-        found
     }
 
     /// The types of the slots that it yields.
     pub fn types(&self) -> Vec<SqlType> {
+        roomy(|| self.types_here())
+    }
+
+    fn types_here(&self) -> Vec<SqlType> {
         let all = |exprs: &[Expr]| exprs.iter().map(Expr::ty).collect::<Vec<_>>();
         let column_types = |table: &crate::catalog::descriptor::TableDescriptor, columns: &[_]| {
             columns

@@ -6,6 +6,7 @@ use super::sink::{Notice, ResultSink};
 use crate::error::{SqlError, SqlResult};
 use crate::parse::{self, Copy, CopySource, Query, Statement};
 use crate::plan::OutputColumn;
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType, TextFormat};
 use futures::future::BoxFuture;
 
@@ -48,7 +49,7 @@ impl Session {
 
 /// A key for the plan cache: the tree's text.
 fn copy_text(query: &Query) -> String {
-    format!("copy {}", query.ast)
+    roomy(|| format!("copy {}", *query.ast))
 }
 
 /// Writes rows as lines to the sink behind it.

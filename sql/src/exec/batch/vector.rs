@@ -18,14 +18,14 @@ use super::{Batch, arrow_bug};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::context::Run;
 use crate::exec::eval::Evaluator;
-use crate::exec::walk;
 use crate::plan::Expr;
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 impl Run<'_> {
     /// The values of an expression for all rows of a batch.
     pub(crate) async fn eval_batch(&mut self, expr: &Expr, batch: &Batch) -> SqlResult<ArrayRef> {
-        if !walk::has_subquery(expr) {
+        if !expr.has_subquery() {
             return Evaluator::new(self.ctx, &self.outer).eval_batch(expr, batch);
         }
         let mut builder = ColumnBuilder::new(expr.ty());
@@ -136,6 +136,10 @@ impl Evaluator<'_> {
 
     /// An expression for which [`has_kernels`]. Fails where a row's value fails, or might.
     fn vector(&self, expr: &Expr, batch: &Batch) -> SqlResult<Vector> {
+        roomy(|| self.vector_here(expr, batch))
+    }
+
+    fn vector_here(&self, expr: &Expr, batch: &Batch) -> SqlResult<Vector> {
         Ok(Vector::Each(match expr {
             Expr::Slot(slot, _) => {
                 let column = batch.column(*slot).cloned();
@@ -193,8 +197,7 @@ impl Evaluator<'_> {
         batch: &Batch,
         decided: Option<(&BooleanArray, bool)>,
     ) -> SqlResult<ArrayRef> {
-        let mut slots = Vec::new();
-        walk::slots(expr, &mut slots);
+        let slots = expr.slots();
         let mut row = vec![Datum::Null; batch.types().len()];
         let mut builder = ColumnBuilder::new(expr.ty());
         for at in 0..batch.len() {
@@ -228,10 +231,10 @@ pub(super) fn has_kernels(expr: &Expr) -> bool {
                 Some(_) => args.iter().all(|arg| arg.ty() == *ty),
                 None => false,
             };
-            same && known && args.iter().all(has_kernels)
+            same && known && roomy(|| args.iter().all(has_kernels))
         }
-        Expr::Not(input) | Expr::IsNull(input) => has_kernels(input),
-        Expr::And(parts) | Expr::Or(parts) => parts.first().is_some_and(has_kernels),
+        Expr::Not(input) | Expr::IsNull(input) => roomy(|| has_kernels(input)),
+        Expr::And(parts) | Expr::Or(parts) => roomy(|| parts.first().is_some_and(has_kernels)),
         _ => false,
     }
 }

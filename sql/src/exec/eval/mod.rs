@@ -19,9 +19,10 @@ pub(crate) use call::{function, output};
 pub(crate) use subquery::{Answer, Answers};
 
 use super::context::{ExecContext, Row};
-use crate::error::{SqlError, SqlResult};
+use crate::error::{SqlError, SqlResult, SqlState};
 use crate::func;
 use crate::plan::{Expr, SubqueryKind};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// Why there is no value.
@@ -84,6 +85,13 @@ impl<'a> Evaluator<'a> {
                     SqlError::internal(format!("no value for parameter ${}", index + 1))
                 })?)
             }
+            _ => roomy(|| self.eval_parts(expr, row)),
+        }
+    }
+
+    /// The value of an expression that has parts.
+    fn eval_parts<'e>(&self, expr: &'e Expr, row: &[Datum]) -> Value<'e> {
+        match expr {
             Expr::Call { function, args, .. } => self.call(*function, args, row),
             Expr::Cast { input, ty, explicit } => {
                 let value = self.eval(input, row)?;
@@ -106,7 +114,14 @@ impl<'a> Evaluator<'a> {
             }
             Expr::InList { input, list, equals } => self.in_list(input, list, *equals, row),
             Expr::Array(items, _) => Ok(Datum::Array(self.all(items, row)?.into())),
-            Expr::Row(items) => Ok(Datum::Record(self.all(items, row)?.into())),
+            Expr::Row(items) => {
+                let record = Datum::Record(self.all(items, row)?.into());
+                if record_depth(&record) > MAX_RECORD_DEPTH {
+                    let text = format!("records may be nested {MAX_RECORD_DEPTH} deep at most");
+                    return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text).into());
+                }
+                Ok(record)
+            }
             Expr::Subscript(array, index, _) => self.subscript(array, index, row),
             Expr::Subquery { kind, plan, .. } => {
                 let Some(answer) = self.answers.of(plan) else {
@@ -118,6 +133,9 @@ impl<'a> Evaluator<'a> {
                     }
                     _ => Ok(answer.value()?),
                 }
+            }
+            Expr::Const(..) | Expr::Slot(..) | Expr::Outer { .. } | Expr::Param(..) => {
+                self.eval(expr, row)
             }
         }
     }
@@ -153,6 +171,16 @@ impl<'a> Evaluator<'a> {
             Datum::Null => Ok(Datum::Null),
             _ => Err(SqlError::internal("an index into what is no array").into()),
         }
+    }
+}
+
+/// How deeply records may be nested: as text, each level doubles the quotation marks of all that it holds.
+const MAX_RECORD_DEPTH: usize = 16;
+
+fn record_depth(datum: &Datum) -> usize {
+    match datum {
+        Datum::Record(items) => 1 + items.iter().map(record_depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -11,7 +11,6 @@ use super::{Evaluator, Stop};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::context::{Row, Run, row_bytes};
 use crate::exec::op::{KeyTable, Op};
-use crate::exec::walk;
 use crate::plan::{Expr, Node, SubqueryKind};
 use crate::types::Datum;
 
@@ -57,18 +56,18 @@ impl Answer {
 #[derive(Clone, Copy)]
 pub(crate) struct Answers<'a> {
     lasting: Option<&'a BTreeMap<usize, Answer>>,
-    local: &'a [(usize, Answer)],
+    local: Option<&'a BTreeMap<usize, Answer>>,
 }
 
 impl<'a> Answers<'a> {
     /// Nothing is known.
     pub(crate) fn none() -> Self {
-        Answers { lasting: None, local: &[] }
+        Answers { lasting: None, local: None }
     }
 
     pub(super) fn of(&self, plan: &Node) -> Option<&'a Answer> {
         let id = address(plan);
-        let local = self.local.iter().find(|(known, _)| *known == id).map(|(_, answer)| answer);
+        let local = self.local.and_then(|local| local.get(&id));
         local.or_else(|| self.lasting?.get(&id))
     }
 }
@@ -80,9 +79,9 @@ fn address(plan: &Node) -> usize {
 impl Run<'_> {
     /// The value of any expression over a row.
     pub(crate) async fn eval(&mut self, expr: &Expr, row: &[Datum]) -> SqlResult<Datum> {
-        let mut local = Vec::new();
+        let mut local = BTreeMap::new();
         loop {
-            let answers = Answers { lasting: Some(&self.shared.answers), local: &local };
+            let answers = Answers { lasting: Some(&self.shared.answers), local: Some(&local) };
             let evaluator = Evaluator { ctx: self.ctx, outer: &self.outer, answers };
             let needed = match evaluator.eval(expr, row) {
                 Ok(value) => return Ok(value),
@@ -104,7 +103,7 @@ impl Run<'_> {
                 }
                 self.shared.answers.insert(id, answer);
             } else {
-                local.push((id, answer));
+                local.insert(id, answer);
             }
         }
     }
@@ -125,7 +124,7 @@ impl Run<'_> {
 
     fn is_correlated(&mut self, plan: &Node) -> bool {
         let id = address(plan);
-        *self.shared.correlated.entry(id).or_insert_with(|| walk::refers_outside(plan))
+        *self.shared.correlated.entry(id).or_insert_with(|| plan.is_correlated())
     }
 
     async fn answer(&mut self, kind: &SubqueryKind, plan: &Node) -> SqlResult<Answer> {

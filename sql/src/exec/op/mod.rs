@@ -27,14 +27,12 @@ mod span;
 pub(crate) use input::Input;
 pub(crate) use keys::KeyTable;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-
 use super::batch::Batch;
 use super::context::Run;
 use super::write::Write;
 use crate::error::{SqlError, SqlResult};
 use crate::plan::Node;
+use crate::stack::{Roomy, roomy};
 
 /// The state of a node that is being run.
 pub(crate) enum Op {
@@ -59,6 +57,10 @@ pub(crate) enum Op {
 impl Op {
     /// The state of a node before its first row.
     pub(crate) fn open(node: &Node) -> Op {
+        roomy(|| Op::open_here(node))
+    }
+
+    fn open_here(node: &Node) -> Op {
         match node {
             Node::Values { .. } => Op::Values(simple::Values::default()),
             Node::Scan { .. } => Op::Scan(Box::default()),
@@ -88,8 +90,8 @@ impl Op {
         &'f mut self,
         node: &'f Node,
         run: &'f mut Run<'_>,
-    ) -> BoxFuture<'f, SqlResult<Option<Batch>>> {
-        async move {
+    ) -> Roomy<'f, SqlResult<Option<Batch>>> {
+        Roomy::new(async move {
             run.step().await?;
             match (self, node) {
                 (Op::Values(op), Node::Values { rows, types }) => op.next(rows, types, run).await,
@@ -138,7 +140,6 @@ impl Op {
                 (Op::Write(op), node) => op.next(node, run).await,
                 _ => Err(SqlError::internal("a node is run with another's state")),
             }
-        }
-        .boxed()
+        })
     }
 }
