@@ -269,6 +269,7 @@ fn only_part(expr: &ast::Expr) -> Option<&ast::Expr> {
         | E::Ceil { expr, .. }
         | E::Floor { expr, .. } => Some(expr),
         E::Interval(interval) => Some(&interval.value),
+        E::Prefixed { value, .. } => Some(value),
         _ => None,
     }
 }
