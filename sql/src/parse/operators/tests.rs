@@ -23,7 +23,7 @@ fn tree(text: &str) -> Result<ast::Statement, String> {
     let text = format!("select {text} from t");
     let parsed = parse(&text).map_err(|error| error.state.0.to_owned())?;
     let Statement::Query(query) = &parsed[0].statement else { panic!("{text} is no query") };
-    let mut ast = query.ast.clone();
+    let mut ast = (*query.ast).clone();
     assert!(ast.visit(&mut Bare).is_continue());
     Ok(ast)
 }
