@@ -178,7 +178,9 @@ fn ask(client: &mut Client, shape: &grammar::Statement, limit: Duration) -> io::
         true => client.extended(&shape.text, limit)?,
         false => client.query(&shape.text, limit)?,
     };
+    // Back to what every statement starts from.
     client.query("ROLLBACK", limit)?;
+    client.query("RESET ALL; DEALLOCATE ALL", limit)?;
     if shape.creates {
         client.query("DROP TABLE IF EXISTS made", limit)?;
     }

@@ -95,7 +95,7 @@ impl Binder<'_> {
             let one = left_or_error(left, name, "left")?.clone();
             let mut other = left_or_error(right, name, "right")?.clone();
             other.expr.shift(left.width);
-            let operands = vec![(one.expr.clone(), None), (other.expr.clone(), None)];
+            let operands = vec![(self.copy(&one.expr)?, None), (self.copy(&other.expr)?, None)];
             conditions.push(self.operator("=", operands, None)?);
             let types = [(one.expr.ty(), None), (other.expr.ty(), None)];
             let ty = self.common_type(&types, "JOIN/USING")?;

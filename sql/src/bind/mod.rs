@@ -75,7 +75,10 @@ const MAX_SUBQUERIES: usize = 4_000;
 
 /// How many expressions may be bound or copied beyond those that the client wrote. Some forms mean a part twice
 /// (BETWEEN, NULLIF), and nested ones mean it twice for each level: it is their product that has to be bounded.
-const MAX_REPEATED: usize = 1_000_000;
+const MAX_REPEATED: usize = 100_000;
+
+/// Copies of so small an expression are not counted: they multiply nothing.
+const SMALL: usize = 8;
 
 /// Binds a query and makes its plan as good as the rules know.
 pub fn bind(query: &Query, environment: &Environment<'_>) -> SqlResult<Plan> {
@@ -288,7 +291,10 @@ impl<'a> Binder<'a> {
 
     /// Another one of an expression, for a form that means it twice.
     pub(crate) fn copy(&mut self, expr: &Expr) -> SqlResult<Expr> {
-        self.repeat(expr.size())?;
+        let size = expr.size();
+        if size > SMALL {
+            self.repeat(size)?;
+        }
         Ok(expr.clone())
     }
 

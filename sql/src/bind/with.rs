@@ -3,6 +3,7 @@
 //! At the top of a statement a WITH query is run once and read by name. Further in it may refer to outer rows, so it is
 //! bound anew wherever it is used, with the names that stood where it was written.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlparser::ast;
@@ -37,10 +38,11 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("WITH RECURSIVE")
                 .at_if(self.places.of_span(with.with_token.0.span)));
         }
+        let mut names = BTreeSet::new();
         for cte in &with.cte_tables {
             let name = name::fold(&cte.alias.name);
             let position = self.places.of_ident(&cte.alias.name);
-            if self.withs[before..].iter().any(|with| with.name == name) {
+            if !names.insert(name.clone()) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_ALIAS,
                     format!("WITH query name \"{name}\" specified more than once"),

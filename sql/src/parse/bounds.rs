@@ -17,7 +17,7 @@ use crate::error::SqlResult;
 pub(crate) const MAX_NESTING: usize = 1_000;
 
 /// How deep a chain of operators may be, with all that its operands hold.
-pub(crate) const MAX_CHAIN: usize = 25_000;
+pub(crate) const MAX_CHAIN: usize = 21_000;
 
 /// How large the nested parts of a statement may be, each level counted anew: whatever looks at a part from every level
 /// around it takes time in proportion.
