@@ -68,7 +68,7 @@ const MAX_PARAMETERS: usize = 65_535;
 const MAX_DEPTH: usize = 6 * MAX_NESTING;
 
 /// How many joins a statement may have: each is a level of the plan.
-const MAX_JOINS: usize = 5_000;
+const MAX_JOINS: usize = 1_000;
 
 /// How many subqueries an expression may have: each is an interruption of its evaluation.
 const MAX_SUBQUERIES: usize = 4_000;
