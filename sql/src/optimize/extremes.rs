@@ -15,6 +15,7 @@
 use super::facts::Facts;
 use crate::func::Body;
 use crate::plan::{AggregateCall, Expr, JoinKind, Node, SortKey};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// Applies the rule, from the inputs up.
@@ -45,15 +46,13 @@ fn by_index(input: &Node, aggregates: &[AggregateCall], facts: &Facts<'_>) -> Op
 
 /// A scan, filtered and projected, that may be read more than once.
 fn is_plain(node: &Node, facts: &Facts<'_>) -> bool {
-    let steady = |expr: &Expr| {
-        !facts.is_volatile(expr) && !expr.any(&mut |e| matches!(e, Expr::Subquery { .. }))
-    };
-    match node {
+    let steady = |expr: &Expr| !facts.is_volatile(expr) && !expr.has_subquery();
+    roomy(|| match node {
         Node::Project { input, exprs } => exprs.iter().all(steady) && is_plain(input, facts),
         Node::Filter { input, predicate } => steady(predicate) && is_plain(input, facts),
         Node::Scan { filter, lock: None, limit: None, .. } => filter.iter().all(steady),
         _ => false,
-    }
+    })
 }
 
 /// One aggregate over the one row that counts; none if no index gives that row first.

@@ -121,7 +121,7 @@ impl Facts<'_> {
     /// True iff its evaluation never ends in an error, whatever the row, as far as can be seen.
     pub(crate) fn never_fails(&self, expr: &Expr) -> bool {
         let all = |parts: &[Expr]| parts.iter().all(|part| self.never_fails(part));
-        match expr {
+        roomy(|| match expr {
             Expr::Const(..) | Expr::Slot(..) | Expr::Outer { .. } | Expr::Param(..) => true,
             Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts, _) => all(parts),
             Expr::Not(input) | Expr::IsNull(input) => self.never_fails(input),
@@ -141,7 +141,7 @@ impl Facts<'_> {
                 (self.is_comparison(*function) || self.widens(*function, args)) && all(args)
             }
             _ => false,
-        }
+        })
     }
 
     fn is_comparison(&self, function: u32) -> bool {

@@ -22,6 +22,7 @@ use super::facts::{Facts, conjuncts};
 use super::subquery::{beside, free, refers_out};
 use crate::func::Body;
 use crate::plan::{AggregateCall, Expr, JoinKind, Node, SubqueryKind};
+use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
 
 /// Rewrites what computes from its input's rows, from the inputs up.
@@ -81,9 +82,7 @@ fn replace(expr: &mut Expr, by: &mut dyn FnMut(&Expr) -> Option<Expr>) {
         }
         return;
     }
-    for part in expr.parts_mut() {
-        replace(part, by);
-    }
+    roomy(|| expr.parts_mut().into_iter().for_each(|part| replace(part, by)));
 }
 
 /// Few outer rows, each of which finds its inner rows by an index.
@@ -99,7 +98,7 @@ fn has_lookup(node: &mut Node) -> bool {
     if let Node::Scan { spans, .. } = node {
         return spans.iter().any(|span| span.equal.iter().any(refers_out));
     }
-    node.inputs_mut().into_iter().any(|(input, _)| has_lookup(input))
+    roomy(|| node.inputs_mut().into_iter().any(|(input, _)| has_lookup(input)))
 }
 
 /// A subquery as groups.
@@ -207,5 +206,5 @@ fn is_safe_here(node: &mut Node, facts: &Facts<'_>) -> bool {
     );
     known
         && node.exprs_mut().into_iter().all(|expr| facts.never_fails(expr))
-        && node.inputs_mut().into_iter().all(|(input, _)| is_safe_here(input, facts))
+        && roomy(|| node.inputs_mut().into_iter().all(|(input, _)| is_safe_here(input, facts)))
 }

@@ -28,7 +28,7 @@ use crate::types::SqlType;
 
 /// Applies the rule to every tree of inner joins, after conditions have gone down.
 pub(crate) fn inner_joins(node: Node, facts: &Facts<'_>) -> Node {
-    crate::bind::roomy(|| {
+    crate::stack::roomy(|| {
         if !is_inner(&node) {
             return super::over_inputs(node, &mut |input| inner_joins(input, facts));
         }
@@ -115,9 +115,9 @@ impl Tree {
             return;
         };
         let start = self.width;
-        crate::bind::roomy(|| self.take_apart(*left, facts));
+        crate::stack::roomy(|| self.take_apart(*left, facts));
         let middle = self.width;
-        crate::bind::roomy(|| self.take_apart(*right, facts));
+        crate::stack::roomy(|| self.take_apart(*right, facts));
         let shifted = |mut expr: Expr, by: usize| {
             expr.shift(by);
             expr

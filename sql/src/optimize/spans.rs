@@ -55,7 +55,7 @@ fn choose_for(mut node: Node, wanted: &Wanted, facts: &Facts<'_>) -> Node {
         _ => Wanted::All,
     };
     for (input, _) in node.inputs_mut() {
-        *input = crate::bind::roomy(|| choose_for(super::take(input), &of_input, facts));
+        *input = crate::stack::roomy(|| choose_for(super::take(input), &of_input, facts));
     }
     let order = match wanted {
         Wanted::First(keys) => keys.as_slice(),
