@@ -2,10 +2,10 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::codec::{Frame, FrameError, take_frame, take_startup};
+use super::codec::{Frame, FrameError, Taken, take_frame, take_startup};
 
 /// What a buffer may keep between two messages; one that had to grow beyond is given back.
 const BUFFER_BYTES_KEPT: usize = 256 << 10;
@@ -23,10 +23,20 @@ pub(super) enum WireError {
     Frame(#[from] FrameError),
 }
 
+/// What is left of a message that is too long.
+struct Excess {
+    tag: u8,
+    length: usize,
+    /// Bytes that are still to come, or to be taken off the input.
+    left: usize,
+}
+
 /// A stream with its buffers.
 pub(super) struct Wire<T> {
     io: T,
     input: BytesMut,
+    /// A message that is too long, and is being thrown away.
+    excess: Option<Excess>,
     /// Whole messages that wait to be sent.
     pub(super) out: BytesMut,
     /// Where the present statement's messages begin in `out`.
@@ -37,17 +47,44 @@ pub(super) struct Wire<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire<T> {
     pub(super) fn new(io: T) -> Self {
-        Wire { io, input: BytesMut::new(), out: BytesMut::new(), statement: 0, left: false }
+        Wire {
+            io,
+            input: BytesMut::new(),
+            excess: None,
+            out: BytesMut::new(),
+            statement: 0,
+            left: false,
+        }
     }
 
     /// The next message; `None` at the end of the stream. Nothing is lost when the future is dropped.
     pub(super) async fn frame(&mut self) -> Result<Option<Frame>, WireError> {
         loop {
-            if let Some(frame) = take_frame(&mut self.input)? {
-                return Ok(Some(frame));
+            if let Some(excess) = &mut self.excess {
+                let count = excess.left.min(self.input.len());
+                self.input.advance(count);
+                excess.left -= count;
+                if excess.left == 0 {
+                    let frame = Frame::too_long(excess.tag, excess.length);
+                    self.excess = None;
+                    return Ok(Some(frame));
+                }
+            } else {
+                match take_frame(&mut self.input)? {
+                    Some(Taken::Frame(frame)) => return Ok(Some(frame)),
+                    Some(Taken::TooLong { tag, length }) => {
+                        self.excess = Some(Excess { tag, length, left: length });
+                        continue;
+                    }
+                    None => {}
+                }
             }
             if !self.fill().await? {
-                return Ok(None);
+                return if self.excess.is_some() {
+                    Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+                } else {
+                    Ok(None)
+                };
             }
         }
     }

@@ -1,10 +1,10 @@
 //! What clients send.
 
 use bytes::Bytes;
-use sql::error::SqlResult;
+use sql::error::{SqlError, SqlResult, SqlState};
 
-use super::Frame;
 use super::fields::{Fields, violation};
+use super::{Frame, MESSAGE_BYTES_MAX};
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,14 @@ pub enum Message {
 
 impl Message {
     /// Decodes a message. The frame holds, whatever the error.
+    ///
+    /// 54000 for one that was too long to be kept.
     pub fn decode(frame: Frame) -> SqlResult<Message> {
+        if let Some(length) = frame.thrown_away {
+            let text = format!("a message of {length} bytes is too long");
+            let detail = format!("A message has at most {MESSAGE_BYTES_MAX} bytes.");
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text).detail(detail));
+        }
         let mut fields = Fields::new(frame.body);
         let message = match frame.tag {
             b'Q' => Message::Query(fields.string()?),

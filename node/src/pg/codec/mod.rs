@@ -12,8 +12,11 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// Longest first message: PostgreSQL's own bound.
 pub const STARTUP_BYTES_MAX: usize = 10_000;
-/// Longest message that carries text or data.
+/// Longest message that carries text or data. A longer one is read to its end and thrown away, so that its sender hears
+/// why and the connection goes on.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Nobody means a message longer than this, which is PostgreSQL's bound: the stream cannot be followed any further.
+pub const ANNOUNCED_BYTES_MAX: usize = (1 << 30) - 1;
 /// Longest message that carries neither.
 pub const SMALL_MESSAGE_BYTES_MAX: usize = 10_000;
 
@@ -24,6 +27,29 @@ pub struct Frame {
     pub tag: u8,
     /// What follows the length.
     pub body: Bytes,
+    /// The length of a body that was too long, and was thrown away.
+    pub thrown_away: Option<usize>,
+}
+
+impl Frame {
+    /// A message that was too long.
+    pub fn too_long(tag: u8, length: usize) -> Frame {
+        Frame { tag, body: Bytes::new(), thrown_away: Some(length) }
+    }
+}
+
+/// What the input begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A message, which is off the input.
+    Frame(Frame),
+    /// A message beyond [`MESSAGE_BYTES_MAX`]: its head is off the input, and so many bytes follow.
+    TooLong {
+        /// Which message it is.
+        tag: u8,
+        /// Bytes of its body.
+        length: usize,
+    },
 }
 
 /// Bytes that cannot be a message: the stream cannot be followed any further.
@@ -40,11 +66,11 @@ pub enum FrameError {
     StartupLength,
 }
 
-/// Takes the first message off the input, if it is there whole.
-pub fn take_frame(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+/// Takes the first message off the input, if it is there whole (or too long to wait for).
+pub fn take_frame(input: &mut BytesMut) -> Result<Option<Taken>, FrameError> {
     let Some(&tag) = input.first() else { return Ok(None) };
     let max = match tag {
-        b'Q' | b'P' | b'B' | b'd' | b'F' => MESSAGE_BYTES_MAX,
+        b'Q' | b'P' | b'B' | b'd' | b'F' => ANNOUNCED_BYTES_MAX,
         b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f' | b'p' => SMALL_MESSAGE_BYTES_MAX,
         other => return Err(FrameError::Tag(other)),
     };
@@ -52,12 +78,16 @@ pub fn take_frame(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     if !(4..=max).contains(&length) {
         return Err(FrameError::Length);
     }
+    if length > MESSAGE_BYTES_MAX {
+        input.advance(5);
+        return Ok(Some(Taken::TooLong { tag, length: length - 4 }));
+    }
     if input.len() < 1 + length {
         return Ok(None);
     }
     let mut whole = input.split_to(1 + length).freeze();
     whole.advance(5);
-    Ok(Some(Frame { tag, body: whole }))
+    Ok(Some(Taken::Frame(Frame { tag, body: whole, thrown_away: None })))
 }
 
 /// Takes the body of a packet without a tag off the input, if it is there whole.

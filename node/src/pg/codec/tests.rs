@@ -14,8 +14,10 @@ fn framed(tag: u8, body: &[u8]) -> BytesMut {
 }
 
 fn decoded(tag: u8, body: &[u8]) -> sql::error::SqlResult<Message> {
-    let frame = take_frame(&mut framed(tag, body)).unwrap().unwrap();
-    Message::decode(frame)
+    match take_frame(&mut framed(tag, body)) {
+        Ok(Some(Taken::Frame(frame))) => Message::decode(frame),
+        other => panic!("no message: {other:?}"),
+    }
 }
 
 /// One valid message of every kind.
@@ -79,6 +81,15 @@ fn frames_that_cannot_be_believed_are_refused() {
     assert_eq!(frame(b"Q\xff\xff\xff\xff"), Err(FrameError::Length));
     assert_eq!(frame(b"Q\0\0\0\x03"), Err(FrameError::Length));
     assert_eq!(frame(b"S\0\0\x80\0"), Err(FrameError::Length));
+    assert_eq!(
+        frame(b"Q\x3f\xff\xff\xff"),
+        Ok(Some(Taken::TooLong { tag: b'Q', length: (1 << 30) - 5 }))
+    );
+    assert_eq!(frame(b"Q\x04\0\0\0"), Ok(None));
+    assert_eq!(
+        frame(b"Q\x04\0\0\x01"),
+        Ok(Some(Taken::TooLong { tag: b'Q', length: (64 << 20) - 3 }))
+    );
     assert_eq!(frame(b"\0\0\0\0\x04"), Err(FrameError::Tag(0)));
     assert_eq!(frame(b"G"), Err(FrameError::Tag(b'G')));
     let startup = |bytes: &[u8]| take_startup(&mut BytesMut::from(bytes));
@@ -170,7 +181,7 @@ fn mutated_messages_never_panic() {
         }
         let _ = take_startup(&mut input.clone());
         let _ = decode(input.clone().freeze());
-        while let Ok(Some(frame)) = take_frame(&mut input) {
+        while let Ok(Some(Taken::Frame(frame))) = take_frame(&mut input) {
             match Message::decode(frame) {
                 Ok(_) => read += 1,
                 Err(_) => refused += 1,

@@ -38,6 +38,34 @@ async fn garbage_ends_its_connection_only() {
     }
 }
 
+#[tokio::test]
+async fn what_is_too_long_is_refused_and_the_connection_goes_on() {
+    let server = server(Limits::recommended());
+    let mut client = connect(&server).await;
+    for tag in [b'Q', b'P'] {
+        let (length, chunk) = (65 << 20, vec![b'x'; 1 << 20]);
+        let announced = u32::try_from(length + 4).unwrap().to_be_bytes();
+        client.io.write_all(&[&[tag][..], &announced].concat()).await.unwrap();
+        for _ in 0..length >> 20 {
+            client.io.write_all(&chunk).await.unwrap();
+        }
+        if tag == b'P' {
+            client.sync();
+        }
+        assert_eq!(client.talk().await, "E:54000 Z:I");
+        assert_eq!(client.query("insert").talk().await, "C:INSERT Z:I");
+    }
+    // Data of a COPY that is too long fails the COPY, and what follows is the rest of it.
+    client.query("copy").send().await;
+    client.io.write_all(b"d\x04\x00\x00\x05").await.unwrap();
+    for _ in 0..64 {
+        client.io.write_all(&vec![b'x'; 1 << 20]).await.unwrap();
+    }
+    client.io.write_all(b"x").await.unwrap();
+    assert_eq!(client.put('c', b"").talk().await, "G E:54000 Z:I");
+    assert_eq!(client.query("insert").talk().await, "C:INSERT Z:I");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_does_not_stay() {
     let limits = Limits { startup: Duration::from_millis(50), ..Limits::recommended() };
