@@ -3,7 +3,7 @@
 use sql::error::{SqlError, SqlResult, SqlState};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, End, unless_cancelled};
+use super::{Connection, End, until_cancelled};
 use crate::pg::codec::Frame;
 use crate::pg::codec::backend;
 use crate::pg::codec::frontend::{Format, Message};
@@ -25,8 +25,16 @@ where
     ) -> Result<Option<SqlResult<Step>>, End> {
         backend::copy_in_response(&mut self.wire.out, format, columns);
         self.wire.flush().await?;
+        // From here on a cancel request means the COPY, also while the client is silent.
+        self.registration.cancel.clear();
+        let cancel = self.registration.cancel.clone();
         loop {
-            let Some(frame) = self.read().await? else {
+            let frame = tokio::select! {
+                biased;
+                () = cancel.wait() => return Ok(None),
+                frame = self.read() => frame?,
+            };
+            let Some(frame) = frame else {
                 // Nothing of it may stay: the client has not said that it was all.
                 self.session.copy_fail(unexpected("the end of the connection")).await;
                 return Err(End::Gone);
@@ -35,7 +43,7 @@ where
                 Ok(Take::Nothing) => continue,
                 Ok(Take::Data(data)) => {
                     let call = self.session.copy_data(data);
-                    unless_cancelled(&self.registration.cancel, call).await
+                    until_cancelled(&cancel, call).await
                 }
                 Ok(Take::End) => {
                     let mut sink = match formats {
@@ -45,7 +53,7 @@ where
                         None => WireSink::simple(&mut self.wire, &mut self.values),
                     };
                     let call = self.session.copy_done(&mut sink);
-                    return Ok(unless_cancelled(&self.registration.cancel, call).await);
+                    return Ok(until_cancelled(&cancel, call).await);
                 }
                 Err(error) => return Ok(Some(Err(self.session.copy_fail(error).await))),
             };

@@ -262,6 +262,14 @@ async fn unless_cancelled<R>(
 ) -> Option<SqlResult<R>> {
     // Requests that came while nothing ran mean nothing.
     cancel.clear();
+    until_cancelled(cancel, call).await
+}
+
+/// The same for a call that goes on with a statement: requests since its beginning count.
+async fn until_cancelled<R>(
+    cancel: &Signal,
+    call: impl Future<Output = SqlResult<R>>,
+) -> Option<SqlResult<R>> {
     tokio::select! {
         biased;
         () = cancel.wait() => None,

@@ -192,8 +192,15 @@ async fn a_running_statement_is_cancelled_by_whoever_knows_the_key() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    cancel(key).await;
+    cancel(key.clone()).await;
     assert_eq!(tags(&client.answers().await), "1 2 E:57014 Z:I");
+    assert_eq!(client.query("insert").talk().await, "C:INSERT Z:I");
+    // A COPY whose client is silent; what it sends afterwards is the rest of it.
+    client.query("copy").put('d', b"1\n").send().await;
+    assert_eq!(client.answer().await.unwrap().0, 'G');
+    cancel(key).await;
+    assert_eq!(tags(&client.answers().await), "E:57014 Z:I");
+    client.put('d', b"2\n").put('c', b"");
     assert_eq!(client.query("insert").talk().await, "C:INSERT Z:I");
 }
 
