@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::{self, BoxFuture};
-use sql::error::{SqlError, SqlResult};
+use sql::error::{SqlError, SqlResult, SqlState};
 use sql::plan::OutputColumn;
 use sql::session::{CopyFormat, ResultSink, Session, SqlEngine, TxnStatus, Value};
 
 use crate::node::Node;
 use crate::pg::codec::frontend::{Bind, Format};
 use crate::pg::session::{Description, PgSession, SessionFactory, Startup, Step};
+
+/// The one database that there is, also for clients that name none.
+pub const DATABASE: &str = "defaultdb";
+/// The one user that there is, and may do everything.
+pub const USER: &str = "root";
 
 /// Makes the sessions of a node's clients.
 pub struct Sessions {
@@ -28,9 +33,25 @@ impl SessionFactory for Sessions {
     type Session = NodeSession;
 
     fn open(&self, startup: Startup) -> BoxFuture<'_, SqlResult<NodeSession>> {
-        let Startup { user, database, settings } = startup;
-        let session = Session::new(self.engine.clone(), &user, &database, &settings);
-        Box::pin(future::ready(session.map(NodeSession)))
+        Box::pin(future::ready(self.admit(&startup)))
+    }
+}
+
+impl Sessions {
+    /// Opens a session: 28000 for an unknown user, 3D000 for an unknown database, in PostgreSQL's order.
+    fn admit(&self, startup: &Startup) -> SqlResult<NodeSession> {
+        let Startup { user, database, settings, number } = startup;
+        if user != USER {
+            let text = format!("role \"{user}\" does not exist");
+            return Err(SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, text));
+        }
+        let database = database.as_deref().unwrap_or(DATABASE);
+        if database != DATABASE {
+            let text = format!("database \"{database}\" does not exist");
+            return Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, text));
+        }
+        let session = Session::new(self.engine.clone(), user, database, settings)?;
+        Ok(NodeSession(session.with_number(*number)))
     }
 }
 

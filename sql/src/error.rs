@@ -27,6 +27,8 @@ states! {
     IDLE_IN_TRANSACTION_SESSION_TIMEOUT = "25P03";
     /// Text that is no name.
     INVALID_NAME = "42602";
+    /// Nobody of this name may connect.
+    INVALID_AUTHORIZATION_SPECIFICATION = "28000";
     /// A write in a read-only transaction.
     READ_ONLY_SQL_TRANSACTION = "25006";
     /// The statement cannot be done as asked.

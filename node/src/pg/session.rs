@@ -16,8 +16,10 @@ use super::codec::frontend::{Bind, Format};
 pub struct Startup {
     /// The user.
     pub user: String,
-    /// The database.
-    pub database: String,
+    /// The database, if the client has named one.
+    pub database: Option<String>,
+    /// The number that BackendKeyData gives the connection, above zero.
+    pub number: u32,
     /// Settings, in the client's order; those of `options` come first.
     pub settings: Vec<(String, String)>,
 }

@@ -48,6 +48,7 @@ pub(crate) fn fold_call(
                 style: crate::types::TextStyle::DEFAULT,
                 catalog,
                 setting: &|_| None,
+                backend_pid: 0,
             };
             match body(&context, &values) {
                 Ok(value) if is_small(&value) => Expr::Const(value, *ty),

@@ -57,6 +57,8 @@ pub struct EvalContext<'a> {
     pub catalog: &'a dyn CatalogView,
     /// A session setting (`current_setting`, and output formats).
     pub setting: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// The number of the session's connection (`pg_backend_pid`); zero is none.
+    pub backend_pid: i32,
 }
 
 /// A scalar function's body. Strict functions are never called with a NULL.

@@ -266,9 +266,7 @@ fn current_setting(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 }
 
 fn backend_pid(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
-    // The session gives its number as a setting that no client can name.
-    let number = (ctx.setting)("meridian.backend_pid").and_then(|pid| pid.parse().ok());
-    Ok(Datum::Int4(number.unwrap_or(0)))
+    Ok(Datum::Int4(ctx.backend_pid))
 }
 
 fn table_is_visible(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {

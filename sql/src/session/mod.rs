@@ -67,6 +67,8 @@ pub struct Session {
     engine: Arc<SqlEngine>,
     user: String,
     database: String,
+    /// The number of its connection; zero is none.
+    number: i32,
     settings: Settings,
     state: State,
     gates: Gates,
@@ -99,6 +101,7 @@ impl Session {
             engine,
             user: user.to_owned(),
             database: database.to_owned(),
+            number: 0,
             settings,
             state: State::Idle,
             gates: Gates::default(),
@@ -111,6 +114,12 @@ impl Session {
             was_alone: false,
             lost_params: None,
         })
+    }
+
+    /// The session with the number that its client knows its connection by.
+    pub fn with_number(mut self, number: u32) -> Session {
+        self.number = i32::try_from(number).unwrap_or(0);
+        self
     }
 
     /// The settings that clients are told when they connect.

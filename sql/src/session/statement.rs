@@ -166,6 +166,7 @@ impl Session {
             gates: &mut self.gates,
             user: &self.user,
             database: &self.database,
+            number: self.number,
             time: self.statement_time,
         })
     }

@@ -54,6 +54,8 @@ pub(crate) struct Work<'a> {
     pub(crate) gates: &'a mut Gates,
     pub(crate) user: &'a str,
     pub(crate) database: &'a str,
+    /// The number of the session's connection.
+    pub(crate) number: i32,
     /// When the statement began, in microseconds since 2000.
     pub(crate) time: i64,
 }
@@ -176,6 +178,7 @@ impl Work<'_> {
                 style: settings.text_style(),
                 catalog: &view,
                 setting: &setting,
+                backend_pid: self.number,
             },
             params,
             virtual_tables: &tables,

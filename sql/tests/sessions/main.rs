@@ -257,3 +257,10 @@ async fn a_cancelled_commit_ends_its_block() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(ok(&mut session, "select * from t").await, ["SELECT 0"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_knows_the_number_of_its_connection() {
+    let engine = engine(&LocalCluster::new());
+    let mut session = session(&engine).with_number(7);
+    assert_eq!(ok(&mut session, "select pg_backend_pid()").await, ["7", "SELECT 1"]);
+}

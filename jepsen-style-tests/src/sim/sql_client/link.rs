@@ -49,7 +49,7 @@ impl Link {
     ) -> Option<Link> {
         let pipe = cluster.dial(node)?;
         let mut config = Config::new();
-        config.user("prover").dbname("defaultdb").application_name(name);
+        config.user("root").dbname("defaultdb").application_name(name);
         let opened = tokio::time::timeout(CONNECT_TIMEOUT, config.connect_raw(pipe, NoTls)).await;
         let (client, connection) = match opened.ok()? {
             Ok(opened) => opened,

@@ -12,9 +12,6 @@ use crate::pg::codec::startup::{MINOR_MAX, StartupPacket, decode};
 use crate::pg::session::{PgSession, SessionFactory, Startup};
 use crate::pg::wire::Wire;
 
-/// Who names no database gets this one.
-const DEFAULT_DATABASE: &str = "defaultdb";
-
 type Greeted<'a, S> = (S, Registration, SemaphorePermit<'a>);
 
 impl<F: SessionFactory> Server<F> {
@@ -36,15 +33,16 @@ impl<F: SessionFactory> Server<F> {
         if agreed != minor || !unknown.is_empty() {
             backend::negotiate_protocol_version(&mut wire.out, agreed, &unknown);
         }
-        let startup = read_parameters(&parameters).map_err(End::Fatal)?;
+        let mut startup = read_parameters(&parameters).map_err(End::Fatal)?;
         let Ok(permit) = self.sessions.try_acquire() else {
             // too_many_connections
             let error = SqlError::new(SqlState("53300"), "sorry, too many clients already");
             return Err(End::Fatal(error));
         };
-        let session = self.factory.open(startup).await.map_err(End::Fatal)?;
         let key_bytes = if agreed >= 2 { LONG_KEY_BYTES } else { KEY_BYTES };
         let registration = self.cancels.register(key_bytes);
+        startup.number = registration.pid;
+        let session = self.factory.open(startup).await.map_err(End::Fatal)?;
         let out = &mut wire.out;
         backend::authentication_ok(out);
         for (name, value) in session.parameters() {
@@ -94,7 +92,7 @@ fn read_parameters(parameters: &[(String, String)]) -> Result<Startup, SqlError>
     for (name, value) in parameters {
         match name.as_str() {
             "user" => startup.user.clone_from(value),
-            "database" => startup.database.clone_from(value),
+            "database" => startup.database = Some(value.clone()).filter(|name| !name.is_empty()),
             "options" => startup.settings.extend(read_options(value)?),
             "replication" if is_off(value) => {}
             "replication" => return Err(SqlError::unsupported("the replication protocol")),
@@ -104,12 +102,8 @@ fn read_parameters(parameters: &[(String, String)]) -> Result<Startup, SqlError>
     }
     startup.settings.append(&mut settings);
     if startup.user.is_empty() {
-        // invalid_authorization_specification
         let what = "no PostgreSQL user name specified in startup packet";
-        return Err(SqlError::new(SqlState("28000"), what));
-    }
-    if startup.database.is_empty() {
-        startup.database = DEFAULT_DATABASE.to_owned();
+        return Err(SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, what));
     }
     Ok(startup)
 }

@@ -79,6 +79,7 @@ impl Session {
                 style: crate::types::TextStyle::DEFAULT,
                 catalog: &NoCatalog,
                 setting: &|_| None,
+                backend_pid: 0,
             },
             params: &self.params,
             virtual_tables: &NoVirtualTables,

@@ -155,6 +155,7 @@ fn values_are_postgresqls() {
         style: crate::types::TextStyle::DEFAULT,
         catalog: &NoCatalog,
         setting: &|_| None,
+        backend_pid: 0,
     };
     let mut wrong = Vec::new();
     let mut counts = BTreeMap::new();

@@ -168,6 +168,10 @@ async fn a_running_statement_is_cancelled_by_whoever_knows_the_key() {
     let mut client = dial(&server);
     client.send_startup(b"\0\x03\0\0user\0root\0\0").await;
     let key = client.answers().await[2].1.clone();
+    // The session knows the number that the client knows its connection by.
+    client.query("number").send().await;
+    let number = u32::from_be_bytes(key[..4].try_into().unwrap()).to_string();
+    assert_eq!(&client.answers().await[1].1[6..], number.as_bytes());
     let cancel = |key: Vec<u8>| {
         let mut other = dial(&server);
         async move {

@@ -21,7 +21,7 @@ impl SessionFactory for Fake {
     type Session = FakeSession;
 
     fn open(&self, startup: Startup) -> BoxFuture<'_, SqlResult<FakeSession>> {
-        let result = if startup.database == "nowhere" {
+        let result = if startup.database.as_deref() == Some("nowhere") {
             let what = "database \"nowhere\" does not exist";
             Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, what))
         } else {
@@ -47,8 +47,9 @@ fn column(name: &str, ty: SqlType) -> OutputColumn {
     OutputColumn { name: name.to_owned(), ty, source: None }
 }
 
-/// `rows N`: so many rows of a number and a text. `echo`: the first parameter. `begin`, `commit`, `boom`, `hang`,
-/// `copy`, `zone Z`, `retry` (which gives a row, takes it back, and gives another), or anything else.
+/// `rows N`: so many rows of a number and a text. `echo`: the first parameter. `number`: the connection's. `begin`,
+/// `commit`, `boom`, `hang`, `copy`, `zone Z`, `retry` (which gives a row, takes it back, and gives another), or anything
+/// else.
 async fn run(
     session: &mut FakeSession,
     text: &str,
@@ -104,6 +105,11 @@ async fn run(
                 sink.row(&[Datum::text(format!("{name}={value}"))])?;
             }
             sink.complete("SHOW")?;
+        }
+        "number" => {
+            sink.columns(&[column("number", SqlType::Int4)])?;
+            sink.row(&[Datum::Int4(session.startup.number as i32)])?;
+            sink.complete("SELECT 1")?;
         }
         "zone" => {
             sink.parameter("TimeZone", argument)?;
