@@ -10,7 +10,7 @@ use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend::{self, CopyData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_postgres::config::{Config, Host};
+use tokio_postgres::config::{ChannelBinding, Config, Host, SslMode};
 
 const DEFAULT_PORT: u16 = 26_257;
 const DEFAULT_USER: &str = "root";
@@ -84,6 +84,7 @@ impl Client {
     /// Connects to the first host of a URL that answers.
     pub(crate) async fn connect(url: &str) -> anyhow::Result<Client> {
         let config: Config = url.parse().with_context(|| format!("cannot read the URL {url}"))?;
+        refuse_clear_text(&config)?;
         let ports = config.get_ports();
         let mut failure = anyhow!("the URL {url} names no host");
         for (index, host) in config.get_hosts().iter().enumerate() {
@@ -255,6 +256,19 @@ impl Client {
             }
         }
     }
+}
+
+/// The shell knows no TLS yet: who insists on it is not served without.
+fn refuse_clear_text(config: &Config) -> anyhow::Result<()> {
+    let wanted = match (config.get_ssl_mode(), config.get_channel_binding()) {
+        (SslMode::Disable | SslMode::Prefer, ChannelBinding::Disable | ChannelBinding::Prefer) => {
+            return Ok(());
+        }
+        (SslMode::Require, _) => "sslmode=require",
+        (_, ChannelBinding::Require) => "channel_binding=require",
+        _ => "an encryption that it does not know",
+    };
+    bail!("the URL asks for {wanted}, and this shell has no TLS: nothing was sent in the clear")
 }
 
 fn report(mut fields: ErrorFields<'_>) -> anyhow::Result<Report> {
