@@ -17,6 +17,10 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 
+/// What a statement has freed goes back to the machine, whichever thread it ran on; and scans allocate much.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     tracing_subscriber::fmt()

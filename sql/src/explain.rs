@@ -302,6 +302,11 @@ impl<'a> Printer<'a> {
                 text + " end"
             }
             Expr::Coalesce(parts, _) => format!("coalesce({})", self.list(parts)),
+            Expr::Extreme { args, beats, .. } => {
+                let greatest = self.operators.get(beats) == Some(&">");
+                let name = if greatest { "greatest" } else { "least" };
+                format!("{name}({})", self.list(args))
+            }
             Expr::Quantified { input, array, function, all } => {
                 let name = self.operators.get(function).copied().unwrap_or("?");
                 let which = if *all { "all" } else { "any" };

@@ -215,28 +215,13 @@ impl Binder<'_> {
         }
     }
 
-    /// GREATEST and LEAST, which ignore NULLs: the first argument that no other beats.
+    /// GREATEST and LEAST.
     fn extreme(&mut self, name: &str, args: Vec<Placed>, position: Option<u32>) -> SqlResult<Expr> {
         let (args, places): (Vec<_>, Vec<_>) = args.into_iter().unzip();
-        let what = name.to_ascii_uppercase();
-        let (args, ty) = self.unify(args, &places, &what)?;
-        let beats = if name == "greatest" { ">=" } else { "<=" };
-        let mut branches = Vec::with_capacity(args.len());
-        for (index, arg) in args.iter().enumerate() {
-            let known = Expr::IsNull(Box::new(self.copy(arg)?));
-            let mut tests = vec![Expr::Not(Box::new(known))];
-            for (other, value) in args.iter().enumerate().filter(|(other, _)| *other != index) {
-                let null = Expr::IsNull(Box::new(self.copy(value)?));
-                let operands = vec![
-                    (self.copy(arg)?, places.get(index).copied().flatten()),
-                    (self.copy(value)?, places.get(other).copied().flatten()),
-                ];
-                let wins = self.operator(beats, operands, position)?;
-                tests.push(Expr::Or(vec![null, wins]));
-            }
-            branches.push((Expr::And(tests), arg.clone()));
-        }
-        Ok(Expr::Case { branches, otherwise: None, ty })
+        let (args, ty) = self.unify(args, &places, &name.to_ascii_uppercase())?;
+        let beats = if name == "greatest" { ">" } else { "<" };
+        let operator = self.find_operator(beats, &[ty, ty], position)?;
+        Ok(Expr::Extreme { args, beats: operator.function, ty })
     }
 
     fn is_aggregate(&self, name: &str) -> bool {

@@ -80,6 +80,7 @@ fn simplify_here(expr: Expr, facts: &Facts<'_>) -> SqlResult<Expr> {
         },
         Expr::Case { branches, otherwise, ty } => case(branches, otherwise, ty, facts)?,
         Expr::Coalesce(parts, ty) => coalesce(parts, ty, facts)?,
+        Expr::Extreme { args, beats, ty } => extreme(all(args, facts)?, beats, ty, facts)?,
         Expr::IsNull(input) => match simplify(*input, facts)? {
             Expr::Const(value, _) => boolean(value.is_null()),
             input => Expr::IsNull(Box::new(input)),
@@ -105,6 +106,29 @@ fn simplify_here(expr: Expr, facts: &Facts<'_>) -> SqlResult<Expr> {
             other
         }
     })
+}
+
+/// Among constants the winner is known.
+fn extreme(args: Vec<Expr>, beats: u32, ty: SqlType, facts: &Facts<'_>) -> SqlResult<Expr> {
+    let mut best = Expr::Const(Datum::Null, ty);
+    for arg in &args {
+        let test = match (arg, &best) {
+            (Expr::Const(value, _), _) if value.is_null() => continue,
+            (Expr::Const(..), Expr::Const(value, _)) if value.is_null() => boolean(true),
+            (Expr::Const(..), _) => {
+                let args = vec![arg.clone(), best.clone()];
+                let call = Expr::Call { function: beats, args, ty: SqlType::Bool };
+                fold_call(call, facts.functions, facts.catalog, true)?
+            }
+            _ => return Ok(Expr::Extreme { args, beats, ty }),
+        };
+        if is_boolean(&test, true) {
+            best = arg.clone();
+        } else if !is_boolean(&test, false) {
+            return Ok(Expr::Extreme { args, beats, ty });
+        }
+    }
+    Ok(best)
 }
 
 fn all(exprs: Vec<Expr>, facts: &Facts<'_>) -> SqlResult<Vec<Expr>> {

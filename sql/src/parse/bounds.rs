@@ -23,6 +23,9 @@ pub(crate) const MAX_CHAIN: usize = 21_000;
 /// around it takes time in proportion.
 const MAX_NESTED: usize = 30_000_000;
 
+/// How many SELECTs and VALUES a statement may have: each is thousands of bytes of tree, and more of plan.
+const MAX_SELECTS: usize = 20_000;
+
 /// What a set operation counts for: a level of it is many levels of a plan.
 const SET_OPERATION: usize = 4;
 
@@ -93,6 +96,7 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
     // Prefix operators one after the other: each is a level, without a parenthesis.
     let mut prefixes = 0;
     let mut nested = 0;
+    let mut selects = 0;
     for token in tokens {
         nested += outer.len();
         prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
@@ -119,7 +123,10 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
                 }
                 Keyword::OR => level.expr.or(),
                 Keyword::AND => level.expr.and(),
-                keyword if begins_expression(keyword) => level.next(),
+                keyword if begins_expression(keyword) => {
+                    selects += usize::from(matches!(keyword, Keyword::SELECT | Keyword::VALUES));
+                    level.next();
+                }
                 keyword if is_operator(keyword) => level.expr.other(),
                 _ => {}
             },
@@ -131,7 +138,7 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
             _ => level.expr.other(),
         }
         let deep = outer.len() + prefixes > MAX_NESTING || level.depth() > MAX_CHAIN;
-        if deep || nested > MAX_NESTED {
+        if deep || nested > MAX_NESTED || selects > MAX_SELECTS {
             let error = too_complex();
             return Err(match places.of_span(token.span) {
                 Some(position) => error.at(position),

@@ -65,6 +65,15 @@ pub enum Expr {
     },
     /// COALESCE: the first value that is not NULL.
     Coalesce(Vec<Expr>, SqlType),
+    /// GREATEST and LEAST: of the values that are not NULL the first that no other beats.
+    Extreme {
+        /// Values of one type.
+        args: Vec<Expr>,
+        /// The function that is true when its first argument beats its second: `>` or `<`.
+        beats: u32,
+        /// Their type.
+        ty: SqlType,
+    },
     /// `input op ANY (array)` or `ALL`.
     Quantified {
         /// Left side.
@@ -160,6 +169,7 @@ impl Expr {
             | Expr::Cast { ty, .. }
             | Expr::Case { ty, .. }
             | Expr::Coalesce(_, ty)
+            | Expr::Extreme { ty, .. }
             | Expr::Array(_, ty)
             | Expr::Subscript(_, _, ty)
             | Expr::Subquery { ty, .. } => *ty,

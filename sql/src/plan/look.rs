@@ -18,7 +18,7 @@ impl Expr {
     pub(crate) fn parts<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
         match self {
             Expr::Const(..) | Expr::Slot(..) | Expr::Outer { .. } | Expr::Param(..) => {}
-            Expr::Call { args, .. } => args.iter().for_each(visit),
+            Expr::Call { args, .. } | Expr::Extreme { args, .. } => args.iter().for_each(visit),
             Expr::Cast { input, .. } | Expr::Not(input) | Expr::IsNull(input) => visit(input),
             Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts, _) => {
                 parts.iter().for_each(visit);

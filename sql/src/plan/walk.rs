@@ -17,6 +17,7 @@ impl Expr {
             | Expr::And(args)
             | Expr::Or(args)
             | Expr::Coalesce(args, _)
+            | Expr::Extreme { args, .. }
             | Expr::Array(args, _)
             | Expr::Row(args) => args.iter_mut().collect(),
             Expr::Cast { input, .. } | Expr::Not(input) | Expr::IsNull(input) => vec![input],

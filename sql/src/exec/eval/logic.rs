@@ -69,6 +69,22 @@ impl Evaluator<'_> {
         Ok(Datum::Null)
     }
 
+    pub(super) fn extreme<'e>(&self, args: &'e [Expr], beats: u32, row: &[Datum]) -> Value<'e> {
+        let mut best = Datum::Null;
+        for arg in args {
+            let value = self.eval(arg, row)?;
+            if value.is_null() {
+                continue;
+            }
+            if best.is_null()
+                || truth(&self.apply(beats, &[value.clone(), best.clone()])?)? == Some(true)
+            {
+                best = value;
+            }
+        }
+        Ok(best)
+    }
+
     pub(super) fn in_list<'e>(
         &self,
         input: &'e Expr,

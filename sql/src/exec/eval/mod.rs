@@ -109,6 +109,7 @@ impl<'a> Evaluator<'a> {
                 self.case(branches, otherwise.as_deref(), row)
             }
             Expr::Coalesce(parts, _) => self.coalesce(parts, row),
+            Expr::Extreme { args, beats, .. } => self.extreme(args, *beats, row),
             Expr::Quantified { input, array, function, all } => {
                 self.quantified(input, array, *function, *all, row)
             }
