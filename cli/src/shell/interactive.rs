@@ -1,13 +1,15 @@
 //! The shell for a person: editing, history, completion.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use reedline::{
-    ColumnarMenu, DefaultCompleter, Emacs, FileBackedHistory, KeyCode, KeyModifiers, MenuBuilder,
-    Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal,
-    ValidationResult, Validator, default_emacs_keybindings,
+    ColumnarMenu, DefaultCompleter, EditCommand, Emacs, FileBackedHistory, KeyCode, KeyModifiers,
+    MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent,
+    ReedlineMenu, Signal, ValidationResult, Validator, default_emacs_keybindings,
 };
 use tokio::runtime::Runtime;
 
@@ -27,6 +29,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     eprintln!("Connected to {} (server {}). \\? for help.", client.database, client.version);
     let mut editor = editor();
+    let mut data_editor = data_editor();
     loop {
         let prompt = ShellPrompt { database: client.database.clone(), status: client.status };
         let text = match editor.read_line(&prompt)? {
@@ -48,25 +51,62 @@ pub(crate) fn run(
         while let Some(end) = split::end_of_statement(rest) {
             let (statement, after) = rest.split_at(end);
             rest = after;
-            if !run_statement(runtime, &mut client, &settings, statement.trim(), typed_data())? {
+            let data = typed_data(&mut data_editor);
+            if !run_statement(runtime, &mut client, &settings, statement.trim(), data)? {
                 break;
             }
         }
     }
 }
 
-/// The data of a COPY, as a person types or pastes them.
-fn typed_data() -> impl FnMut() -> anyhow::Result<Option<String>> {
+/// The data of a COPY, as a person types or pastes them. Ctrl-C gives the COPY up.
+fn typed_data(editor: &mut Reedline) -> impl FnMut() -> anyhow::Result<Option<String>> {
     let mut is_begun = false;
+    // A paste may be many lines.
+    let mut lines = VecDeque::new();
     move || {
         if !is_begun {
-            eprintln!("The data, a row a line, and \\. on a line of its own at the end:");
+            eprintln!(
+                "The data, a row a line, and \\. on a line of its own (or Ctrl-D) at the end; Ctrl-C \
+                 gives up:"
+            );
             is_begun = true;
         }
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
-        let is_over = line.is_empty() || line.trim_end() == "\\.";
-        Ok((!is_over).then_some(line))
+        while lines.is_empty() {
+            match editor.read_line(&DataPrompt)? {
+                Signal::Success(text) => lines.extend(text.split('\n').map(str::to_owned)),
+                Signal::CtrlD => return Ok(None),
+                _ => bail!("canceled by user"),
+            }
+        }
+        let line = lines.pop_front().unwrap_or_default();
+        let is_over = line.trim_end_matches('\r') == "\\.";
+        Ok((!is_over).then(|| line + "\n"))
+    }
+}
+
+/// Before each line of a COPY's data, as in psql.
+struct DataPrompt;
+
+impl Prompt for DataPrompt {
+    fn render_prompt_left(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn render_prompt_right(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {
+        Cow::Borrowed(">> ")
+    }
+
+    fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
+        Cow::Borrowed(">> ")
+    }
+
+    fn render_prompt_history_search_indicator(&self, _: PromptHistorySearch) -> Cow<'_, str> {
+        Cow::Borrowed(">> ")
     }
 }
 
@@ -90,6 +130,14 @@ fn editor() -> Reedline {
         Some(history) => editor.with_history(Box::new(history)),
         None => editor,
     }
+}
+
+/// Of a COPY's data, where Tab is what stands between two values, typed or pasted.
+fn data_editor() -> Reedline {
+    let mut keys = default_emacs_keybindings();
+    let tab = ReedlineEvent::Edit(vec![EditCommand::InsertChar('\t')]);
+    keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, tab);
+    Reedline::create().with_edit_mode(Box::new(Emacs::new(keys))).use_bracketed_paste(true)
 }
 
 fn history_file() -> Option<PathBuf> {

@@ -10,8 +10,8 @@ const HELP: &str = "\
 \\q          leave
 \\d [TABLE]  tables, or a table's columns and indexes
 \\dt         tables
-\\timing     say how long statements take, or stop saying it
-\\x          a line a value, or tables again
+\\timing [on|off]  say how long statements take, or stop saying it
+\\x [on|off]       a line a value, or tables again
 \\?          this
 A statement ends with a semicolon, and may take several lines. Ctrl-C cancels it.";
 
@@ -27,8 +27,12 @@ pub(crate) enum Meta {
     Help,
     Tables,
     Table(String),
-    Timing,
-    Expanded,
+    /// On or off; the other of the two if nothing is said.
+    Timing(Option<bool>),
+    /// The same.
+    Expanded(Option<bool>),
+    /// What is wrong with a command.
+    Wrong(String),
     Unknown(String),
 }
 
@@ -41,9 +45,19 @@ pub(crate) fn parse(line: &str) -> Meta {
         ("?" | "h" | "help", _) => Meta::Help,
         ("d" | "dt", "") => Meta::Tables,
         ("d" | "dt", name) => Meta::Table(name.to_owned()),
-        ("timing", _) => Meta::Timing,
-        ("x", _) => Meta::Expanded,
+        ("timing", value) => switch(word, value, Meta::Timing),
+        ("x", value) => switch(word, value, Meta::Expanded),
         _ => Meta::Unknown(line.to_owned()),
+    }
+}
+
+/// A command that takes a truth value as psql writes it, or none.
+fn switch(word: &str, value: &str, command: fn(Option<bool>) -> Meta) -> Meta {
+    match value.to_ascii_lowercase().as_str() {
+        "" => command(None),
+        "on" | "true" | "yes" | "t" | "y" | "1" => command(Some(true)),
+        "off" | "of" | "false" | "no" | "f" | "n" | "0" => command(Some(false)),
+        _ => Meta::Wrong(format!("unrecognized value \"{value}\" for \\{word}: Boolean expected")),
     }
 }
 
@@ -57,14 +71,14 @@ pub(crate) fn run(
     match command {
         Meta::Quit => {}
         Meta::Help => eprintln!("{HELP}"),
-        Meta::Timing => {
-            settings.timing = !settings.timing;
+        Meta::Timing(wanted) => {
+            settings.timing = wanted.unwrap_or(!settings.timing);
             eprintln!("Timing is {}.", if settings.timing { "on" } else { "off" });
         }
-        Meta::Expanded => {
-            let is_expanded = settings.layout == Layout::Expanded;
-            settings.layout = if is_expanded { Layout::Table } else { Layout::Expanded };
-            eprintln!("Expanded display is {}.", if is_expanded { "off" } else { "on" });
+        Meta::Expanded(wanted) => {
+            let is_wanted = wanted.unwrap_or(settings.layout != Layout::Expanded);
+            settings.layout = if is_wanted { Layout::Expanded } else { Layout::Table };
+            eprintln!("Expanded display is {}.", if is_wanted { "on" } else { "off" });
         }
         Meta::Tables => return run_statement(runtime, client, settings, TABLES, no_data),
         Meta::Table(name) => {
@@ -73,6 +87,10 @@ pub(crate) fn run(
                     return Ok(false);
                 }
             }
+        }
+        Meta::Wrong(what) => {
+            eprintln!("{what}");
+            return Ok(false);
         }
         Meta::Unknown(line) => {
             eprintln!("unknown command \\{line}; \\? lists them");

@@ -5,6 +5,7 @@
 
 mod highlight;
 mod interactive;
+mod interrupt;
 mod keywords;
 mod meta;
 mod output;
@@ -16,21 +17,22 @@ use std::io::{self, BufReader, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 
 use crate::args::Statements;
 use crate::client::{Client, Failure, Report};
 
+use interrupt::Interrupt;
 use output::{Layout, Printer};
 use source::{Item, Source};
 
-/// How results are shown.
-#[derive(Clone, Copy)]
+/// How results are shown, and what stops them.
 struct Settings {
     layout: Layout,
     /// Say how long a statement took.
     timing: bool,
+    interrupt: Interrupt,
 }
 
 /// Runs what the command line says, or what stdin says, or opens a shell.
@@ -41,7 +43,8 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let is_terminal = io::stdout().is_terminal();
     let layout = if is_terminal { Layout::Table } else { Layout::Values };
-    let mut settings = Settings { layout, timing: false };
+    let interrupt = Interrupt::listen().context("Ctrl-C cannot be listened for")?;
+    let mut settings = Settings { layout, timing: false, interrupt };
     let with_stdin = match &statements.file {
         Some(file) => file.as_os_str() == "-",
         None => statements.execute.is_empty(),
@@ -104,14 +107,23 @@ fn run_script(
 }
 
 /// Runs one statement and shows what it gives; `data` are the lines for its COPY FROM STDIN, if it is one. False if it
-/// has failed.
+/// has failed, or was interrupted.
 fn run_statement(
     runtime: &Runtime,
     client: &mut Client,
     settings: &Settings,
     statement: &str,
-    data: impl FnMut() -> anyhow::Result<Option<String>>,
+    mut data: impl FnMut() -> anyhow::Result<Option<String>>,
 ) -> anyhow::Result<bool> {
+    let interrupt = &settings.interrupt;
+    interrupt.begin();
+    let data = || {
+        let line = data()?;
+        if interrupt.is_raised() {
+            bail!("canceled by user");
+        }
+        Ok(line)
+    };
     let begun = Instant::now();
     let mut printer = Printer::new(settings.layout);
     let canceller = client.canceller();
@@ -131,6 +143,7 @@ fn run_statement(
             () = cancel => Ok(()),
         }
     });
+    let is_interrupted = interrupt.end();
     // What came before an error counts.
     printer.finish()?;
     match outcome {
@@ -144,7 +157,8 @@ fn run_statement(
     if settings.timing {
         eprintln!("Time: {:.3} ms", begun.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(true)
+    // It was done before it could be cancelled; what comes after it is not begun.
+    Ok(!is_interrupted)
 }
 
 /// An error as people and scripts read it.

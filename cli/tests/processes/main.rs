@@ -15,6 +15,7 @@ mod kill;
 mod large;
 mod locks;
 mod shapes;
+mod shell;
 mod silence;
 
 use harness::{Cluster, Node, eventually, free, readiness, run, text};
