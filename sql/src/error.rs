@@ -87,6 +87,8 @@ states! {
     CHECK_VIOLATION = "23514";
     /// Unknown prepared statement.
     INVALID_SQL_STATEMENT_NAME = "26000";
+    /// A cursor that cannot be as it is declared.
+    INVALID_CURSOR_DEFINITION = "42P11";
     /// Unknown cursor or portal.
     INVALID_CURSOR_NAME = "34000";
     /// Unknown savepoint.

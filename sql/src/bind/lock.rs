@@ -6,7 +6,8 @@ use txn::db::{LockStrength, RowLock, WaitPolicy};
 use super::Binder;
 use super::scope::Scope;
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::name;
+use crate::parse::place::Places;
+use crate::parse::{Query, name};
 
 /// Which tables of a FROM are locked.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +47,29 @@ pub(crate) fn shown(lock: RowLock) -> &'static str {
     }
 }
 
+fn strength(clause: &ast::LockClause, places: &Places) -> LockStrength {
+    let is_weaker = clause.of.as_ref().is_some_and(|of| places.weaker_lock(of).is_some());
+    match (&clause.lock_type, is_weaker) {
+        (ast::LockType::Update, false) => LockStrength::Update,
+        (ast::LockType::Update, true) => LockStrength::NoKeyUpdate,
+        (ast::LockType::Share, false) => LockStrength::Share,
+        (ast::LockType::Share, true) => LockStrength::KeyShare,
+    }
+}
+
+/// The first clause of a query that locks rows, as PostgreSQL's errors call it.
+pub(crate) fn first_lock(query: &Query) -> Option<&'static str> {
+    let ast::Statement::Query(ast) = &*query.ast else { return None };
+    let clause = ast.locks.first()?;
+    let strength = strength(clause, &query.places);
+    Some(shown(RowLock { strength, policy: WaitPolicy::Block }))
+}
+
 impl Binder<'_> {
     /// What a clause locks, by name unless it is all, and how.
     fn row_lock(&self, clause: &ast::LockClause) -> SqlResult<Clause> {
         let weaker = clause.of.as_ref().and_then(|of| self.places.weaker_lock(of));
-        let strength = match (&clause.lock_type, weaker.is_some()) {
-            (ast::LockType::Update, false) => LockStrength::Update,
-            (ast::LockType::Update, true) => LockStrength::NoKeyUpdate,
-            (ast::LockType::Share, false) => LockStrength::Share,
-            (ast::LockType::Share, true) => LockStrength::KeyShare,
-        };
+        let strength = strength(clause, &self.places);
         let policy = match &clause.nonblock {
             None => WaitPolicy::Block,
             Some(ast::NonBlock::Nowait) => WaitPolicy::Error,

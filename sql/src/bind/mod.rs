@@ -32,6 +32,7 @@ mod with;
 use std::sync::Arc;
 
 pub(crate) use fold::fold_call;
+pub(crate) use lock::first_lock;
 
 use sqlparser::ast;
 

@@ -52,10 +52,6 @@ impl Work<'_> {
             let text = format!("relation \"{name}\" already exists, skipping");
             return Ok((tag(), vec![SqlError::new(SqlState::DUPLICATE_TABLE, text)]));
         }
-        if create.concurrently && self.open.explicit {
-            let text = "CREATE INDEX CONCURRENTLY cannot run inside a transaction block";
-            return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
-        }
         let old = self.begin_change(found.id).await?;
         let mut table = (*old).clone();
         let columns = create.columns.iter().map(|(name, descending)| (name.as_str(), *descending));

@@ -20,7 +20,7 @@
 //! - X5. The same plan over the same data gives the same rows in the same order.
 //!
 //! Not done: spilling; merge joins and aggregation of sorted input; window functions; reads that answer from an index
-//! alone; cursors that do not see what their transaction writes between two fetches.
+//! alone.
 
 mod batch;
 mod context;
@@ -36,6 +36,7 @@ mod write;
 use txn::db::Txn;
 
 pub use batch::{Batch, MAX_ROWS};
+pub(crate) use context::row_bytes;
 pub use context::{
     Cancel, CancelReason, DEFAULT_MEMORY, ExecContext, NoVirtualTables, Row, VirtualTables,
 };

@@ -3,30 +3,52 @@
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::statement::{FetchDirection, Statement};
+use super::statement::{DeclareCursor, FetchDirection, QueryKind, Statement};
 use super::utility::inner_query;
-use crate::error::SqlResult;
+use crate::error::{SqlError, SqlResult, SqlState};
 
 pub(crate) fn declare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     let name = cursor.ident()?;
-    let (mut binary, mut scroll) = (false, None);
+    let (mut binary, mut scroll, mut insensitive) = (false, None, None);
     loop {
         if cursor.eat("binary") {
             binary = true;
         } else if cursor.eat("no scroll") {
-            scroll = Some(false);
+            decide(&mut scroll, false, "SCROLL and NO SCROLL")?;
         } else if cursor.eat("scroll") {
-            scroll = Some(true);
-        } else if !cursor.eat("insensitive") && !cursor.eat("asensitive") {
+            decide(&mut scroll, true, "SCROLL and NO SCROLL")?;
+        } else if cursor.eat("insensitive") {
+            decide(&mut insensitive, true, "ASENSITIVE and INSENSITIVE")?;
+        } else if cursor.eat("asensitive") {
+            decide(&mut insensitive, false, "ASENSITIVE and INSENSITIVE")?;
+        } else {
             break;
         }
     }
     cursor.expect("cursor")?;
     let hold = cursor.eat("with hold");
-    cursor.eat("without hold");
+    if !hold {
+        cursor.eat("without hold");
+    }
     cursor.expect("for")?;
+    let position = cursor.position();
+    let first = cursor.error();
     let query = inner_query(cursor)?;
-    Ok(Statement::DeclareCursor { name, hold, scroll, binary, query })
+    if !matches!(&query.statement, Statement::Query(query) if query.kind == QueryKind::Select) {
+        return Err(first.at_if(position));
+    }
+    let insensitive = insensitive == Some(true);
+    let declare = DeclareCursor { name, hold, scroll, binary, insensitive, query };
+    Ok(Statement::DeclareCursor(declare))
+}
+
+/// Takes one of two words that contradict each other.
+fn decide(choice: &mut Option<bool>, value: bool, both: &str) -> SqlResult<()> {
+    if choice.replace(value).is_some_and(|old| old != value) {
+        let text = format!("cannot specify both {both}");
+        return Err(SqlError::new(SqlState::INVALID_CURSOR_DEFINITION, text));
+    }
+    Ok(())
 }
 
 pub(crate) fn fetch(cursor: &mut Cursor<'_>, only_move: bool) -> SqlResult<Statement> {
@@ -58,9 +80,26 @@ pub(crate) fn fetch(cursor: &mut Cursor<'_>, only_move: bool) -> SqlResult<State
     Ok(Statement::Fetch { name: cursor.ident()?, direction, only_move })
 }
 
+/// As in PostgreSQL, a number beyond 32 bits is no count.
 fn count(cursor: &mut Cursor<'_>) -> SqlResult<i64> {
+    if matches!(cursor.peek(), Some(Token::Minus | Token::Plus)) {
+        let is_negative = cursor.peek() == Some(&Token::Minus);
+        cursor.index += 1;
+        let count = unsigned(cursor)?;
+        return Ok(if is_negative { -count } else { count });
+    }
+    unsigned(cursor)
+}
+
+fn unsigned(cursor: &mut Cursor<'_>) -> SqlResult<i64> {
     let error = cursor.error();
-    cursor.number().and_then(|text| text.parse().ok()).ok_or(error)
+    match cursor.peek() {
+        Some(Token::Number(text, _)) => {
+            cursor.index += 1;
+            text.parse::<i32>().map(i64::from).map_err(|_| error)
+        }
+        _ => Err(error),
+    }
 }
 
 /// A count, or 1 if none is written.

@@ -136,18 +136,7 @@ pub enum Statement {
     /// DISCARD.
     Discard(DiscardKind),
     /// DECLARE CURSOR.
-    DeclareCursor {
-        /// Its name.
-        name: String,
-        /// WITH HOLD: outlives the transaction.
-        hold: bool,
-        /// May go backward: SCROLL (true), NO SCROLL (false), or not said.
-        scroll: Option<bool>,
-        /// BINARY.
-        binary: bool,
-        /// The query, with its own text.
-        query: Box<Parsed>,
-    },
+    DeclareCursor(DeclareCursor),
     /// FETCH, MOVE.
     Fetch {
         /// The cursor.
@@ -302,6 +291,23 @@ pub enum DiscardKind {
     Sequences,
     /// TEMP.
     Temp,
+}
+
+/// DECLARE CURSOR.
+#[derive(Clone, Debug)]
+pub struct DeclareCursor {
+    /// Its name.
+    pub name: String,
+    /// WITH HOLD: outlives the transaction.
+    pub hold: bool,
+    /// May go backward: SCROLL (true), NO SCROLL (false), or not said.
+    pub scroll: Option<bool>,
+    /// BINARY.
+    pub binary: bool,
+    /// INSENSITIVE, which every cursor is.
+    pub insensitive: bool,
+    /// The query, with its own text.
+    pub query: Box<Parsed>,
 }
 
 /// Which rows FETCH gives.

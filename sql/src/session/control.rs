@@ -1,15 +1,12 @@
-//! Statements that only concern the session: transaction control, settings, prepared statements, cursors.
-
-use std::sync::Arc;
+//! Statements that only concern the session: transaction control, settings, prepared statements.
 
 use super::Session;
-use super::portal::Portal;
 use super::settings::Settings;
 use super::sink::ResultSink;
 use super::statement::{tell, text_column, text_rows, unknown_cursor, unknown_statement};
 use super::transaction::{Open, State};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{DiscardKind, Name, Parsed, SetValue, Statement, TransactionModes};
+use crate::parse::{DiscardKind, Name, SetValue, Statement, TransactionModes};
 use crate::types::Datum;
 
 impl Session {
@@ -35,7 +32,8 @@ impl Session {
                 "SAVEPOINT".into()
             }
             Statement::Release(name) => {
-                self.block("RELEASE SAVEPOINT")?.release(name)?;
+                let savepoint = self.block("RELEASE SAVEPOINT")?.release(name)?;
+                self.release_cursors(savepoint);
                 "RELEASE".into()
             }
             Statement::RollbackTo(name) => {
@@ -43,7 +41,7 @@ impl Session {
                 "ROLLBACK".into()
             }
             Statement::Set { name, value, local } => {
-                if *local && !self.in_block() {
+                if *local && !self.in_block() && !self.in_text {
                     let text = "SET LOCAL can only be used in transaction blocks";
                     self.notify(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text), sink)?;
                 }
@@ -93,10 +91,6 @@ impl Session {
                 "DEALLOCATE ALL".into()
             }
             Statement::Discard(kind) => self.discard(*kind, sink)?.into(),
-            Statement::DeclareCursor { name, hold, query, .. } => {
-                self.declare(name, *hold, query).await?;
-                "DECLARE CURSOR".into()
-            }
             Statement::Close(Some(name)) => {
                 if self.portals.remove(name).is_none() {
                     return Err(unknown_cursor(name));
@@ -109,10 +103,7 @@ impl Session {
             }
             // Nothing is ever written over: there is nothing to clean, and no statistics yet.
             Statement::Vacuum { tables, .. } => {
-                if self.in_block() {
-                    let text = "VACUUM cannot run inside a transaction block";
-                    return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
-                }
+                self.forbid_transaction("VACUUM")?;
                 self.check_tables(tables).await?;
                 "VACUUM".into()
             }
@@ -121,7 +112,7 @@ impl Session {
                 "ANALYZE".into()
             }
             Statement::LockTable { tables, mode, .. } => {
-                self.block("LOCK TABLE")?;
+                self.require_transaction("LOCK TABLE")?;
                 self.check_tables(tables).await?;
                 // Whoever has named a table keeps changes of it away until the transaction ends, by the lease on its
                 // schema: that is all that this mode is for.
@@ -154,11 +145,26 @@ impl Session {
     fn block(&mut self, what: &str) -> SqlResult<&mut Open> {
         match &mut self.state {
             State::Open(open) if open.explicit => Ok(open),
-            _ => {
-                let text = format!("{what} can only be used in transaction blocks");
-                Err(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text))
-            }
+            _ => Err(only_in_blocks(what)),
         }
+    }
+
+    /// 25P01 outside of a block; a text of several statements is one.
+    pub(super) fn require_transaction(&self, what: &str) -> SqlResult<()> {
+        if self.in_block() || self.in_text { Ok(()) } else { Err(only_in_blocks(what)) }
+    }
+
+    /// 25001 within a block, a text of several statements, or a batch of the extended protocol that has begun.
+    pub(super) fn forbid_transaction(&self, what: &str) -> SqlResult<()> {
+        let is_begun = matches!(&self.state, State::Open(open) if open.statements > 0);
+        let text = if self.in_block() || self.in_text {
+            format!("{what} cannot run inside a transaction block")
+        } else if is_begun {
+            format!("{what} cannot be executed within a pipeline")
+        } else {
+            return Ok(());
+        };
+        Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text))
     }
 
     fn begin_block(
@@ -266,23 +272,25 @@ impl Session {
     }
 
     async fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
-        match &mut self.state {
+        let savepoint = match &mut self.state {
             State::Failed(Some(open)) => {
-                open.rollback_to(name).await?;
+                let savepoint = open.rollback_to(name).await?;
                 if let State::Failed(Some(open)) = std::mem::take(&mut self.state) {
                     self.state = State::Open(open);
                 }
-                Ok(())
+                savepoint
             }
             // The transaction is dead (it could not be serialized, say): no savepoint brings it back.
             State::Failed(None) => {
                 let text = "the transaction has ended and cannot go back to a savepoint";
-                Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, text))
+                return Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, text));
             }
             State::Open(_) | State::Idle => {
-                self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name).await
+                self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name).await?
             }
-        }
+        };
+        self.roll_back_cursors(savepoint);
+        Ok(())
     }
 
     fn show(&mut self, name: &str, sink: &mut dyn ResultSink) -> SqlResult<()> {
@@ -311,10 +319,7 @@ impl Session {
     fn discard(&mut self, kind: DiscardKind, sink: &mut dyn ResultSink) -> SqlResult<&'static str> {
         Ok(match kind {
             DiscardKind::All => {
-                if self.in_block() {
-                    let text = "DISCARD ALL cannot run inside a transaction block";
-                    return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
-                }
+                self.forbid_transaction("DISCARD ALL")?;
                 self.statements.clear();
                 self.portals.clear();
                 tell(sink, &self.settings.reset())?;
@@ -325,20 +330,9 @@ impl Session {
             DiscardKind::Temp => "DISCARD TEMP",
         })
     }
+}
 
-    async fn declare(&mut self, name: &str, hold: bool, query: &Parsed) -> SqlResult<()> {
-        if !self.in_block() {
-            if hold {
-                return Err(SqlError::unsupported("a cursor WITH HOLD"));
-            }
-            self.block("DECLARE CURSOR")?;
-        }
-        if self.portals.contains_key(name) {
-            let text = format!("cursor \"{name}\" already exists");
-            return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, text));
-        }
-        let prepared = self.prepare(Some(query.clone()), Vec::new()).await?;
-        let portal = Portal::new(Arc::new(prepared), Vec::new());
-        self.keep_portal(name, portal)
-    }
+fn only_in_blocks(what: &str) -> SqlError {
+    let text = format!("{what} can only be used in transaction blocks");
+    SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text)
 }

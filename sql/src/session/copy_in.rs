@@ -109,6 +109,7 @@ impl Session {
         // Length and scale belong to the column, not to the parameter.
         let parameters: Vec<_> = types.iter().map(|ty| ty.base()).collect();
         let plan = work.plan(query, &text, &parameters).await?;
+        self.read_ahead().await?;
         let columns = types.len();
         self.copy = Some(CopyIn {
             table: name.name.clone(),

@@ -31,6 +31,7 @@ pub enum Value {
 impl Session {
     /// Prepares a statement. Types of zero are for the binder to find out.
     pub async fn parse(&mut self, name: &str, text: &str, oids: &[u32]) -> SqlResult<()> {
+        self.in_text = false;
         let result = self.try_parse(name, text, oids).await;
         result.map_err(|error| self.failed(error))
     }
@@ -136,6 +137,7 @@ impl Session {
         last: bool,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
+        self.in_text = false;
         let result = Box::pin(self.try_execute(name, max_rows, last, sink)).await;
         result.map_err(|error| self.failed(error))
     }

@@ -12,15 +12,19 @@
 //!   session holds is then as before the call, or the transaction has failed. So a transaction is never moved out
 //!   of the session while something is awaited.
 //! - S2. Settings, prepared statements and cursors survive an error; settings go back with their transaction.
-//! - S3. Whatever a client can make more of has a bound: statements, portals, savepoints, settings, plans.
+//! - S3. Whatever a client can make more of has a bound: statements, portals, the rows that they keep, savepoints,
+//!   settings, plans.
+//! - S4. A portal gives the rows that there were when it was made: before its transaction writes, they are read (`cursor`).
 
 mod control;
 mod copy_in;
 mod copy_lines;
 mod copy_out;
+mod cursor;
 pub(crate) mod engine;
 mod extended;
 mod inner_sink;
+mod kept;
 mod portal;
 mod setting_list;
 mod setting_value;
@@ -77,6 +81,8 @@ pub struct Session {
     /// Statements of a simple query that wait for a COPY before them.
     queue: VecDeque<Parsed>,
     copy: Option<CopyIn>,
+    /// The text of a simple query that runs has several statements, and is a transaction block of its own.
+    in_text: bool,
     /// When the present statement began.
     statement_time: i64,
     /// The present statement changes the schema.
@@ -109,6 +115,7 @@ impl Session {
             portals: BTreeMap::new(),
             queue: VecDeque::new(),
             copy: None,
+            in_text: false,
             statement_time,
             changing: false,
             was_alone: false,
@@ -164,7 +171,10 @@ impl Session {
                 sink.empty()?;
                 return Ok(Step::Done);
             }
-            Ok(statements) => self.queue = statements.into(),
+            Ok(statements) => {
+                self.in_text = statements.len() > 1;
+                self.queue = statements.into();
+            }
             Err(error) => return Err(self.failed(error)),
         }
         self.run_queue(sink).await
@@ -236,12 +246,18 @@ impl Session {
     fn end_transaction(&mut self, committed: bool) -> Vec<(String, String)> {
         self.state = State::Idle;
         self.gates.clear();
-        self.portals.clear();
+        self.end_cursors(committed);
         self.settings.end_transaction(committed)
     }
 
     /// Commits the open transaction; the session is idle whatever comes of it.
     async fn commit(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
+        let State::Open(open) = &mut self.state else { return Ok(()) };
+        open.begin_end();
+        if let Err(error) = self.read_held().await {
+            self.roll_back(sink)?;
+            return Err(error);
+        }
         let State::Open(open) = &mut self.state else { return Ok(()) };
         let result = open.commit().await;
         // Of a commit that failed they are nobody's, and undone should it have happened all the same.
@@ -291,6 +307,7 @@ impl Session {
     /// The connection is gone: rolls back, and gives back what is held.
     pub fn close(&mut self) {
         self.end_transaction(false);
+        self.portals.clear();
         self.statements.clear();
         self.queue.clear();
         self.copy = None;

@@ -1,14 +1,16 @@
-//! Prepared statements and portals (cursors are portals with a name).
+//! Prepared statements, and portals: cursors are portals that were declared.
 
 use std::sync::Arc;
 
+use super::kept::{KEPT_BYTES_MAX, Kept, Scroll};
 use super::statement::{
     columns_of_control, gives_rows, stands_for, unknown_cursor, unknown_statement,
 };
+use super::transaction::State;
 use super::{ResultSink, Session};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::{Execution, Row};
-use crate::parse::{Expression, FetchDirection, Parsed, Statement};
+use crate::parse::{DeclareCursor, Expression, Parsed, Query, QueryKind, Statement};
 use crate::plan::{OutputColumn, Plan};
 use crate::types::{Datum, SqlType};
 
@@ -56,14 +58,60 @@ pub(super) struct Portal {
     pub(super) prepared: Arc<Prepared>,
     pub(super) params: Vec<Datum>,
     pub(super) run: Option<(Arc<Plan>, Execution)>,
-    pub(super) done: bool,
-    /// Rows given so far.
-    pub(super) position: i64,
+    /// Set when no more rows come: all have, or they cannot be had any more.
+    pub(super) end: Option<SqlResult<()>>,
+    /// The number of the present row, from one: zero is before the first, and past the last is one more than its.
+    pub(super) at: u64,
+    /// Rows that it may go back to, and rows that were read ahead.
+    pub(super) kept: Kept,
+    pub(super) scroll: Scroll,
+    /// WITH HOLD, and whether its transaction has been committed since.
+    pub(super) hold: bool,
+    pub(super) held: bool,
+    /// An error has come in its midst, or it is being worked with.
+    broken: bool,
+    /// Savepoints of the transaction where it was made.
+    pub(super) depth: usize,
 }
 
 impl Portal {
     pub(super) fn new(prepared: Arc<Prepared>, params: Vec<Datum>) -> Self {
-        Portal { prepared, params, run: None, done: false, position: 0 }
+        Portal {
+            prepared,
+            params,
+            run: None,
+            end: None,
+            at: 0,
+            kept: Kept::default(),
+            scroll: Scroll::Never,
+            hold: false,
+            held: false,
+            broken: false,
+            depth: 0,
+        }
+    }
+
+    /// What stands for it while it is worked with, and if it fails.
+    fn stand_in(&self) -> Self {
+        let mut portal = Portal::new(self.prepared.clone(), self.params.clone());
+        (portal.broken, portal.held, portal.depth) = (true, self.held, self.depth);
+        portal
+    }
+
+    /// True iff it gives rows that later statements of its transaction must not change.
+    pub(super) fn is_open_query(&self) -> bool {
+        let is_query = matches!(self.prepared.statement(),
+            Some(Statement::Query(query)) if query.kind == QueryKind::Select);
+        is_query && self.end.is_none() && !self.broken
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// True iff it has gone beyond its last row.
+    pub(super) fn is_past_end(&self) -> bool {
+        self.at > self.kept.last()
     }
 }
 
@@ -84,6 +132,13 @@ impl Session {
                 let plan = self.work()?.plan(query, text, &types).await?;
                 let columns = gives_rows(query, &plan.columns).then(|| plan.columns.clone());
                 (plan.parameters.clone(), columns)
+            }
+            Statement::DeclareCursor(DeclareCursor { query, .. }) => {
+                let Statement::Query(inner) = &query.statement else {
+                    return Err(SqlError::internal("a cursor without a query"));
+                };
+                let plan = self.work()?.plan(inner, &query.text, &types).await?;
+                (plan.parameters.clone(), None)
             }
             Statement::Explain { query, .. } => {
                 let plan = self.work()?.plan(query, text, &types).await?;
@@ -109,12 +164,26 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn keep_portal(&mut self, name: &str, portal: Portal) -> SqlResult<()> {
+    pub(super) fn keep_portal(&mut self, name: &str, mut portal: Portal) -> SqlResult<()> {
         if self.portals.len() >= MAX_PORTALS && !self.portals.contains_key(name) {
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many portals"));
         }
+        if let State::Open(open) = &self.state {
+            portal.depth = open.depth();
+        }
         self.portals.insert(name.to_owned(), portal);
         Ok(())
+    }
+
+    /// Takes a portal to work with. If it is not put back it is broken (S1).
+    pub(super) fn take_portal(&mut self, name: &str) -> SqlResult<Portal> {
+        let portal = self.portals.get_mut(name).ok_or_else(|| unknown_cursor(name))?;
+        if portal.broken {
+            let text = format!("portal \"{name}\" cannot be run");
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
+        }
+        let stand_in = portal.stand_in();
+        Ok(std::mem::replace(portal, stand_in))
     }
 
     /// The statement behind SQL's EXECUTE with the values of its arguments.
@@ -144,36 +213,73 @@ impl Session {
         max: Option<usize>,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<(u64, bool)> {
-        // S1: the portal is out of the map while it works; if this future is dropped it is gone, and so is its
-        // statement.
-        let mut portal = self.portals.remove(name).ok_or_else(|| unknown_cursor(name))?;
-        let taken = self.take_from(&mut portal, max, sink).await;
-        if taken.is_ok() {
-            self.portals.insert(name.to_owned(), portal);
-        }
-        taken
+        let mut portal = self.take_portal(name)?;
+        let max = max.map(|max| max as u64);
+        let given = self.forward(&mut portal, max, Some(sink)).await?;
+        let more = !portal.is_past_end();
+        self.portals.insert(name.to_owned(), portal);
+        Ok((given, more))
     }
 
-    pub(super) async fn take_from(
+    /// Goes forward by `max` rows, or past the last if none is said; the rows go to the sink. Returns how many there were.
+    pub(super) async fn forward(
         &mut self,
         portal: &mut Portal,
-        max: Option<usize>,
-        sink: &mut dyn ResultSink,
-    ) -> SqlResult<(u64, bool)> {
+        max: Option<u64>,
+        mut sink: Option<&mut dyn ResultSink>,
+    ) -> SqlResult<u64> {
         let mut given = 0;
-        while !portal.done {
-            let wanted = max.map_or(PORTION, |max| (max - given).min(PORTION));
-            if wanted == 0 {
-                return Ok((given as u64, true));
+        while max.is_none_or(|max| given < max) {
+            let left = max.map_or(u64::MAX, |max| max - given);
+            let portion = usize::try_from(left).unwrap_or(PORTION).min(PORTION);
+            let mut count = 0;
+            while count < portion
+                && let Some(row) = portal.kept.get(portal.at + 1)
+            {
+                if let Some(sink) = &mut sink {
+                    sink.row(row)?;
+                }
+                (portal.at, count) = (portal.at + 1, count + 1);
             }
-            let rows = self.next_rows(portal, wanted).await?;
-            portal.done = rows.len() < wanted;
-            given += rows.len();
-            portal.position += rows.len() as i64;
-            rows.iter().try_for_each(|row| sink.row(row))?;
-            sink.ready().await?;
+            portal.kept.forget(portal.scroll, portal.at);
+            given += count as u64;
+            if let Some(sink) = &mut sink {
+                sink.ready().await?;
+            }
+            if count == portion {
+                continue;
+            }
+            match &portal.end {
+                None => self.read_on(portal, portion - count).await?,
+                Some(Ok(())) => {
+                    portal.at = portal.kept.last() + 1;
+                    portal.kept.forget(portal.scroll, portal.at);
+                    break;
+                }
+                Some(Err(error)) => return Err(error.clone()),
+            }
         }
-        Ok((given as u64, false))
+        Ok(given)
+    }
+
+    /// Reads more rows of a portal, ahead of where it is.
+    pub(super) async fn read_on(&mut self, portal: &mut Portal, count: usize) -> SqlResult<()> {
+        let others: usize = self.portals.values().map(|portal| portal.kept.bytes()).sum();
+        let rows = self.next_rows(portal, count).await?;
+        if rows.len() < count {
+            portal.end = Some(Ok(()));
+        }
+        rows.into_iter().for_each(|row| portal.kept.push(row));
+        if others + portal.kept.bytes() > KEPT_BYTES_MAX && portal.kept.is_more_than(PORTION) {
+            return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
+                .detail(format!(
+                    "The cursors of a session keep at most {KEPT_BYTES_MAX} bytes of rows."
+                ))
+                .hint(
+                    "Close other cursors, or declare this one with NO SCROLL and without HOLD.",
+                ));
+        }
+        Ok(())
     }
 
     async fn next_rows(&mut self, portal: &mut Portal, max: usize) -> SqlResult<Vec<Row>> {
@@ -181,65 +287,29 @@ impl Session {
         let Some(Statement::Query(query)) = prepared.statement() else {
             return Err(SqlError::internal("a portal without a query"));
         };
-        let mut work = self.work()?;
         if portal.run.is_none() {
-            let plan = work.plan(query, prepared.text(), &prepared.types).await?;
+            let plan = self.work()?.plan(query, prepared.text(), &prepared.types).await?;
             check_same(&prepared, query, &plan)?;
+            if plan.writes {
+                self.read_ahead().await?;
+            }
             let execution = Execution::new(&plan, crate::exec::DEFAULT_MEMORY);
             portal.run = Some((plan, execution));
         }
         let Some((plan, execution)) = &mut portal.run else {
             return Err(SqlError::internal("a portal that does not run"));
         };
-        work.fetch_rows(plan, execution, &portal.params, max).await
-    }
-
-    /// FETCH and MOVE: forward only.
-    pub(super) async fn fetch_cursor(
-        &mut self,
-        name: &str,
-        direction: FetchDirection,
-        only_move: bool,
-        sink: &mut dyn ResultSink,
-    ) -> SqlResult<String> {
-        let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
-        let columns = portal.prepared.columns.clone().unwrap_or_default();
-        let (skip, max) = match direction {
-            FetchDirection::All => (0, None),
-            FetchDirection::Relative(count) if count > 0 => (0, Some(count)),
-            FetchDirection::RelativeRow(count) if count > 0 => (count - 1, Some(1)),
-            FetchDirection::Absolute(row) if row > portal.position => {
-                (row - portal.position - 1, Some(1))
-            }
-            _ => {
-                let text = "cursor can only scan forward";
-                let error = SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text);
-                return Err(error.hint("Declare it with SCROLL option to enable backward scan."));
-            }
-        };
-        let bound = |count: i64| usize::try_from(count).unwrap_or(usize::MAX);
-        let mut nowhere = super::inner_sink::Collected::default();
-        if skip > 0 {
-            self.take_rows(name, Some(bound(skip)), &mut nowhere).await?;
-        }
-        let verb = if only_move { "MOVE" } else { "FETCH" };
-        let (count, _) = if only_move {
-            self.take_rows(name, max.map(bound), &mut nowhere).await?
-        } else {
-            sink.columns(&columns)?;
-            self.take_rows(name, max.map(bound), sink).await?
-        };
-        Ok(format!("{verb} {count}"))
+        self.work()?.fetch_rows(plan, execution, &portal.params, max).await
     }
 }
 
 /// 0A000 if the client was told other columns than the plan gives now: drivers prepare again on that.
-fn check_same(prepared: &Prepared, query: &crate::parse::Query, plan: &Plan) -> SqlResult<()> {
-    let columns = gives_rows(query, &plan.columns).then_some(&plan.columns);
-    let types = |columns: Option<&Vec<OutputColumn>>| -> Vec<SqlType> {
-        columns.map(|columns| columns.iter().map(|column| column.ty).collect()).unwrap_or_default()
+pub(super) fn check_same(prepared: &Prepared, query: &Query, plan: &Plan) -> SqlResult<()> {
+    let columns = gives_rows(query, &plan.columns).then_some(plan.columns.as_slice());
+    let shape = |columns: &[OutputColumn]| -> Vec<(String, SqlType)> {
+        columns.iter().map(|column| (column.name.clone(), column.ty)).collect()
     };
-    if types(columns) == types(prepared.columns.as_ref()) {
+    if columns.map(shape) == prepared.columns.as_deref().map(shape) {
         return Ok(());
     }
     let text = "cached plan must not change result type";

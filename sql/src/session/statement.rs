@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use txn::db::TxnError;
 
-use super::portal::Prepared;
+use super::portal::{Prepared, check_same};
 use super::sink::ResultSink;
 use super::transaction::{Open, State};
 use super::work::Work;
@@ -186,6 +186,9 @@ impl Session {
                 let mode = Mode { types: &prepared.types, params: &params, last: false };
                 match prepared.statement() {
                     Some(Statement::Query(query)) => {
+                        let mut work = self.work()?;
+                        let plan = work.plan(query, prepared.text(), &prepared.types).await?;
+                        check_same(&prepared, query, &plan)?;
                         self.run_query(query, prepared.text(), mode, sink).await?
                     }
                     _ => return Err(SqlError::unsupported("EXECUTE of this statement")),
@@ -202,10 +205,15 @@ impl Session {
                 }
                 self.copy_out(copy, sink).await?
             }
+            Statement::DeclareCursor(declare) => self.declare(declare, mode).await?,
             Statement::Fetch { name, direction, only_move } => {
                 self.fetch_cursor(name, *direction, *only_move, sink).await?
             }
             other if is_change(other) => {
+                if let Some(what) = runs_alone(other) {
+                    self.forbid_transaction(what)?;
+                }
+                self.read_ahead().await?;
                 let alone = mode.last && self.was_alone;
                 self.ensure_open();
                 if let State::Open(open) = &mut self.state {
@@ -233,20 +241,18 @@ impl Session {
         Mode { types, params, .. }: Mode<'_>,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<String> {
-        let mut work = self.work()?;
-        let plan = work.plan(query, text, types).await?;
-        if plan.parameters.len() != params.len() {
-            let text = format!(
-                "the statement takes {} parameters, and {} were given",
-                plan.parameters.len(),
-                params.len()
-            );
-            return Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, text));
+        let plan = self.work()?.plan(query, text, types).await?;
+        if plan.parameters.len() > params.len() {
+            let text = format!("there is no parameter ${}", params.len() + 1);
+            return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, text));
         }
         if gives_rows(query, &plan.columns) {
             sink.columns(&plan.columns)?;
         }
-        let affected = work.run(&plan, params, sink).await?;
+        if plan.writes {
+            self.read_ahead().await?;
+        }
+        let affected = self.work()?.run(&plan, params, sink).await?;
         self.settle_asked(sink)?;
         Ok(crate::exec::tag(&plan, affected))
     }
@@ -291,6 +297,14 @@ fn leaves_no_trace(statement: &Statement) -> bool {
 /// True iff clients are told columns.
 pub(super) fn gives_rows(query: &Query, columns: &[OutputColumn]) -> bool {
     query.kind == QueryKind::Select || !columns.is_empty()
+}
+
+/// A change that is no part of a transaction of several statements.
+fn runs_alone(statement: &Statement) -> Option<&'static str> {
+    match statement {
+        Statement::CreateIndex(create) if create.concurrently => Some("CREATE INDEX CONCURRENTLY"),
+        _ => None,
+    }
 }
 
 /// Changes of the schema, and what else `ddl` does.
@@ -348,7 +362,9 @@ pub(super) fn stands_for<'a>(
 ) -> Option<&'a Arc<Prepared>> {
     match statement {
         Statement::Execute { name, .. } => session.statements.get(name),
-        Statement::Fetch { name, .. } => session.portals.get(name).map(|portal| &portal.prepared),
+        Statement::Fetch { name, only_move: false, .. } => {
+            session.portals.get(name).map(|portal| &portal.prepared)
+        }
         _ => None,
     }
 }

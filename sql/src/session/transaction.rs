@@ -95,6 +95,11 @@ impl Open {
         open
     }
 
+    /// Its commit has been asked for, and begins with what may still fail.
+    pub(super) fn begin_end(&mut self) {
+        self.ending = true;
+    }
+
     /// Commits. The transaction has ended whatever comes back.
     pub(super) async fn commit(&mut self) -> SqlResult<()> {
         self.ending = true;
@@ -135,22 +140,28 @@ impl Open {
         })
     }
 
-    /// RELEASE SAVEPOINT.
-    pub(super) fn release(&mut self, name: &str) -> SqlResult<()> {
+    /// How many savepoints there are.
+    pub(super) fn depth(&self) -> usize {
+        self.savepoints.len()
+    }
+
+    /// RELEASE SAVEPOINT. Returns its place.
+    pub(super) fn release(&mut self, name: &str) -> SqlResult<usize> {
         let at = self.position(name)?;
         self.txn.release(self.savepoints[at].1)?;
         self.savepoints.truncate(at);
-        Ok(())
+        Ok(at)
     }
 
     /// ROLLBACK TO SAVEPOINT. The savepoint stays. What was locked since is free for others when this is done.
-    pub(super) async fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
+    /// Returns its place.
+    pub(super) async fn rollback_to(&mut self, name: &str) -> SqlResult<usize> {
         let at = self.position(name)?;
         self.txn.rollback_to(self.savepoints[at].1)?;
         self.savepoints.truncate(at + 1);
         self.catalog.rolled_back();
         self.txn.released().await;
-        Ok(())
+        Ok(at)
     }
 
     /// A statement has failed: as in PostgreSQL others do not have to wait until the client goes back to a savepoint or

@@ -26,7 +26,7 @@ const MAX_BINDINGS: usize = 64;
 /// Objects below are the system's.
 const FIRST_USER_ID: u32 = 16_384;
 /// Bytes that a statement may hold.
-const MEMORY: usize = exec::DEFAULT_MEMORY;
+pub(super) const MEMORY: usize = exec::DEFAULT_MEMORY;
 
 /// What is to be done with a plan.
 enum Job<'j> {
