@@ -7,15 +7,21 @@ use crate::plan::{Expr, JoinKind, Node, SubqueryKind};
 use crate::stack::roomy;
 use crate::types::SqlType;
 
+/// How many conditions of a filter become joins: each is a level of the plan, through which every row passes.
+const MAX_JOINS: usize = 300;
+
 /// Rewrites filters, from the inputs up.
 pub(crate) fn decorrelate(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| decorrelate(input, facts));
     let Node::Filter { input, predicate } = node else { return node };
     let mut input = *input;
     let mut kept = Vec::new();
+    let mut joins = 0;
     for part in conjuncts(predicate) {
-        match as_join(&part, &input, facts) {
+        let join = if joins < MAX_JOINS { as_join(&part, &input, facts) } else { None };
+        match join {
             Some((kind, right, condition)) => {
+                joins += 1;
                 input = Node::Join {
                     kind,
                     left: Box::new(input),

@@ -11,7 +11,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::place::Places;
 use super::source::too_complex;
-use crate::error::SqlResult;
+use crate::error::{SqlError, SqlResult, SqlState};
 
 /// How deeply parentheses, brackets and CASE may be nested.
 pub(crate) const MAX_NESTING: usize = 1_000;
@@ -26,8 +26,14 @@ const MAX_NESTED: usize = 30_000_000;
 /// How many SELECTs and VALUES a statement may have: each is thousands of bytes of tree, and more of plan.
 const MAX_SELECTS: usize = 20_000;
 
-/// What a set operation counts for: a level of it is many levels of a plan.
-const SET_OPERATION: usize = 4;
+/// What a UNION counts for: a level of it is many levels of a plan.
+const UNION: usize = 4;
+/// What INTERSECT and EXCEPT count for: each of their rows passes all levels, one after the other.
+const DIFFERENCE: usize = 14;
+
+/// How many items a list may have of which the binder takes fewer: of a SELECT, and of the columns of a key. Thousands of
+/// bytes of tree each, so that it is better refused before there is one.
+const MAX_ITEMS: usize = 10_000;
 
 /// The depth of the expressions between two parentheses.
 #[derive(Default)]
@@ -36,6 +42,9 @@ struct Level {
     is_case: bool,
     /// UNION, INTERSECT and EXCEPT.
     sets: usize,
+    /// Commas of a list that counts ([`MAX_ITEMS`]).
+    items: usize,
+    counts: bool,
     /// The deepest of the expressions that have ended.
     deepest: usize,
     /// The expression under way.
@@ -82,6 +91,11 @@ impl Level {
         self.sets + self.deepest.max(self.expr.depth())
     }
 
+    fn set_operation(&mut self, levels: usize) {
+        self.next();
+        self.sets += levels;
+    }
+
     /// The next expression has nothing to do with the one before.
     fn next(&mut self) {
         self.deepest = self.deepest.max(self.expr.depth());
@@ -97,18 +111,29 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
     let mut prefixes = 0;
     let mut nested = 0;
     let mut selects = 0;
+    // The word before may open a list of columns.
+    let mut is_key = false;
     for token in tokens {
         nested += outer.len();
         prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
+        let was_key = std::mem::replace(&mut is_key, names_key(&token.token));
         match &token.token {
-            Token::LParen => outer.push(std::mem::take(&mut level)),
+            Token::LParen => {
+                outer.push(std::mem::replace(
+                    &mut level,
+                    Level { counts: was_key, ..Level::default() },
+                ));
+            }
             Token::LBracket => {
                 // Of `int[][]` each pair is a level of the type.
                 level.expr.other();
                 outer.push(std::mem::take(&mut level));
             }
             Token::RParen | Token::RBracket => while close(&mut outer, &mut level) {},
-            Token::Comma => level.next(),
+            Token::Comma => {
+                level.items += usize::from(level.counts);
+                level.next();
+            }
             Token::Word(word) if word.quote_style.is_none() => match word.keyword {
                 Keyword::CASE => {
                     let case = Level { is_case: true, ..Level::default() };
@@ -117,14 +142,14 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
                 Keyword::END if level.is_case => {
                     close(&mut outer, &mut level);
                 }
-                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
-                    level.next();
-                    level.sets += SET_OPERATION;
-                }
+                Keyword::UNION => level.set_operation(UNION),
+                Keyword::EXCEPT | Keyword::INTERSECT => level.set_operation(DIFFERENCE),
                 Keyword::OR => level.expr.or(),
                 Keyword::AND => level.expr.and(),
                 keyword if begins_expression(keyword) => {
                     selects += usize::from(matches!(keyword, Keyword::SELECT | Keyword::VALUES));
+                    level.counts = matches!(keyword, Keyword::SELECT | Keyword::RETURNING);
+                    level.items = 0;
                     level.next();
                 }
                 keyword if is_operator(keyword) => level.expr.other(),
@@ -138,8 +163,9 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
             _ => level.expr.other(),
         }
         let deep = outer.len() + prefixes > MAX_NESTING || level.depth() > MAX_CHAIN;
-        if deep || nested > MAX_NESTED || selects > MAX_SELECTS {
-            let error = too_complex();
+        let long = level.items >= MAX_ITEMS;
+        if deep || long || nested > MAX_NESTED || selects > MAX_SELECTS {
+            let error = if long { too_long() } else { too_complex() };
             return Err(match places.of_span(token.span) {
                 Some(position) => error.at(position),
                 None => error,
@@ -147,6 +173,11 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
         }
     }
     Ok(())
+}
+
+fn too_long() -> SqlError {
+    let text = format!("lists of columns can have at most {MAX_ITEMS} entries");
+    SqlError::new(SqlState::TOO_MANY_COLUMNS, text)
 }
 
 /// Goes back to the level further out; true iff the one that ended was CASE's, and no parenthesis.
@@ -162,6 +193,13 @@ fn is_prefix(token: &Token) -> bool {
         Token::Word(word) => word.keyword == Keyword::NOT && word.quote_style.is_none(),
         _ => false,
     }
+}
+
+/// Words after which the columns of a key or of a conflict stand in parentheses.
+fn names_key(token: &Token) -> bool {
+    let Token::Word(word) = token else { return false };
+    word.quote_style.is_none()
+        && matches!(word.keyword, Keyword::KEY | Keyword::UNIQUE | Keyword::CONFLICT)
 }
 
 /// Words after which an expression begins that is no operand of what stands before them.

@@ -46,6 +46,15 @@ fn nesting_is_bounded_before_parsing() {
     assert_eq!(error(&quoted).2, "54001");
     let types = format!("select null::int{}", "[]".repeat(50_000));
     assert_eq!(error(&types).2, "54001");
+    for long in [
+        format!("select {}1", "*, ".repeat(10_000)),
+        format!("create table t (a int, primary key ({}a))", "a, ".repeat(10_000)),
+        format!("insert into t values (1) on conflict ({}a) do nothing", "a, ".repeat(10_000)),
+    ] {
+        assert_eq!(error(&long).2, "54011");
+    }
+    let subqueries = format!("select array[{}(select 1)]", "(select 1), ".repeat(20_000));
+    assert_eq!(error(&subqueries).2, "54001");
 }
 
 /// What is linear must stay so: each of these took minutes when a place was counted from the text's beginning, or a
@@ -53,7 +62,7 @@ fn nesting_is_bounded_before_parsing() {
 #[test]
 fn long_texts_take_no_longer_than_their_length_says() {
     assert_eq!(parse(&"select 1;".repeat(50_000)).map(|all| all.len()), Ok(50_000));
-    let between = format!("select 1{}", ", a between symmetric 2 and 1".repeat(30_000));
+    let between = format!("select f(1{})", ", a between symmetric 2 and 1".repeat(30_000));
     assert!(parse(&between).is_ok());
 }
 
