@@ -27,7 +27,7 @@ impl Places {
         let (mut lines, mut bytes) = (vec![0], Vec::new());
         let mut count = 0;
         for (byte, c) in text.char_indices() {
-            if count as usize % STRIDE == 0 {
+            if (count as usize).is_multiple_of(STRIDE) {
                 bytes.push(byte);
             }
             count += 1;
