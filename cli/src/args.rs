@@ -84,6 +84,10 @@ pub(crate) struct Start {
     /// The rpc addresses of all nodes that found the cluster.
     #[arg(long, value_name = "ADDR,...", value_delimiter = ',', required = true)]
     pub join: Vec<String>,
+    /// What the statements of the node may hold in memory together, with a unit: 512MiB, 2GiB. A statement's own bound is
+    /// the setting work_mem.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    pub sql_memory: usize,
     /// No encryption, no authentication. There is nothing else yet, so it has to be said.
     #[arg(long)]
     pub insecure: bool,
@@ -103,6 +107,10 @@ pub(crate) struct StartSingleNode {
     /// Where GET /health and /health?ready=1 are answered. Without it, nowhere.
     #[arg(long, value_name = "ADDR")]
     pub http_addr: Option<String>,
+    /// What the statements of the node may hold in memory together, with a unit: 512MiB, 2GiB. A statement's own bound is
+    /// the setting work_mem.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    pub sql_memory: usize,
     /// No encryption, no authentication. There is nothing else yet, so it has to be said.
     #[arg(long)]
     pub insecure: bool,
@@ -125,4 +133,36 @@ pub(crate) struct Sql {
     pub url: String,
     #[command(flatten)]
     pub statements: Statements,
+}
+
+/// Least memory that a node can work with.
+const SIZE_MIN: usize = 16 << 20;
+
+/// An amount of memory in bytes.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: usize = text[..digits].parse().map_err(|_| "not a number".to_owned())?;
+    let shift = match text[digits..].trim() {
+        "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        unit => return Err(format!("no unit of memory: \"{unit}\" (B, KiB, MiB or GiB)")),
+    };
+    let bytes = number.checked_mul(1 << shift).ok_or("too large")?;
+    if bytes < SIZE_MIN { Err(format!("at least {SIZE_MIN} bytes")) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("16MiB"), Ok(16 << 20));
+        assert_eq!(parse_size("2 GiB"), Ok(2 << 30));
+        for bad in ["", "1", "MiB", "1MiB", "-1GiB", "99999999999999999999GiB", "16 mb"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -28,12 +28,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    // Sessions run on these threads, and what they run recurses.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(node::SESSION_STACK)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };

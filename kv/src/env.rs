@@ -7,6 +7,7 @@
 //! a thread, a socket or a file.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -78,6 +79,23 @@ pub trait TaskScope: Send + Sync {
     fn spawn_blocking_loop(&self, name: &'static str, task: BoxFuture<'static, ()>) {
         self.spawn(name, task);
     }
+
+    /// Completes when the other tasks of the caller's thread that can go on have been polled, and what has arrived for
+    /// it meanwhile has been noticed.
+    fn give_way(&self) -> BoxFuture<'static, ()> {
+        let mut has_waited = false;
+        Box::pin(std::future::poll_fn(move |cx| {
+            if std::mem::replace(&mut has_waited, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    }
+
+    /// The calling task has been computing for long and cannot give way yet: the other tasks of its thread go on
+    /// elsewhere, if there is another thread.
+    fn hand_over(&self) {}
 }
 
 /// A deliberate bug, to show that the proof kit would find it. Never active in the real environment.

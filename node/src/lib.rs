@@ -14,6 +14,3 @@ mod rng;
 pub mod scope;
 pub mod sessions;
 pub mod sim;
-
-/// The stack that threads which run sessions should have, in bytes: with less, deep statements still run, and slower.
-pub use sql::stack::THREAD as SESSION_STACK;

@@ -17,22 +17,30 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kv::env::TaskScope;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+/// What it takes to wake a thread.
+const HAND_OVER: Duration = Duration::from_micros(50);
 
 /// How many names of panicked tasks are kept.
 const PANICS_MAX: usize = 64;
 
 /// A node's tasks. Clones share them; dropping a clone stops nothing.
 #[derive(Clone)]
-pub struct ScopeHandle(Arc<Inner>);
+pub struct ScopeHandle {
+    inner: Arc<Inner>,
+    /// Where to spawn; the runtime of the caller if none is given.
+    runtime: Option<Handle>,
+}
 
 struct Inner {
-    /// Where to spawn; the runtime of the caller if none is given.
+    /// What drives the timers of loops that have a thread of their own: that of the scope, wherever its tasks run.
     runtime: Option<Handle>,
     state: Mutex<State>,
     paused: AtomicBool,
@@ -54,23 +62,29 @@ struct State {
 impl ScopeHandle {
     /// An empty scope on a runtime, or on that of each spawning caller.
     pub(crate) fn new(runtime: Option<Handle>) -> Self {
-        ScopeHandle(Arc::new(Inner {
-            runtime,
+        let inner = Inner {
+            runtime: runtime.clone(),
             state: Mutex::default(),
             paused: AtomicBool::new(false),
             changed: Notify::new(),
-        }))
+        };
+        ScopeHandle { inner: Arc::new(inner), runtime }
+    }
+
+    /// The same scope, whose tasks run on another runtime when they are spawned through this handle.
+    pub(crate) fn on(&self, runtime: Handle) -> Self {
+        ScopeHandle { inner: self.inner.clone(), runtime: Some(runtime) }
     }
 
     /// Ends the scope (I1). The tasks are dropped by the runtime, soon: see [`ScopeHandle::gone`].
     pub(crate) fn abort(&self) {
         let handles: Vec<AbortHandle> = {
-            let mut state = self.0.state();
+            let mut state = self.inner.state();
             state.aborted = true;
             state.held.clear();
             state.live.values().flatten().cloned().collect()
         };
-        self.0.changed.notify_waiters();
+        self.inner.changed.notify_waiters();
         // In the order of their start, so that a simulated crash is the same every time.
         for handle in handles {
             handle.abort();
@@ -79,17 +93,17 @@ impl ScopeHandle {
 
     /// True once the scope was stopped or crashed.
     pub fn is_aborted(&self) -> bool {
-        self.0.state().aborted
+        self.inner.state().aborted
     }
 
     /// How many tasks have neither finished nor been dropped.
     pub fn live(&self) -> usize {
-        self.0.state().live.len()
+        self.inner.state().live.len()
     }
 
     /// Names of the tasks that panicked (the first 64).
     pub fn panicked(&self) -> Vec<&'static str> {
-        self.0.state().panicked.clone()
+        self.inner.state().panicked.clone()
     }
 
     /// Completes when the scope has been aborted.
@@ -105,13 +119,13 @@ impl ScopeHandle {
 
     /// From now until [`ScopeHandle::resume`] no task of the scope is polled.
     pub(crate) fn pause(&self) {
-        self.0.paused.store(true, Ordering::SeqCst);
+        self.inner.paused.store(true, Ordering::SeqCst);
     }
 
     /// Ends a pause: what wanted to be polled meanwhile is, in the order of the tasks' start.
     pub(crate) fn resume(&self) {
-        self.0.paused.store(false, Ordering::SeqCst);
-        let held = std::mem::take(&mut self.0.state().held);
+        self.inner.paused.store(false, Ordering::SeqCst);
+        let held = std::mem::take(&mut self.inner.state().held);
         for waker in held.into_values() {
             waker.wake();
         }
@@ -119,10 +133,10 @@ impl ScopeHandle {
 
     async fn wait_until(&self, condition: impl Fn(&State) -> bool) {
         loop {
-            let mut changed = pin!(self.0.changed.notified());
+            let mut changed = pin!(self.inner.changed.notified());
             // Before the look, or a change between look and wait would be missed.
             changed.as_mut().enable();
-            if condition(&self.0.state()) {
+            if condition(&self.inner.state()) {
                 return;
             }
             changed.await;
@@ -131,7 +145,7 @@ impl ScopeHandle {
 
     /// Enters a task; `None` when the scope has ended.
     fn track(&self, name: &'static str, task: BoxFuture<'static, ()>) -> Option<(u64, Tracked)> {
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         if state.aborted {
             // The task is dropped after the lock: its drop may look at the scope.
             drop(state);
@@ -141,7 +155,7 @@ impl ScopeHandle {
         let id = state.next_id;
         state.live.insert(id, None);
         drop(state);
-        let entry = Entry { scope: self.0.clone(), id, name };
+        let entry = Entry { scope: self.inner.clone(), id, name };
         Some((id, Tracked { task, entry }))
     }
 }
@@ -150,7 +164,7 @@ impl TaskScope for ScopeHandle {
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
         let Some((id, tracked)) = self.track(name, task) else { return };
         // Not under the lock: a runtime that is shutting down drops the task right here.
-        let abort = match &self.0.runtime {
+        let abort = match &self.runtime {
             Some(runtime) => runtime.spawn(tracked),
             #[expect(
                 clippy::disallowed_methods,
@@ -159,7 +173,7 @@ impl TaskScope for ScopeHandle {
             None => tokio::spawn(tracked),
         }
         .abort_handle();
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         let aborted = state.aborted;
         match state.live.get_mut(&id) {
             Some(slot) if !aborted => *slot = Some(abort),
@@ -174,7 +188,7 @@ impl TaskScope for ScopeHandle {
 
     fn spawn_blocking_loop(&self, name: &'static str, task: BoxFuture<'static, ()>) {
         // One thread is all that the simulation has.
-        let Some(runtime) = self.0.runtime.clone() else { return self.spawn(name, task) };
+        let Some(runtime) = self.inner.runtime.clone() else { return self.spawn(name, task) };
         let Some((_, tracked)) = self.track(name, task) else { return };
         let scope = self.clone();
         let run = move || {
@@ -191,6 +205,20 @@ impl TaskScope for ScopeHandle {
         let thread = std::thread::Builder::new().name(name.into()).spawn(run);
         if let Err(error) = thread {
             tracing::error!(%error, task = name, "no thread for a task");
+        }
+    }
+
+    fn give_way(&self) -> BoxFuture<'static, ()> {
+        // Unlike a task that wakes itself, this lets the runtime look at its sockets and timers first.
+        Box::pin(tokio::task::yield_now())
+    }
+
+    fn hand_over(&self) {
+        let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        if matches!(flavor, Ok(RuntimeFlavor::MultiThread)) {
+            // The rest of the thread's tasks moves to another thread as soon as there is one.
+            #[expect(clippy::disallowed_methods, reason = "a thread of the real world")]
+            tokio::task::block_in_place(|| std::thread::sleep(HAND_OVER));
         }
     }
 }

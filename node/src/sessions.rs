@@ -5,6 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::{self, BoxFuture};
 use sql::error::{SqlError, SqlResult, SqlState};
+use sql::interrupt::Interrupt;
+pub use sql::memory::DEFAULT_NODE_BYTES;
+use sql::memory::Memory;
 use sql::plan::OutputColumn;
 use sql::session::{CopyFormat, ResultSink, Session, SqlEngine, TxnStatus, Value};
 
@@ -23,9 +26,10 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions whose transactions begin on this node.
-    pub fn new(node: &Node) -> Self {
-        Sessions { engine: SqlEngine::new(node.db().clone(), node.env().clone()) }
+    /// Sessions whose transactions begin on this node, and whose statements hold so many bytes at most, together.
+    pub fn new(node: &Node, memory: usize) -> Self {
+        let memory = Memory::new(memory);
+        Sessions { engine: SqlEngine::new(node.db().clone(), node.env().clone(), memory) }
     }
 }
 
@@ -90,6 +94,10 @@ fn values(bind: &Bind) -> Vec<Value> {
 impl PgSession for NodeSession {
     fn parameters(&self) -> Vec<(String, String)> {
         self.0.parameters()
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        Some(self.0.interrupt())
     }
 
     fn status(&self) -> TxnStatus {

@@ -90,9 +90,13 @@ impl<'a> Printer<'a> {
                 self.filter(&mut text, filter.as_ref());
                 text
             }
-            Node::TableFunction { function, args, ordinality, .. } => {
+            Node::TableFunction { calls, ordinality, .. } => {
                 let ordinality = if *ordinality { " with ordinality" } else { "" };
-                format!("Function {}({}){ordinality}", self.function(*function), self.list(args))
+                let call = |(function, args): &(u32, Vec<Expr>)| {
+                    format!("{}({})", self.function(*function), self.list(args))
+                };
+                let calls: Vec<_> = calls.iter().map(call).collect();
+                format!("Function {}{ordinality}", calls.join(", "))
             }
             Node::CteScan { index, .. } => format!("With {index}"),
             Node::Filter { predicate, .. } => format!("Filter {}", self.expr(predicate)),

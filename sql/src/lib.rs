@@ -20,6 +20,8 @@ pub mod error;
 pub mod exec;
 pub mod explain;
 pub mod func;
+pub mod interrupt;
+pub mod memory;
 mod optimize;
 pub mod parse;
 pub mod plan;

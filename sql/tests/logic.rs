@@ -23,6 +23,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sql::error::{SqlError, SqlResult};
+use sql::memory::{DEFAULT_NODE_BYTES, Memory};
 use sql::plan::OutputColumn;
 use sql::session::{Notice, ResultSink, Session, SqlEngine};
 use sql::types::{Datum, TextFormat};
@@ -98,7 +99,7 @@ impl Runner {
     fn new() -> Runner {
         let cluster = LocalCluster::new();
         let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
-        let engine = SqlEngine::new(db, cluster.env.clone());
+        let engine = SqlEngine::new(db, cluster.env.clone(), Memory::new(DEFAULT_NODE_BYTES));
         Runner { engine, sessions: BTreeMap::new(), current: "main".into() }
     }
 

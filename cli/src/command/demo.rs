@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use node::real::process::start_cluster;
-use node::sessions::Sessions;
+use node::sessions::{DEFAULT_NODE_BYTES, Sessions};
 use tokio::runtime::Runtime;
 
 use super::start::url;
@@ -28,7 +28,12 @@ pub(crate) fn run(runtime: &Runtime, demo: Demo) -> anyhow::Result<ExitCode> {
     runtime.spawn(end_on_request(temporary.as_ref().map(|directory| directory.path().to_owned())));
     let processes = runtime.block_on(async {
         let sql_address = resolve(&demo.sql_addr).await?;
-        anyhow::Ok(start_cluster(directory, demo.nodes, sql_address, Sessions::new).await?)
+        anyhow::Ok(
+            start_cluster(directory, demo.nodes, sql_address, |node| {
+                Sessions::new(node, DEFAULT_NODE_BYTES)
+            })
+            .await?,
+        )
     })?;
     let urls: Vec<String> = processes.iter().map(|process| url(process.sql_address())).collect();
     for url in &urls {

@@ -26,7 +26,7 @@ pub(crate) fn run(runtime: &Runtime, start: Start) -> anyhow::Result<ExitCode> {
             rpc_address: resolve(&start.rpc_addr).await?,
             join: Some(join),
         };
-        serve(options, start.http_addr.as_deref()).await
+        serve(options, start.http_addr.as_deref(), start.sql_memory).await
     })
 }
 
@@ -40,11 +40,15 @@ pub(crate) fn run_alone(runtime: &Runtime, start: StartSingleNode) -> anyhow::Re
             rpc_address: resolve(&start.rpc_addr).await?,
             join: None,
         };
-        serve(options, start.http_addr.as_deref()).await
+        serve(options, start.http_addr.as_deref(), start.sql_memory).await
     })
 }
 
-async fn serve(options: ProcessOptions, http: Option<&str>) -> anyhow::Result<ExitCode> {
+async fn serve(
+    options: ProcessOptions,
+    http: Option<&str>,
+    memory: usize,
+) -> anyhow::Result<ExitCode> {
     let store = options.store.clone();
     let health = match http {
         Some(address) => {
@@ -61,7 +65,7 @@ async fn serve(options: ProcessOptions, http: Option<&str>) -> anyhow::Result<Ex
             ended?;
             return Ok(ExitCode::SUCCESS);
         }
-        process = Process::start(options, Sessions::new) => process?,
+        process = Process::start(options, |node| Sessions::new(node, memory)) => process?,
     };
     let env = process.node().node().env();
     eprintln!("meridian node {} is ready", env.node_id);

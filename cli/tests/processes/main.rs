@@ -10,6 +10,7 @@
 mod bad_input;
 mod clients;
 mod disk;
+mod farewell;
 mod harness;
 mod kill;
 mod large;

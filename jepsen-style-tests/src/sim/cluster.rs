@@ -16,7 +16,7 @@ use kv::sim::disk::{SimDisk, SyncLatency};
 use kv::store::StoreConfig;
 use node::node::{Node, NodeConfig};
 use node::pg::{Limits, Server};
-use node::sessions::Sessions;
+use node::sessions::{DEFAULT_NODE_BYTES, Sessions};
 use node::sim::{SimNetwork, SimScope, SimTime, TraceSink};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
@@ -309,6 +309,7 @@ fn live(
         .map_err(|error| error.to_string())?;
     transport.register(node.inbound());
     let (rng, limits) = (node.env().rng.clone(), Limits::recommended());
-    let server = Arc::new(Server::new(Sessions::new(&node), clock, rng, limits));
+    let server =
+        Arc::new(Server::new(Sessions::new(&node, DEFAULT_NODE_BYTES), clock, rng, limits));
     Ok(Life { node, scope, engine, server })
 }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kv::env::Rng;
+use sql::interrupt::{Interrupt, Reason};
 use tokio::sync::Notify;
 
 /// Length of a secret in version 3.0 of the protocol.
@@ -21,18 +22,44 @@ pub const LONG_KEY_BYTES: usize = 32;
 pub struct Signal {
     raised: AtomicBool,
     changed: Notify,
+    /// What hears of it where nobody waits: a statement that computes.
+    interrupt: OnceLock<Interrupt>,
 }
 
 impl Signal {
     /// Raises it, and wakes whoever waits.
     pub fn raise(&self) {
         self.raised.store(true, Ordering::SeqCst);
+        if let Some(interrupt) = self.interrupt.get() {
+            interrupt.raise(Reason::User);
+        }
         self.changed.notify_waiters();
     }
 
     /// Takes it back.
     pub fn clear(&self) {
         self.raised.store(false, Ordering::SeqCst);
+        if let Some(interrupt) = self.interrupt.get() {
+            interrupt.clear();
+        }
+    }
+
+    /// Ends the statement that computes, if one does: the node stops.
+    fn shut_down(&self) {
+        if let Some(interrupt) = self.interrupt.get() {
+            interrupt.raise(Reason::Shutdown);
+        }
+    }
+
+    /// From now on statements of a session hear of it, too. Once.
+    pub(super) fn attach(&self, interrupt: Interrupt) {
+        // A connection has one session.
+        let _ = self.interrupt.set(interrupt);
+    }
+
+    /// True iff the session's statement is being committed.
+    pub(super) fn is_committing(&self) -> bool {
+        self.interrupt.get().is_some_and(Interrupt::is_committing)
     }
 
     /// True iff it was raised and not cleared since.
@@ -110,6 +137,11 @@ impl CancelTable {
         if entry.key.len() == key.len() && differs == 0 {
             entry.cancel.raise();
         }
+    }
+
+    /// Ends what computes, on every connection: the node stops, and cannot wait.
+    pub fn shut_down(&self) {
+        self.lock().connections.values().for_each(|entry| entry.cancel.shut_down());
     }
 
     /// How many connections there are.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sql::error::{SqlError, SqlResult};
+use sql::interrupt::Interrupt;
 use sql::plan::OutputColumn;
 use sql::session::{ResultSink, TxnStatus};
 use sql::types::SqlType;
@@ -62,6 +63,10 @@ pub trait SessionFactory: Send + Sync + 'static {
 pub trait PgSession: Send + 'static {
     /// The settings that clients are told at the start.
     fn parameters(&self) -> Vec<(String, String)>;
+    /// What stops a statement that computes, from another task; none if it never computes for long.
+    fn interrupt(&self) -> Option<Interrupt> {
+        None
+    }
     /// What ReadyForQuery says.
     fn status(&self) -> TxnStatus;
     /// For how long the client may be silent now, after ReadyForQuery; then the connection ends with 25P03.

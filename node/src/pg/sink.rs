@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::codec::backend::{self, Field};
 use super::codec::frontend::Format;
 use super::values::ValueFormat;
-use super::wire::Wire;
+use super::wire::Writer;
 
 /// So much of a statement is held back, so that it can run again.
 const HELD_BYTES_MAX: usize = 16 << 10;
@@ -20,7 +20,7 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// Takes a statement's results.
 pub(super) struct WireSink<'a, T> {
-    wire: &'a mut Wire<T>,
+    wire: &'a mut Writer<T>,
     values: &'a mut ValueFormat,
     /// Formats of the columns as Bind gave them; `None` in a simple query, which describes its rows, too.
     formats: Option<&'a [Format]>,
@@ -29,14 +29,14 @@ pub(super) struct WireSink<'a, T> {
 
 impl<'a, T: AsyncRead + AsyncWrite + Unpin + Send> WireSink<'a, T> {
     /// Results of a simple query: described, and as text.
-    pub(super) fn simple(wire: &'a mut Wire<T>, values: &'a mut ValueFormat) -> Self {
+    pub(super) fn simple(wire: &'a mut Writer<T>, values: &'a mut ValueFormat) -> Self {
         wire.begin_statement();
         WireSink { wire, values, formats: None, columns: Vec::new() }
     }
 
     /// Results of a portal, whose columns Describe tells about.
     pub(super) fn portal(
-        wire: &'a mut Wire<T>,
+        wire: &'a mut Writer<T>,
         values: &'a mut ValueFormat,
         formats: &'a [Format],
     ) -> Self {
@@ -134,16 +134,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ResultSink for WireSink<'_, T> {
         self.wire.discard();
     }
 
-    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+    fn is_full(&self) -> bool {
         let limit = if self.wire.can_discard() { HELD_BYTES_MAX } else { WRITE_BYTES };
-        if self.wire.held() <= limit {
+        self.wire.held() > limit
+    }
+
+    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
+        if !self.is_full() {
             return Box::pin(std::future::ready(Ok(())));
         }
         Box::pin(async {
-            self.wire.flush().await.map_err(|error| {
-                // connection_failure: reported to nobody but the log.
-                SqlError::new(SqlState("08006"), format!("could not send to client: {error}"))
-            })
+            self.wire.flush().await;
+            Ok(())
         })
     }
 }

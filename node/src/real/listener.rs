@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::env::{Env, TaskScope};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::pg::{Limits, Server, SessionFactory};
+use crate::scope::ScopeHandle;
 
 /// Sockets beyond the sessions: for cancel requests, and for clients that are told that there are too many.
 const FURTHER_SOCKETS: usize = 256;
@@ -18,7 +19,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a stop looks whether the sessions have ended.
 const STOP_POLL: Duration = Duration::from_millis(10);
 
-/// A node's SQL port. Its tasks live in the node's scope.
+/// A node's SQL port. Its tasks live in the node's scope: those that accept and greet with the node's own, a session with
+/// its statements, and its socket with it.
 pub struct SqlListener<F> {
     server: Arc<Server<F>>,
     env: Env,
@@ -30,6 +32,7 @@ impl<F: SessionFactory> SqlListener<F> {
     pub fn start(
         listener: TcpListener,
         env: Env,
+        tasks: ScopeHandle,
         factory: F,
         limits: Limits,
     ) -> io::Result<SqlListener<F>> {
@@ -37,8 +40,8 @@ impl<F: SessionFactory> SqlListener<F> {
         let server = Server::new(factory, env.clock.clone(), env.rng.clone(), limits);
         let server = Arc::new(server);
         let sockets = Arc::new(Semaphore::new(limits.sessions + FURTHER_SOCKETS));
-        let accept = accept(listener, server.clone(), env.tasks.clone(), sockets);
-        env.tasks.spawn("sql.listen", Box::pin(accept));
+        let doors = Doors { server: server.clone(), tasks, work: env.tasks.clone(), sockets };
+        doors.tasks.clone().spawn("sql.listen", Box::pin(doors.accept(listener)));
         Ok(SqlListener { server, env, address })
     }
 
@@ -65,39 +68,60 @@ impl<F: SessionFactory> SqlListener<F> {
         };
         if clock.timeout(patience, ended).await.is_none() {
             tracing::warn!(sessions = self.server.sessions(), "sessions did not end in time");
+            self.server.stop_statements();
         }
     }
 }
 
-async fn accept<F: SessionFactory>(
-    listener: TcpListener,
+/// Where clients come in.
+struct Doors<F> {
     server: Arc<Server<F>>,
-    tasks: Arc<dyn TaskScope>,
+    /// Where clients are greeted.
+    tasks: ScopeHandle,
+    /// Where their sessions are.
+    work: Arc<dyn TaskScope>,
     sockets: Arc<Semaphore>,
-) {
-    loop {
-        let Ok(permit) = sockets.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            biased;
-            () = server.stopped() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((io, peer)) => {
-                tracing::debug!(%peer, "client connected");
-                // Only slower without it.
-                let _ = io.set_nodelay(true);
-                let server = server.clone();
-                let serve = async move {
-                    server.serve(io).await;
-                    drop(permit);
-                };
-                tasks.spawn("sql.connection", Box::pin(serve));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+impl<F: SessionFactory> Doors<F> {
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            let Ok(permit) = self.sockets.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                biased;
+                () = self.server.stopped() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((io, peer)) => {
+                    tracing::debug!(%peer, "client connected");
+                    // Only slower without it.
+                    let _ = io.set_nodelay(true);
+                    self.greet(io, permit);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    }
+
+    fn greet(&self, io: TcpStream, permit: OwnedSemaphorePermit) {
+        let (server, work) = (self.server.clone(), self.work.clone());
+        let greet = async move {
+            let Some(greeted) = server.greet(io).await else { return };
+            let serve = async move {
+                // From here on the socket is looked after by the threads that its session runs on.
+                let moved = greeted.map_io(|io| TcpStream::from_std(io.into_std()?));
+                match moved {
+                    Ok(greeted) => greeted.serve().await,
+                    Err(error) => tracing::warn!(%error, "connection lost"),
+                }
+                drop(permit);
+            };
+            work.spawn("sql.connection", Box::pin(serve));
+        };
+        self.tasks.spawn("sql.greet", Box::pin(greet));
     }
 }

@@ -18,4 +18,5 @@ pub mod transport;
 
 pub use rng::os_rng;
 pub use tasks::RealScope;
+use tasks::WorkRuntime;
 pub use time::RealTime;

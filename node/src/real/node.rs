@@ -21,8 +21,9 @@ use tokio::runtime::Handle;
 
 use super::setup::Membership;
 use super::transport::{ClusterId, RealTransport, TransportConfig};
-use super::{RealScope, RealTime, os_rng};
+use super::{RealScope, RealTime, WorkRuntime, os_rng};
 use crate::node::Node;
+use crate::scope::ScopeHandle;
 
 /// What a node of a fixed cluster needs to know.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub enum StartError {
 pub struct RealNode {
     node: Node,
     scope: RealScope,
+    /// Where statements are run; stopped last.
+    _work: WorkRuntime,
 }
 
 impl RealNode {
@@ -80,6 +83,7 @@ impl RealNode {
     /// multi-threaded.
     pub async fn start(options: RealOptions, listener: TcpListener) -> Result<Self, StartError> {
         let scope = RealScope::new(Handle::current());
+        let work = WorkRuntime::start()?;
         let clock = Clock::new(Arc::new(RealTime::new()), options.max_offset);
         let rng = os_rng()?;
         let engine: Arc<dyn Engine> = Arc::new(FjallEngine::open(options.directory.join("data"))?);
@@ -102,19 +106,25 @@ impl RealNode {
         config.addresses = options.members;
         config.addresses.remove(&options.node_id);
         config.membership = options.membership;
+        config.work = work.handle();
         let transport = RealTransport::new(config, clock.clone(), rng.clone(), scope.handle());
         let env = Env {
             node_id: options.node_id,
             clock,
             rng,
             transport: transport.clone(),
-            tasks: Arc::new(scope.handle()),
+            tasks: Arc::new(work.handle().map_or(scope.handle(), |work| scope.handle().on(work))),
             mutant: None,
         };
         let node = Node::start(env, options.store.into(), engine, log)?;
         transport.register(node.inbound());
         transport.listen(listener)?;
-        Ok(RealNode { node, scope })
+        Ok(RealNode { node, scope, _work: work })
+    }
+
+    /// The node's tasks that are not statements: on the runtime that the node was started on.
+    pub(crate) fn tasks(&self) -> ScopeHandle {
+        self.scope.handle()
     }
 
     /// The wiring within.

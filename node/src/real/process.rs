@@ -239,7 +239,8 @@ async fn start<F: SessionFactory>(
     let node = RealNode::start(options, rpc).await?;
     file.founded()?;
     let factory = sessions(node.node());
-    let sql = SqlListener::start(sql, node.node().env().clone(), factory, Limits::recommended())?;
+    let env = node.node().env().clone();
+    let sql = SqlListener::start(sql, env, node.tasks(), factory, Limits::recommended())?;
     Ok(Process { node, sql })
 }
 

@@ -1,6 +1,18 @@
-//! The tasks of a process, or of one node of several in a process.
+//! The tasks of a process, or of one node of several in a process, and where they run.
+//!
+//! ```text
+//!  the process's runtime: listeners, greetings and cancel requests, health, links to peers
+//!  threads of their own:  consensus, apply, sync (their timers are the process's)
+//!  the work runtime:      sessions and their sockets, requests that are served
+//! ```
+//!
+//! Statements compute. Whatever they do to the threads of the work runtime, the operating system lets the others run, so
+//! that a node is heard, can be connected to, asked to cancel, and asked how it is. A session and the requests that it
+//! makes of its own node share a runtime: a read by a key changes no thread.
 
-use tokio::runtime::Handle;
+use std::io;
+
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::scope::ScopeHandle;
 
@@ -30,5 +42,34 @@ impl RealScope {
 impl Drop for RealScope {
     fn drop(&mut self) {
         self.handle.abort();
+    }
+}
+
+/// The runtime of a node's statements. Dropping it stops it, without waiting.
+pub(super) struct WorkRuntime(Option<Runtime>);
+
+impl WorkRuntime {
+    /// With a thread for each processor. They have room for what statements recurse into.
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("work")
+            .thread_stack_size(sql::stack::THREAD)
+            .enable_all()
+            .build()?;
+        Ok(WorkRuntime(Some(runtime)))
+    }
+
+    /// What tasks are spawned through.
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for WorkRuntime {
+    fn drop(&mut self) {
+        // To wait for its threads would block one of another runtime, which tokio refuses.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }

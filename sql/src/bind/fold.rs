@@ -1,13 +1,19 @@
 //! Constants are computed while binding, where nothing but their arguments counts.
 
 use super::Binder;
-use crate::error::SqlResult;
+use crate::error::{SqlResult, SqlState};
 use crate::func::{Body, EvalContext, Volatility};
+use crate::interrupt::Interrupt;
+use crate::memory::Pool;
 use crate::plan::Expr;
 use crate::types::{Datum, SqlType};
 
 /// Values longer than this are not kept in a plan.
 const MAX_CONSTANT: usize = 1024;
+
+/// Calls that do more work, or make more bytes, are left for the executor: there they can be stopped.
+const MAX_WORK: u32 = 2_000;
+const MAX_BYTES: usize = 64 << 10;
 
 impl Binder<'_> {
     /// The value of a call of an immutable function with constants. A call that fails is left for the executor: it may
@@ -49,9 +55,14 @@ pub(crate) fn fold_call(
                 catalog,
                 setting: &|_| None,
                 backend_pid: 0,
+                interrupt: &Interrupt::bounded(MAX_WORK),
+                memory: &Pool::new(MAX_BYTES),
             };
             match body(&context, &values) {
                 Ok(value) if is_small(&value) => Expr::Const(value, *ty),
+                // Not an error of the call: it is to be run where there is more room and time.
+                Err(_) if context.interrupt.is_spent() => expr,
+                Err(error) if error.state == SqlState::OUT_OF_MEMORY => expr,
                 Err(error) if raise => return Err(error),
                 _ => expr,
             }

@@ -229,7 +229,9 @@ impl Binder<'_> {
             types.push(SqlType::Int8);
         }
         let node = match function {
-            Some(function) => Node::TableFunction { function, args, types, ordinality },
+            Some(function) => {
+                Node::TableFunction { calls: vec![(function, args)], types, ordinality }
+            }
             // A function of one row: its number is 1.
             None => {
                 let mut row = args;

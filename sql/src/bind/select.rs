@@ -188,24 +188,33 @@ impl Binder<'_> {
     }
 }
 
-/// A set-returning function in the select list multiplies the rows.
+/// Set-returning functions in the select list multiply the rows: all of them are read side by side.
 fn expand_sets(node: Node, parts: &mut Parts, level: Level) -> SqlResult<Node> {
-    let mut sets = level.sets.into_iter();
-    let Some((function, mut args, ty)) = sets.next() else { return Ok(node) };
-    if sets.next().is_some() {
-        return Err(SqlError::unsupported("more than one set-returning function in a select list"));
-    }
-    if ty == SqlType::Record {
-        return Err(SqlError::unsupported("a function that returns rows in a select list"));
+    if level.sets.is_empty() {
+        return Ok(node);
     }
     let width = node.types().len();
-    for arg in &mut args {
-        arg.lift(1);
+    let (mut calls, mut types) = (Vec::new(), Vec::new());
+    for (function, mut args, ty) in level.sets {
+        if ty == SqlType::Record {
+            return Err(SqlError::unsupported("a function that returns rows in a select list"));
+        }
+        if args.iter().any(|arg| arg.slots().iter().any(|slot| *slot >= SETS)) {
+            let what = "a set-returning function of another's rows in a select list";
+            return Err(SqlError::unsupported(what));
+        }
+        for arg in &mut args {
+            arg.lift(1);
+        }
+        calls.push((function, args));
+        types.push(ty);
     }
-    let inner = Node::TableFunction { function, args, types: vec![ty], ordinality: false };
+    let inner = Node::TableFunction { calls, types, ordinality: false };
     let exprs = parts.outputs.iter_mut().map(|output| &mut output.expr);
     for expr in exprs.chain(&mut parts.extras) {
-        expr.map_slots(&mut |slot, ty| Expr::Slot(if slot >= SETS { width } else { slot }, ty));
+        expr.map_slots(&mut |slot, ty| {
+            Expr::Slot(if slot >= SETS { width + slot - SETS } else { slot }, ty)
+        });
     }
     Ok(Node::Apply {
         kind: JoinKind::Inner,

@@ -1,25 +1,20 @@
 //! What an execution is given, and what it shares among its operators.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::task::Poll;
 
 use txn::db::Txn;
 
 use super::eval::Answer;
 use super::write::Pending;
 use crate::catalog::descriptor::TableDescriptor;
-use crate::error::{SqlError, SqlResult, SqlState};
+use crate::error::{SqlError, SqlResult};
 use crate::func::EvalContext;
+use crate::memory::{Pool, Reservation};
 use crate::types::Datum;
 
 /// A row outside of a batch.
 pub type Row = Vec<Datum>;
-
-/// Bytes that a statement may hold unless the session says otherwise.
-pub const DEFAULT_MEMORY: usize = 64 << 20;
 
 /// Where the rows of virtual tables come from.
 pub trait VirtualTables: Send + Sync {
@@ -36,41 +31,6 @@ impl VirtualTables for NoVirtualTables {
     }
 }
 
-/// Why a statement is to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CancelReason {
-    /// A cancel request.
-    User = 1,
-    /// `statement_timeout`.
-    Timeout = 2,
-    /// The server stops.
-    Shutdown = 3,
-}
-
-/// A flag that stops a statement at its next batch. Whoever waits (for a lock, for a range) does not look at it:
-/// the session drops the future for that. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicU8>);
-
-impl Cancel {
-    /// Asks the statement to stop. The first reason stays.
-    pub fn cancel(&self, reason: CancelReason) {
-        let order = Ordering::Relaxed;
-        let _ = self.0.compare_exchange(0, reason as u8, order, order);
-    }
-
-    /// The error of a statement that was asked to stop.
-    pub fn check(&self) -> SqlResult<()> {
-        let (state, message) = match self.0.load(Ordering::Relaxed) {
-            0 => return Ok(()),
-            1 => (SqlState::QUERY_CANCELED, "canceling statement due to user request"),
-            2 => (SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"),
-            _ => (SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"),
-        };
-        Err(SqlError::new(state, message))
-    }
-}
-
 /// What a statement is run with, apart from its plan and its transaction.
 pub struct ExecContext<'a> {
     /// What functions may ask.
@@ -79,82 +39,6 @@ pub struct ExecContext<'a> {
     pub params: &'a [Datum],
     /// The rows of virtual tables.
     pub virtual_tables: &'a dyn VirtualTables,
-    /// Stops the statement.
-    pub cancel: &'a Cancel,
-    /// Bytes that the statement may hold at a time; an estimate.
-    pub memory: usize,
-}
-
-/// The bytes that a statement holds.
-#[derive(Clone)]
-pub(crate) struct Pool {
-    used: Arc<AtomicUsize>,
-    limit: usize,
-}
-
-impl Pool {
-    pub(crate) fn new(limit: usize) -> Self {
-        Pool { used: Arc::default(), limit }
-    }
-
-    /// Nothing yet, to be grown.
-    pub(crate) fn reserve(&self) -> Reservation {
-        Reservation { pool: self.clone(), held: 0 }
-    }
-}
-
-/// A part of a [`Pool`], given back when dropped.
-pub(crate) struct Reservation {
-    pool: Pool,
-    held: usize,
-}
-
-impl Reservation {
-    /// Takes more, or says that the statement is too large.
-    pub(crate) fn grow(&mut self, bytes: usize) -> SqlResult<()> {
-        let used = self.pool.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        self.held += bytes;
-        if used <= self.pool.limit {
-            return Ok(());
-        }
-        let limit = self.pool.limit;
-        Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
-            .detail(format!("The statement needs more than its {limit} bytes."))
-            .hint("Read fewer rows at a time, or add an index that gives them in order."))
-    }
-
-    /// Takes what a row needs.
-    pub(crate) fn grow_row(&mut self, row: &[Datum]) -> SqlResult<()> {
-        self.grow(row_bytes(row))
-    }
-
-    /// Gives everything back.
-    pub(crate) fn clear(&mut self) {
-        self.pool.used.fetch_sub(self.held, Ordering::Relaxed);
-        self.held = 0;
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-/// About the bytes of a row.
-pub(crate) fn row_bytes(row: &[Datum]) -> usize {
-    size_of::<Row>() + row.iter().map(datum_bytes).sum::<usize>()
-}
-
-fn datum_bytes(datum: &Datum) -> usize {
-    let heap = match datum {
-        Datum::Text(text) => text.len() + 16,
-        Datum::Bytea(bytes) => bytes.len() + 32,
-        Datum::Numeric(numeric) => 2 * numeric.digits.len(),
-        Datum::Array(items) | Datum::Record(items) => items.iter().map(datum_bytes).sum(),
-        _ => 0,
-    };
-    size_of::<Datum>() + heap
 }
 
 /// What outlives a call into an execution: a portal keeps it between fetches.
@@ -171,15 +55,12 @@ pub(crate) struct Shared {
     pub(crate) correlated: BTreeMap<usize, bool>,
     /// What the statement has written.
     pub(crate) pending: Pending,
-    /// Counts towards the next pause.
-    pub(crate) steps: u32,
     /// For what the fields above hold.
     pub(crate) held: Reservation,
 }
 
 impl Shared {
-    pub(crate) fn new(memory: usize) -> Self {
-        let pool = Pool::new(memory);
+    pub(crate) fn new(pool: Pool) -> Self {
         let held = pool.reserve();
         Shared {
             ctes: Vec::new(),
@@ -187,7 +68,6 @@ impl Shared {
             answers: BTreeMap::new(),
             correlated: BTreeMap::new(),
             pending: Pending::new(&pool),
-            steps: 0,
             held,
             pool,
         }
@@ -206,28 +86,15 @@ pub(crate) struct Run<'a> {
     pub(crate) outer: Vec<Row>,
 }
 
-/// Steps between two pauses.
-const STEPS: u32 = 32;
+/// Work of a batch that is passed on, whatever is in it.
+const STEP: u32 = 16;
 
 impl Run<'_> {
-    /// Between two portions of work: stops a statement that was asked to stop, and now and then lets others of the
+    /// Between two portions of work: stops a statement that was asked to stop, and now and then lets other tasks of the
     /// same thread go first.
     pub(crate) async fn step(&mut self) -> SqlResult<()> {
-        self.ctx.cancel.check()?;
-        self.shared.steps += 1;
-        if self.shared.steps < STEPS {
-            return Ok(());
-        }
-        self.shared.steps = 0;
-        let mut paused = false;
-        poll_fn(|cx| {
-            if std::mem::replace(&mut paused, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-        Ok(())
+        let interrupt = self.ctx.eval.interrupt;
+        interrupt.spend(STEP)?;
+        if interrupt.is_due() { interrupt.give_way().await } else { Ok(()) }
     }
 }

@@ -13,8 +13,9 @@
 //!   that tests hold to it, and all writing is [`write`]'s.
 //! - X2. A statement sees the transaction as it was when the statement began: its own writes are seen by what follows
 //!   when all of it has run, and not at all if it fails.
-//! - X3. Whatever grows with the data is counted against the statement's memory ([`ExecContext::memory`]). Beyond it the
-//!   statement fails with 53200; nothing spills to disk (not built).
+//! - X3. Whatever grows with the data is counted against the statement's memory ([`crate::memory`]). Beyond it the
+//!   statement fails with 53200; nothing spills to disk (not built). Whatever takes time is counted, too, and can be
+//!   stopped ([`crate::interrupt`]).
 //! - X4. Nothing is read before it is asked for, except by statements that write: those run to their end before the
 //!   first row can be taken from an [`Execution`].
 //! - X5. The same plan over the same data gives the same rows in the same order.
@@ -36,13 +37,11 @@ mod write;
 use txn::db::Txn;
 
 pub use batch::{Batch, MAX_ROWS};
-pub(crate) use context::row_bytes;
-pub use context::{
-    Cancel, CancelReason, DEFAULT_MEMORY, ExecContext, NoVirtualTables, Row, VirtualTables,
-};
+pub use context::{ExecContext, NoVirtualTables, Row, VirtualTables};
 pub use errors::from_txn;
 
 use crate::error::{SqlError, SqlResult};
+use crate::memory::{Pool, Reservation};
 use crate::plan::{Node, Plan};
 use crate::session::ResultSink;
 use crate::stack::Roomy;
@@ -57,7 +56,7 @@ pub async fn run(
     ctx: &ExecContext<'_>,
     sink: &mut dyn ResultSink,
 ) -> SqlResult<u64> {
-    let mut execution = Execution::new(plan, ctx.memory);
+    let mut execution = Execution::new(plan, ctx.eval.memory);
     loop {
         // Rows of a statement that writes may leave before its writes are in the transaction: an error would follow
         // them, and void them.
@@ -66,7 +65,11 @@ pub async fn run(
             return Ok(execution.affected());
         }
         for row in &rows {
+            ctx.eval.interrupt.spend(1)?;
             sink.row(row)?;
+            if sink.is_full() {
+                sink.ready().await?;
+            }
         }
         sink.ready().await?;
     }
@@ -83,8 +86,8 @@ pub async fn run_each(
     if !plan.ctes.is_empty() || !direct::is_direct(&plan.root) {
         return Err((0, SqlError::internal("a plan of more than one row")));
     }
-    ctx.cancel.check().map_err(|error| (0, error))?;
-    let mut shared = Shared::new(ctx.memory);
+    ctx.eval.interrupt.check().map_err(|error| (0, error))?;
+    let mut shared = Shared::new(ctx.eval.memory.clone());
     let mut run = Run { txn, ctx, shared: &mut shared, outer: Vec::new() };
     let written = direct::write_each(&plan.root, params, &mut run).await?;
     run.shared.pending.apply(run.txn).await.map_err(|error| (0, error))?;
@@ -121,15 +124,15 @@ pub struct Execution {
     /// Rows that were made and not yet taken.
     ready: std::collections::VecDeque<Row>,
     /// For what `ready` holds of a statement that writes.
-    held: context::Reservation,
+    held: Reservation,
     written: Option<u64>,
     given: u64,
 }
 
 impl Execution {
-    /// A statement before its first row, with the bytes that it may hold.
-    pub fn new(plan: &Plan, memory: usize) -> Self {
-        let shared = Shared::new(memory);
+    /// A statement before its first row, with the memory that it may use: that of each context that it is run with.
+    pub fn new(plan: &Plan, memory: &Pool) -> Self {
+        let shared = Shared::new(memory.clone());
         let is_direct = plan.ctes.is_empty() && direct::is_direct(&plan.root);
         let state = if is_direct { State::Direct } else { State::Operators(Op::open(&plan.root)) };
         Execution {
@@ -145,10 +148,15 @@ impl Execution {
 
     /// Never by direct operators: for tests that compare both ways.
     #[cfg(test)]
-    pub(crate) fn by_operators(plan: &Plan, memory: usize) -> Self {
+    pub(crate) fn by_operators(plan: &Plan, memory: &Pool) -> Self {
         let mut execution = Self::new(plan, memory);
         execution.state = State::Operators(Op::open(&plan.root));
         execution
+    }
+
+    /// The statement's memory.
+    pub fn memory(&self) -> &Pool {
+        &self.shared.pool
     }
 
     /// Rows written; of a statement that does not write, rows given so far.
@@ -175,6 +183,27 @@ impl Execution {
             if plan.writes {
                 rows.iter().try_for_each(|row| self.held.grow_row(row))?;
             }
+            self.ready.extend(rows);
+        }
+        let rows: Vec<Row> = self.ready.drain(..max.min(self.ready.len())).collect();
+        self.given += rows.len() as u64;
+        Ok(rows)
+    }
+
+    /// The next rows, as many as come at once, but `max` at most; none at the end. What they hold is small, whatever
+    /// their number.
+    pub async fn next_portion(
+        &mut self,
+        plan: &Plan,
+        txn: &mut Txn,
+        ctx: &ExecContext<'_>,
+        max: usize,
+    ) -> SqlResult<Vec<Row>> {
+        if plan.writes {
+            return self.next_rows(plan, txn, ctx, max).await;
+        }
+        while self.ready.is_empty() && !matches!(self.state, State::Ended) {
+            let rows = self.advance(plan, txn, ctx).await?;
             self.ready.extend(rows);
         }
         let rows: Vec<Row> = self.ready.drain(..max.min(self.ready.len())).collect();
@@ -228,7 +257,7 @@ impl Execution {
         txn: &mut Txn,
         ctx: &ExecContext<'_>,
     ) -> SqlResult<Vec<Row>> {
-        ctx.cancel.check()?;
+        ctx.eval.interrupt.check()?;
         let state = std::mem::replace(&mut self.state, State::Ended);
         let mut run = Run { txn, ctx, shared: &mut self.shared, outer: Vec::new() };
         let rows = match state {

@@ -2,8 +2,9 @@
 
 use super::arithmetic::{float_overflow, out_of_range};
 use super::signature::*;
-use super::{Accumulator, Function};
+use super::{Accumulator, EvalContext, Function};
 use crate::error::SqlResult;
+use crate::memory::{datum_bytes, heap_bytes};
 use crate::types::{Datum, Interval, Numeric, datetime};
 
 fn first(args: &[Datum]) -> &Datum {
@@ -19,11 +20,11 @@ struct Count {
 }
 
 impl Accumulator for Count {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         self.count += i64::from(self.every_row || !first(args).is_null());
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, _: &EvalContext<'_>) -> SqlResult<Datum> {
         Ok(Datum::Int8(self.count))
     }
 }
@@ -55,14 +56,14 @@ struct IntSum {
 }
 
 impl Accumulator for IntSum {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         if let Some(value) = first(args).as_i64() {
             self.sum += i128::from(value);
             self.count += 1;
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> SqlResult<Datum> {
         if self.count == 0 {
             return Ok(Datum::Null);
         }
@@ -72,7 +73,8 @@ impl Accumulator for IntSum {
             }
             IntResult::WideSum => Ok(Datum::Numeric(Numeric::from_i128(self.sum))),
             IntResult::Mean => {
-                let mean = Numeric::from_i128(self.sum).div(&Numeric::from(self.count))?;
+                let count = Numeric::from(self.count);
+                let mean = Numeric::from_i128(self.sum).div(&count, ctx.interrupt)?;
                 Ok(Datum::Numeric(mean))
             }
         }
@@ -103,19 +105,22 @@ struct NumericSum {
 }
 
 impl Accumulator for NumericSum {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn held(&self) -> usize {
+        2 * self.sum.digits.len()
+    }
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         if let Datum::Numeric(value) = first(args) {
             self.sum = self.sum.add(value)?;
             self.count += 1;
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> SqlResult<Datum> {
         if self.count == 0 {
             return Ok(Datum::Null);
         }
         if self.mean {
-            return self.sum.div(&Numeric::from(self.count)).map(Datum::Numeric);
+            return self.sum.div(&Numeric::from(self.count), ctx.interrupt).map(Datum::Numeric);
         }
         Ok(Datum::Numeric(self.sum.clone()))
     }
@@ -149,7 +154,7 @@ struct FloatSum {
 }
 
 impl Accumulator for FloatSum {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         let Some(value) = first(args).as_f64() else { return Ok(()) };
         self.infinite |= !value.is_finite();
         self.sum += value;
@@ -163,7 +168,7 @@ impl Accumulator for FloatSum {
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, _: &EvalContext<'_>) -> SqlResult<Datum> {
         Ok(match self.result {
             _ if self.count == 0 => Datum::Null,
             FloatResult::SumShort => Datum::Float4(self.sum as f32),
@@ -198,7 +203,7 @@ struct IntervalSum {
 }
 
 impl Accumulator for IntervalSum {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         if first(args).is_null() {
             return Ok(());
         }
@@ -207,7 +212,7 @@ impl Accumulator for IntervalSum {
         self.count += 1;
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, _: &EvalContext<'_>) -> SqlResult<Datum> {
         if self.count == 0 {
             return Ok(Datum::Null);
         }
@@ -236,7 +241,7 @@ struct Extreme {
 }
 
 impl Accumulator for Extreme {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         let value = first(args);
         if value.is_null() {
             return Ok(());
@@ -252,8 +257,11 @@ impl Accumulator for Extreme {
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, _: &EvalContext<'_>) -> SqlResult<Datum> {
         Ok(std::mem::replace(&mut self.best, Datum::Null))
+    }
+    fn held(&self) -> usize {
+        heap_bytes(&self.best)
     }
 }
 
@@ -280,7 +288,7 @@ struct Fold {
 }
 
 impl Accumulator for Fold {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         let value = first(args);
         if !value.is_null() {
             self.value = Some(match &self.value {
@@ -290,7 +298,7 @@ impl Accumulator for Fold {
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, _: &EvalContext<'_>) -> SqlResult<Datum> {
         Ok(self.value.take().unwrap_or(Datum::Null))
     }
 }
@@ -336,8 +344,12 @@ struct Join {
 }
 
 impl Accumulator for Join {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         let (Datum::Text(value), separator) = (first(args), args.get(1)) else { return Ok(()) };
+        let so_far = self.text.as_ref().map_or(0, String::len);
+        if so_far + value.len() > VALUE_LEN_MAX {
+            return ctx.reserve(usize::MAX);
+        }
         match &mut self.text {
             Some(text) => {
                 if let Some(Datum::Text(separator)) = separator {
@@ -349,8 +361,13 @@ impl Accumulator for Join {
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
-        Ok(self.text.take().map_or(Datum::Null, Datum::text))
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> SqlResult<Datum> {
+        let Some(text) = self.text.take() else { return Ok(Datum::Null) };
+        ctx.reserve(text.len())?;
+        Ok(Datum::text(text))
+    }
+    fn held(&self) -> usize {
+        self.text.as_ref().map_or(0, String::capacity)
     }
 }
 
@@ -362,17 +379,23 @@ fn string_agg() -> Box<dyn Accumulator> {
 #[derive(Default)]
 struct Collect {
     values: Vec<Datum>,
+    held: usize,
 }
 
 impl Accumulator for Collect {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         self.values.push(first(args).clone());
+        self.held += datum_bytes(first(args));
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn held(&self) -> usize {
+        self.held
+    }
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> SqlResult<Datum> {
         if self.values.is_empty() {
             return Ok(Datum::Null);
         }
+        ctx.reserve_elements(self.values.len())?;
         Ok(Datum::Array(std::mem::take(&mut self.values).into()))
     }
 }
@@ -399,29 +422,34 @@ struct Spread {
 }
 
 impl Accumulator for NumericSpread {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn held(&self) -> usize {
+        2 * (self.sum.digits.len() + self.squares.digits.len())
+    }
+    fn add(&mut self, ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         let value = match first(args) {
             Datum::Null => return Ok(()),
             Datum::Numeric(value) => value.clone(),
             other => Numeric::from(other.as_i64().unwrap_or(0)),
         };
         self.count += 1;
-        self.squares = self.squares.add(&value.mul(&value)?)?;
+        self.squares = self.squares.add(&value.mul(&value, ctx.interrupt)?)?;
         self.sum = self.sum.add(&value)?;
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> SqlResult<Datum> {
         if self.count == 0 || (self.spread.sample && self.count == 1) {
             return Ok(Datum::Null);
         }
         let count = Numeric::from(self.count);
-        let above = count.mul(&self.squares)?.sub(&self.sum.mul(&self.sum)?)?;
+        let within = ctx.interrupt;
+        let above = count.mul(&self.squares, within)?.sub(&self.sum.mul(&self.sum, within)?)?;
         if above.is_zero() || above.is_negative() {
             return Ok(Datum::Numeric(Numeric::ZERO));
         }
-        let below = Numeric::from(self.count - i64::from(self.spread.sample)).mul(&count)?;
-        let variance = above.div(&below)?;
-        Ok(Datum::Numeric(if self.spread.deviation { variance.sqrt()? } else { variance }))
+        let below =
+            Numeric::from(self.count - i64::from(self.spread.sample)).mul(&count, within)?;
+        let variance = above.div(&below, within)?;
+        Ok(Datum::Numeric(if self.spread.deviation { variance.sqrt(within)? } else { variance }))
     }
 }
 
@@ -435,7 +463,7 @@ struct FloatSpread {
 }
 
 impl Accumulator for FloatSpread {
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
+    fn add(&mut self, _: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()> {
         let Some(value) = first(args).as_f64() else { return Ok(()) };
         self.count += 1.0;
         self.sum += value;
@@ -454,7 +482,7 @@ impl Accumulator for FloatSpread {
         }
         Ok(())
     }
-    fn finish(&mut self) -> SqlResult<Datum> {
+    fn finish(&mut self, _: &EvalContext<'_>) -> SqlResult<Datum> {
         let below = if self.spread.sample { self.count - 1.0 } else { self.count };
         if below <= 0.0 {
             return Ok(Datum::Null);

@@ -1,18 +1,20 @@
 //! Functions of arrays, and those that give rows.
 
+use std::sync::Arc;
+
 use super::arithmetic::out_of_range;
 use super::pattern::{RegexOptions, regex};
+use super::search::{Search, after};
 use super::signature::*;
-use super::{EvalContext, Function, output};
+use super::{EvalContext, Function, SetRows, output};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::{ARRAY_LEN_MAX, Datum, Interval, Numeric, datetime};
+use crate::types::{Datum, Interval, Numeric, datetime};
 
-/// Rows that a function gives at most: beyond, the memory of a statement is gone anyway.
-const ROWS_MAX: usize = 50_000_000;
+/// What a text that is an element needs beside its bytes.
+const PART_BYTES: usize = size_of::<Datum>() + 32;
 
-fn too_many() -> SqlError {
-    SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "set-returning function gives too many rows")
-}
+/// Elements that are compared between two counts of the work.
+const COMPARED: usize = 256;
 
 fn values(args: &[Datum], at: usize) -> SqlResult<&[Datum]> {
     array(args, at).map(|values| &values[..])
@@ -63,31 +65,24 @@ fn position(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(found.map_or(Datum::Null, |at| Datum::Int4((from + at) as i32 + 1)))
 }
 
-fn positions(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn positions(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve_elements(elements(args.first()).len())?;
     let [Datum::Array(values), wanted] = args else { return Ok(Datum::Null) };
     let found = values.iter().enumerate().filter(|(_, value)| same(value, wanted));
     Ok(Datum::Array(found.map(|(at, _)| Datum::Int4(at as i32 + 1)).collect()))
 }
 
-fn remove(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn remove(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve_elements(elements(args.first()).len())?;
     let [Datum::Array(values), unwanted] = args else { return Ok(Datum::Null) };
     Ok(Datum::Array(values.iter().filter(|value| !same(value, unwanted)).cloned().collect()))
 }
 
-fn replace(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn replace(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve_elements(elements(args.first()).len())?;
     let [Datum::Array(values), from, to] = args else { return Ok(Datum::Null) };
     let change = |value: &Datum| if same(value, from) { to.clone() } else { value.clone() };
     Ok(Datum::Array(values.iter().map(change).collect()))
-}
-
-fn bounded(values: Vec<Datum>) -> SqlResult<Datum> {
-    if values.len() > ARRAY_LEN_MAX {
-        return Err(SqlError::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("array size exceeds the maximum allowed ({ARRAY_LEN_MAX})"),
-        ));
-    }
-    Ok(Datum::Array(values.into()))
 }
 
 /// The elements of an array that may be NULL.
@@ -98,43 +93,72 @@ fn elements(value: Option<&Datum>) -> &[Datum] {
     }
 }
 
-fn append(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let mut out = elements(args.first()).to_vec();
+fn append(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let values = elements(args.first());
+    ctx.reserve_elements(values.len() + 1)?;
+    let mut out = values.to_vec();
     out.extend(args.get(1).cloned());
-    bounded(out)
+    Ok(Datum::Array(out.into()))
 }
 
-fn prepend(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn prepend(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let values = elements(args.get(1));
+    ctx.reserve_elements(values.len() + 1)?;
     let mut out: Vec<Datum> = args.first().cloned().into_iter().collect();
-    out.extend_from_slice(elements(args.get(1)));
-    bounded(out)
+    out.extend_from_slice(values);
+    Ok(Datum::Array(out.into()))
 }
 
-fn cat(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn cat(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if args.iter().all(Datum::is_null) {
         return Ok(Datum::Null);
     }
-    bounded([elements(args.first()), elements(args.get(1))].concat())
+    let (a, b) = (elements(args.first()), elements(args.get(1)));
+    ctx.reserve_elements(a.len() + b.len())?;
+    Ok(Datum::Array([a, b].concat().into()))
 }
 
-fn contains(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    includes(values(args, 0)?, values(args, 1)?)
+fn contains(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    includes(ctx, values(args, 0)?, values(args, 1)?)
 }
 
-fn contained(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    includes(values(args, 1)?, values(args, 0)?)
+fn contained(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    includes(ctx, values(args, 1)?, values(args, 0)?)
 }
 
 /// NULL is contained in nothing.
-fn includes(outer: &[Datum], inner: &[Datum]) -> SqlResult<Datum> {
-    let within = |value: &Datum| !value.is_null() && outer.iter().any(|other| same(value, other));
-    Ok(Datum::Bool(inner.iter().all(within)))
+fn includes(ctx: &EvalContext<'_>, outer: &[Datum], inner: &[Datum]) -> SqlResult<Datum> {
+    for value in inner {
+        if !is_among(ctx, value, outer)? {
+            return Ok(Datum::Bool(false));
+        }
+    }
+    Ok(Datum::Bool(true))
 }
 
-fn overlap(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn overlap(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (a, b) = (values(args, 0)?, values(args, 1)?);
-    let shared = |value: &Datum| !value.is_null() && b.iter().any(|other| same(value, other));
-    Ok(Datum::Bool(a.iter().any(shared)))
+    for value in a {
+        if is_among(ctx, value, b)? {
+            return Ok(Datum::Bool(true));
+        }
+    }
+    Ok(Datum::Bool(false))
+}
+
+/// True iff a value that is not NULL is one of others. Who asks for each of many does so much work as both together
+/// make: it is counted.
+fn is_among(ctx: &EvalContext<'_>, value: &Datum, others: &[Datum]) -> SqlResult<bool> {
+    if value.is_null() {
+        return Ok(false);
+    }
+    for others in others.chunks(COMPARED) {
+        ctx.spend(1 + others.len() / 64)?;
+        if others.iter().any(|other| same(value, other)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn to_string(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -153,6 +177,7 @@ fn to_string(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
             (true, Some(text)) => text.to_string(),
             (true, None) => continue,
         };
+        ctx.reserve_piece(separator.len() + text.len())?;
         if !first {
             out.push_str(separator);
         }
@@ -162,7 +187,7 @@ fn to_string(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::text(out))
 }
 
-fn from_string(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn from_string(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let Some(Datum::Text(text)) = args.first() else { return Ok(Datum::Null) };
     let null_text = match args.get(2) {
         Some(Datum::Text(text)) => Some(text),
@@ -175,59 +200,67 @@ fn from_string(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if text.is_empty() {
         return Ok(Datum::Array([].into()));
     }
+    // A part costs more than its bytes: its place, and its text's own.
+    let reserve = |parts: usize| {
+        ctx.reserve_elements(parts)?;
+        ctx.reserve(text.len().saturating_add(parts.saturating_mul(PART_BYTES)))
+    };
     let parts: Vec<Datum> = match args.get(1) {
         Some(Datum::Text(separator)) if separator.is_empty() => vec![element(text)],
-        Some(Datum::Text(separator)) => text.split(&**separator).map(element).collect(),
-        _ => text.chars().map(|c| element(c.encode_utf8(&mut [0; 4]))).collect(),
+        Some(Datum::Text(separator)) => {
+            reserve(text.matches(&**separator).count() + 1)?;
+            text.split(&**separator).map(element).collect()
+        }
+        _ => {
+            reserve(text.chars().count())?;
+            text.chars().map(|c| element(c.encode_utf8(&mut [0; 4]))).collect()
+        }
     };
-    bounded(parts)
+    Ok(Datum::Array(parts.into()))
 }
 
-fn unnest(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
-    Ok(values(args, 0)?.iter().map(|value| vec![value.clone()]).collect())
+/// The elements, whose array the rows keep.
+fn unnest(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
+    let values = Arc::clone(array(args, 0)?);
+    let row = move |at: usize| values.get(at).map(|value| Ok(vec![value.clone()]));
+    Ok(Box::new((0..).map_while(row)))
 }
 
-fn subscripts(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+fn subscripts(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
     let len = if int(args, 1)? == 1 { values(args, 0)?.len() as i32 } else { 0 };
-    let mut rows: Vec<Vec<Datum>> = (1..=len).map(|at| vec![Datum::Int4(at)]).collect();
+    let row = |at: i32| Ok(vec![Datum::Int4(at)]);
     if args.len() > 2 && boolean(args, 2)? {
-        rows.reverse();
+        return Ok(Box::new((1..=len).rev().map(row)));
     }
-    Ok(rows)
+    Ok(Box::new((1..=len).map(row)))
 }
 
 fn step_is_zero() -> SqlError {
     SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "step size cannot equal zero")
 }
 
-fn series(args: &[Datum], make: fn(i64) -> Datum) -> SqlResult<Vec<Vec<Datum>>> {
+fn series(args: &[Datum], make: fn(i64) -> Datum) -> SqlResult<SetRows> {
     let (start, stop) = (int(args, 0)?, int(args, 1)?);
     let step = if args.len() > 2 { int(args, 2)? } else { 1 };
     if step == 0 {
         return Err(step_is_zero());
     }
-    let mut rows = Vec::new();
-    let mut next = Some(start);
-    while let Some(value) = next.filter(|v| if step > 0 { *v <= stop } else { *v >= stop }) {
-        if rows.len() == ROWS_MAX {
-            return Err(too_many());
-        }
-        rows.push(vec![make(value)]);
-        next = value.checked_add(step);
-    }
-    Ok(rows)
+    let within = move |value: &i64| if step > 0 { *value <= stop } else { *value >= stop };
+    // Beyond the last number that there is, nothing comes.
+    let values = std::iter::successors(Some(start), move |value| value.checked_add(step));
+    Ok(Box::new(values.take_while(within).map(move |value| Ok(vec![make(value)]))))
 }
 
-fn series_int4(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+fn series_int4(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
     // The values lie between two of the type.
     series(args, |value| Datum::Int4(value as i32))
 }
 
-fn series_int8(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+fn series_int8(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
     series(args, Datum::Int8)
 }
 
-fn series_numeric(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+fn series_numeric(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
     let one = Numeric::from(1);
     let (start, stop) = (numeric(args, 0)?, numeric(args, 1)?);
     let step = if args.len() > 2 { numeric(args, 2)? } else { &one };
@@ -244,55 +277,60 @@ fn series_numeric(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datu
     if step.is_zero() {
         return Err(step_is_zero());
     }
-    let mut rows = Vec::new();
-    let mut value = start.clone();
-    loop {
-        let order = value.compare(stop);
-        if if step.is_negative() { order.is_lt() } else { order.is_gt() } {
-            return Ok(rows);
+    let (start, stop, step) = (start.clone(), stop.clone(), step.clone());
+    let is_last = move |value: &Numeric, down: bool| {
+        let order = value.compare(&stop);
+        if down { order.is_lt() } else { order.is_gt() }
+    };
+    let mut next = Some(Ok(start));
+    Ok(Box::new(std::iter::from_fn(move || {
+        let value = match next.take()? {
+            Ok(value) => value,
+            Err(error) => return Some(Err(error)),
+        };
+        if is_last(&value, step.is_negative()) {
+            return None;
         }
-        if rows.len() == ROWS_MAX {
-            return Err(too_many());
-        }
-        let next = value.add(step)?;
-        rows.push(vec![Datum::Numeric(value)]);
-        value = next;
-    }
+        next = Some(value.add(&step));
+        Some(Ok(vec![Datum::Numeric(value)]))
+    })))
 }
 
 /// Timestamps from one to another, each so much later than the one before.
 fn series_of_times(
     args: &[Datum],
     make: fn(i64) -> Datum,
-    add: impl Fn(i64, Interval) -> SqlResult<i64>,
-) -> SqlResult<Vec<Vec<Datum>>> {
+    add: impl Fn(i64, Interval) -> SqlResult<i64> + Send + Sync + 'static,
+) -> SqlResult<SetRows> {
     let (start, stop, step) = (micros(args, 0)?, micros(args, 1)?, interval(args, 2)?);
     if step.span() == 0 {
         return Err(step_is_zero());
     }
     let forward = step.span() > 0;
-    let mut rows = Vec::new();
-    let mut value = start;
-    while if forward { value <= stop } else { value >= stop } {
-        if rows.len() == ROWS_MAX {
-            return Err(too_many());
+    let mut next = Some(Ok(start));
+    Ok(Box::new(std::iter::from_fn(move || {
+        let value = match next.take()? {
+            Ok(value) => value,
+            Err(error) => return Some(Err(error)),
+        };
+        if if forward { value > stop } else { value < stop } {
+            return None;
         }
-        rows.push(vec![make(value)]);
-        if datetime::is_infinite(value) {
-            return Err(out_of_range("timestamp"));
-        }
-        value = add(value, step)?;
-    }
-    Ok(rows)
+        next = Some(match datetime::is_infinite(value) {
+            true => Err(out_of_range("timestamp")),
+            false => add(value, step),
+        });
+        Some(Ok(vec![make(value)]))
+    })))
 }
 
-fn series_timestamp(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+fn series_timestamp(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
     series_of_times(args, Datum::Timestamp, datetime::add_interval_to_local)
 }
 
-fn series_timestamptz(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+fn series_timestamptz(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRows> {
     let zone = ctx.zone();
-    series_of_times(args, Datum::TimestampTz, |at, by| zone.add_interval(at, by))
+    series_of_times(args, Datum::TimestampTz, move |at, by| zone.add_interval(at, by))
 }
 
 /// Options of a function that finds one match only.
@@ -307,29 +345,47 @@ fn options(args: &[Datum], function: &str) -> SqlResult<RegexOptions> {
     Ok(options)
 }
 
-fn regexp_split(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn regexp_split(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let expression = regex(text(args, 1)?, options(args, "regexp_split_to_array")?)?;
     let text = text(args, 0)?;
+    let search = Search::new(&expression, text);
     let mut parts = Vec::new();
-    let mut from = 0;
-    for found in expression.find_iter(text) {
+    let mut keep = |part: &str| {
+        ctx.reserve_piece(part.len() + PART_BYTES)?;
+        parts.push(Datum::text(part));
+        ctx.spend(1)
+    };
+    let (mut from, mut at) = (0, 0);
+    while at <= text.len()
+        && let Some(start) = search.next(ctx, at)?
+        && let Some(found) = expression.regex.find_at(text, start)
+    {
         // A match of nothing splits only between characters that another has not split.
         if found.start() < text.len() && found.end() > from {
-            parts.push(Datum::text(&text[from..found.start()]));
+            keep(&text[from..found.start()])?;
             from = found.end();
         }
+        at = after(text, found.range());
     }
-    parts.push(Datum::text(&text[from..]));
-    bounded(parts)
+    keep(&text[from..])?;
+    ctx.reserve_elements(parts.len())?;
+    Ok(Datum::Array(parts.into()))
 }
 
-fn regexp_match(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn regexp_match(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let expression = regex(text(args, 1)?, options(args, "regexp_match")?)?;
-    let Some(found) = expression.captures(text(args, 0)?) else { return Ok(Datum::Null) };
+    let text = text(args, 0)?;
+    let Some(start) = Search::new(&expression, text).next(ctx, 0)? else { return Ok(Datum::Null) };
+    let Some(found) = expression.regex.captures_at(text, start) else { return Ok(Datum::Null) };
     // The groups, or the whole match if there are none.
     let first = usize::from(found.len() > 1);
-    let part = |at: usize| found.get(at).map_or(Datum::Null, |part| Datum::text(part.as_str()));
-    bounded((first..found.len()).map(part).collect())
+    let mut parts = Vec::new();
+    for at in first..found.len() {
+        let part = found.get(at).map(|part| part.as_str());
+        ctx.reserve_piece(part.map_or(0, str::len) + PART_BYTES)?;
+        parts.push(part.map_or(Datum::Null, Datum::text));
+    }
+    Ok(Datum::Array(parts.into()))
 }
 
 fn dims(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {

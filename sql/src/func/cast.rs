@@ -6,6 +6,9 @@ use super::{Body, Cast, CastContext, CastMethod, EvalContext, Function, ParamTyp
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::{Datum, Interval, NAME_MAX, Numeric, SqlType, cut_bytes, datetime};
 
+/// Bytes of the longest text of a value of bounded length: a timestamp's with its zone, an interval's.
+const SHORT_TEXT: usize = 80;
+
 /// Casts a value as a plan's `Expr::Cast` means it: by function, representation, or text; elements of arrays one by
 /// one; then the target's modifier. NULL stays NULL.
 pub fn cast(
@@ -37,6 +40,7 @@ pub fn cast(
             let Datum::Array(values) = &value else {
                 return Err(SqlError::internal("an array's value is none"));
             };
+            ctx.reserve_elements(values.len())?;
             let cast_one = |v: &Datum| cast(ctx, v.clone(), from_element, to_element, explicit);
             Datum::Array(values.iter().map(cast_one).collect::<SqlResult<_>>()?)
         }
@@ -64,7 +68,29 @@ pub fn output(ctx: &EvalContext<'_>, ty: SqlType, value: &Datum) -> SqlResult<St
     {
         return Ok(name);
     }
+    // Of a number or a date it is short, whatever they are; the text of many is not.
+    if matches!(value, Datum::Text(_) | Datum::Bytea(_) | Datum::Array(_) | Datum::Record(_)) {
+        ctx.reserve(shown_bytes(value))?;
+    }
     Ok(value.to_text(ty, &ctx.text_format()))
+}
+
+/// Bytes of a value's text at most, quotes and escapes included.
+fn shown_bytes(value: &Datum) -> usize {
+    match value {
+        Datum::Text(text) => 2 * text.len() + 2,
+        Datum::Bytea(bytes) => 2 * bytes.len() + 3,
+        // Four places a digit, and zeros up to the point.
+        Datum::Numeric(number) => {
+            let places = number.digits.len().max(number.weight.unsigned_abs().into());
+            4 * places + usize::from(number.scale) + 8
+        }
+        // Within rows quotes are doubled once more.
+        Datum::Array(items) | Datum::Record(items) => {
+            items.iter().map(|item| 2 * shown_bytes(item) + 1).sum::<usize>() + 2
+        }
+        _ => SHORT_TEXT,
+    }
 }
 
 /// A value of a type from text. Like [`Datum::parse_text`], but `reg` types take names.
@@ -75,7 +101,17 @@ pub fn input(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResult<Datum>
     if ty.is_named() && !super::system::is_number(text) {
         return Err(super::system::reg_missing(ctx, ty, text));
     }
+    ctx.reserve(parsed_bytes(ty, text))?;
     Datum::parse_text(ty, text, &ctx.text_format())
+}
+
+/// Bytes of a value at most that a text of so many bytes stands for.
+pub(crate) fn parsed_bytes(ty: SqlType, text: &str) -> usize {
+    if ty.element().is_none() {
+        return text.len();
+    }
+    let separators = text.bytes().filter(|byte| matches!(byte, b',' | b' ')).count();
+    text.len() + (separators + 1) * (2 * size_of::<Datum>() + 16)
 }
 
 fn to_int2(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {

@@ -426,6 +426,8 @@ fn to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if datetime::is_infinite(local) || text(args, 1)?.is_empty() {
         return Ok(Datum::Null);
     }
+    // The longest of what two letters stand for is a zone's name.
+    ctx.reserve(text(args, 1)?.len().saturating_mul(16))?;
     let shown = Shown { civil: Civil::from_micros(local), zone: &zone, offset };
     Ok(Datum::text(super::to_char::to_char(&shown, text(args, 1)?)))
 }

@@ -1,7 +1,7 @@
 //! Functions that clients describe objects with, and the one that changes a setting.
 
 use super::signature::{BOOL, OID, REGCLASS, TEXT, boolean, oid, scalar, set, text};
-use super::{Body, EvalContext, Function, ParamType, registry};
+use super::{Body, EvalContext, Function, ParamType, SetRows, registry};
 use crate::catalog::descriptor::TableId;
 use crate::catalog::virtuals::checked_table;
 use crate::error::SqlResult;
@@ -23,8 +23,8 @@ fn always_null(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::Null)
 }
 
-fn no_rows(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
-    Ok(Vec::new())
+fn no_rows(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<SetRows> {
+    Ok(Box::new(std::iter::empty()))
 }
 
 fn name_of(ty: ParamType) -> String {

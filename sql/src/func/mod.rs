@@ -15,16 +15,20 @@ mod operators;
 mod pattern;
 mod privilege;
 mod registry;
+mod search;
 mod signature;
 mod system;
 mod text;
 mod to_char;
 
+pub(crate) use cast::parsed_bytes;
 pub use cast::{cast, input, output};
 pub use registry::{Registry, registry};
 
 use crate::catalog::CatalogView;
 use crate::error::SqlResult;
+use crate::interrupt::Interrupt;
+use crate::memory::Pool;
 use crate::types::{Datum, SqlType, TextStyle};
 
 /// How freely a call may be moved or repeated.
@@ -59,20 +63,31 @@ pub struct EvalContext<'a> {
     pub setting: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The number of the session's connection (`pg_backend_pid`); zero is none.
     pub backend_pid: i32,
+    /// Stops the statement; counts what functions do.
+    pub interrupt: &'a Interrupt,
+    /// The statement's memory, for what functions make.
+    pub memory: &'a Pool,
 }
 
 /// A scalar function's body. Strict functions are never called with a NULL.
 pub type ScalarFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<Datum>;
 
-/// A set-returning function's body: all rows, bounded by the caller's memory budget.
-pub type SetFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<Vec<Vec<Datum>>>;
+/// A set-returning function's body: it makes its rows when they are asked for, each in little time.
+pub type SetFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<SetRows>;
+
+/// Rows of a set-returning function that are still to come. An error ends them.
+pub type SetRows = Box<dyn Iterator<Item = SqlResult<Vec<Datum>>> + Send + Sync>;
 
 /// A running aggregate over one group.
 pub trait Accumulator: Send {
     /// Takes the arguments of one row.
-    fn add(&mut self, args: &[Datum]) -> SqlResult<()>;
+    fn add(&mut self, ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<()>;
     /// The result; the group is done.
-    fn finish(&mut self) -> SqlResult<Datum>;
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> SqlResult<Datum>;
+    /// About the bytes that it holds outside of itself.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// What a function does.

@@ -9,28 +9,30 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::{Datum, Numeric};
 
 macro_rules! numeric_fns {
-    ($($name:ident($args:ident) = $value:expr;)*) => { $(
-        fn $name(_: &EvalContext<'_>, $args: &[Datum]) -> SqlResult<Datum> {
+    ($($name:ident($args:ident $(, $ctx:ident)?) = $value:expr;)*) => { $(
+        fn $name(numeric_fns!(@$($ctx)?): &EvalContext<'_>, $args: &[Datum]) -> SqlResult<Datum> {
             $value.map(Datum::Numeric)
         }
     )* };
+    (@) => { _ };
+    (@$ctx:ident) => { $ctx };
 }
 
 numeric_fns! {
     add(args) = numeric(args, 0)?.add(numeric(args, 1)?);
     sub(args) = numeric(args, 0)?.sub(numeric(args, 1)?);
-    mul(args) = numeric(args, 0)?.mul(numeric(args, 1)?);
-    div(args) = numeric(args, 0)?.div(numeric(args, 1)?);
-    div_trunc(args) = numeric(args, 0)?.div_trunc(numeric(args, 1)?);
-    rem(args) = numeric(args, 0)?.rem(numeric(args, 1)?);
-    power(args) = numeric(args, 0)?.power(numeric(args, 1)?);
+    mul(args, ctx) = numeric(args, 0)?.mul(numeric(args, 1)?, ctx.interrupt);
+    div(args, ctx) = numeric(args, 0)?.div(numeric(args, 1)?, ctx.interrupt);
+    div_trunc(args, ctx) = numeric(args, 0)?.div_trunc(numeric(args, 1)?, ctx.interrupt);
+    rem(args, ctx) = numeric(args, 0)?.rem(numeric(args, 1)?, ctx.interrupt);
+    power(args, ctx) = numeric(args, 0)?.power(numeric(args, 1)?, ctx.interrupt);
     neg(args) = Ok::<_, SqlError>(numeric(args, 0)?.neg());
     abs(args) = Ok::<_, SqlError>(numeric(args, 0)?.abs());
-    sqrt(args) = numeric(args, 0)?.sqrt();
-    exp(args) = numeric(args, 0)?.exp();
-    ln(args) = numeric(args, 0)?.ln();
-    log10(args) = Numeric::from(10).log(numeric(args, 0)?);
-    log(args) = numeric(args, 0)?.log(numeric(args, 1)?);
+    sqrt(args, ctx) = numeric(args, 0)?.sqrt(ctx.interrupt);
+    exp(args, ctx) = numeric(args, 0)?.exp(ctx.interrupt);
+    ln(args, ctx) = numeric(args, 0)?.ln(ctx.interrupt);
+    log10(args, ctx) = Numeric::from(10).log(numeric(args, 0)?, ctx.interrupt);
+    log(args, ctx) = numeric(args, 0)?.log(numeric(args, 1)?, ctx.interrupt);
     ceil(args) = numeric(args, 0)?.ceil();
     floor(args) = numeric(args, 0)?.floor();
     round(args) = numeric(args, 0)?.round(0);

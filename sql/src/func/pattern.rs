@@ -1,62 +1,90 @@
 //! Patterns: LIKE and regular expressions.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
+use regex_automata::util::syntax;
 
+use super::EvalContext;
+use super::search::Expression;
 use crate::error::{SqlError, SqlResult, SqlState};
 
 /// Bytes that a compiled expression takes at most.
-const REGEX_SIZE_MAX: usize = 1 << 20;
+pub(super) const REGEX_SIZE_MAX: usize = 1 << 20;
 
 /// Compiled expressions that are kept: a statement has few, and compiling takes longer than matching.
 const REGEX_CACHE_LEN_MAX: usize = 32;
 
-static REGEX_CACHE: Mutex<VecDeque<((String, RegexOptions), Regex)>> = Mutex::new(VecDeque::new());
+static REGEX_CACHE: Mutex<VecDeque<(Key, Arc<Expression>)>> = Mutex::new(VecDeque::new());
+
+/// An expression as it is written, and how it is read.
+type Key = (String, RegexOptions);
+
+/// Characters that LIKE looks at between two counts of its work: a pattern of many `%` takes time with the square of the
+/// text's length.
+const LIKE_STEPS: u32 = 4_096;
 
 /// `text LIKE pattern`, with a backslash as escape.
-pub(super) fn like(text: &str, pattern: &str) -> SqlResult<bool> {
-    let text: Vec<char> = text.chars().collect();
-    let pattern: Vec<char> = pattern.chars().collect();
+pub(super) fn like(ctx: &EvalContext<'_>, text: &str, pattern: &str) -> SqlResult<bool> {
+    // Bytes of the same characters are the same; only what stands for any character has to know where they begin.
+    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut t, mut p) = (0, 0);
     // Where to go on when what follows the last `%` does not match: it then takes one character more.
     let mut retry: Option<(usize, usize)> = None;
+    let mut steps = 0;
     loop {
+        steps += 1;
+        if steps == LIKE_STEPS {
+            ctx.spend(4)?;
+            steps = 0;
+        }
+        // How far the pattern and the text go on together.
         let matched = match pattern.get(p) {
-            Some('%') => {
+            Some(b'%') => {
                 p += 1;
                 retry = Some((p, t));
                 continue;
             }
-            Some('_') => (t < text.len()).then_some(1),
+            Some(b'_') => text.get(t).map(|first| (1, width(*first))),
             // Without text left nothing is looked at, not even whether the pattern is one.
-            Some('\\') if t == text.len() => None,
-            Some('\\') => {
+            Some(b'\\') if t == text.len() => None,
+            Some(b'\\') => {
                 let Some(literal) = pattern.get(p + 1) else {
                     return Err(SqlError::new(
                         SqlState::INVALID_ESCAPE_SEQUENCE,
                         "LIKE pattern must not end with escape character",
                     ));
                 };
-                (text.get(t) == Some(literal)).then_some(2)
+                (text.get(t) == Some(literal)).then_some((2, 1))
             }
-            Some(literal) => (text.get(t) == Some(literal)).then_some(1),
+            Some(literal) => (text.get(t) == Some(literal)).then_some((1, 1)),
             None if t == text.len() => return Ok(true),
             None => None,
         };
         match (matched, retry) {
-            (Some(len), _) => {
-                p += len;
-                t += 1;
+            (Some((of_pattern, of_text)), _) => {
+                p += of_pattern;
+                t += of_text;
             }
             (None, Some((after, from))) if from < text.len() => {
-                retry = Some((after, from + 1));
+                let next = from + width(text[from]);
+                retry = Some((after, next));
                 p = after;
-                t = from + 1;
+                t = next;
             }
             _ => return Ok(false),
         }
+    }
+}
+
+/// Bytes of a character that begins so.
+fn width(first: u8) -> usize {
+    match first {
+        0xf0.. => 4,
+        0xe0.. => 3,
+        0xc0.. => 2,
+        _ => 1,
     }
 }
 
@@ -119,6 +147,15 @@ impl RegexOptions {
         Ok(options)
     }
 
+    /// The same, for those who build what searches themselves.
+    pub(super) fn syntax(self) -> syntax::Config {
+        syntax::Config::new()
+            .case_insensitive(self.ignore_case)
+            .dot_matches_new_line(!self.lines)
+            .multi_line(self.anchors)
+            .ignore_whitespace(self.expanded)
+    }
+
     fn set(&mut self, letter: char) -> SqlResult<()> {
         match letter {
             'i' => self.ignore_case = true,
@@ -166,7 +203,7 @@ impl RegexOptions {
 }
 
 /// A compiled regular expression, in PostgreSQL's dialect as far as it can be said in Rust's.
-pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Regex> {
+pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Arc<Expression>> {
     // Not a matter of the expression.
     let mut options = RegexOptions { global: false, ..options };
     let key = (pattern.to_owned(), options);
@@ -201,6 +238,7 @@ pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Regex> {
                 format!("invalid regular expression: {reason}"),
             )
         })?;
+    let built = Arc::new(Expression::new(built, translated, options));
     if let Ok(mut cache) = REGEX_CACHE.lock() {
         if cache.len() == REGEX_CACHE_LEN_MAX {
             cache.pop_front();

@@ -102,6 +102,9 @@ impl Registry {
 }
 
 #[cfg(test)]
+pub(super) mod bounds;
+
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]

@@ -3,8 +3,14 @@
 use std::sync::Arc;
 
 use super::{Accumulator, Body, EvalContext, Function, ParamType, ScalarFn, SetFn, Volatility};
-use crate::error::{SqlError, SqlResult};
-use crate::types::{Datum, ElementType, Interval, Numeric, SqlType, TextFormat, Zone};
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::memory::SMALL_BYTES;
+use crate::types::{
+    ARRAY_LEN_MAX, Datum, ElementType, Interval, Numeric, SqlType, TextFormat, Zone,
+};
+
+/// Bytes that a value has at most: PostgreSQL's bound of an allocation.
+pub(super) const VALUE_LEN_MAX: usize = 0x3fff_ffff;
 
 macro_rules! params {
     ($($name:ident = $ty:expr;)*) => { $(pub(super) const $name: ParamType = ParamType::Exact($ty);)* };
@@ -170,6 +176,46 @@ pub(super) fn numeric(args: &[Datum], at: usize) -> SqlResult<&Numeric> {
 }
 
 impl EvalContext<'_> {
+    /// Counts work of a loop that does not end soon. Fails if the statement was asked to stop.
+    pub(crate) fn spend(&self, units: usize) -> SqlResult<()> {
+        self.interrupt.spend(u32::try_from(units).unwrap_or(u32::MAX / 2))
+    }
+
+    /// Counts the bytes of a value that is about to be made. What does not fit in a statement fails with 53200, what is
+    /// longer than any value may be with 54000.
+    pub(crate) fn reserve(&self, bytes: usize) -> SqlResult<()> {
+        if bytes <= SMALL_BYTES {
+            return Ok(());
+        }
+        if bytes > VALUE_LEN_MAX {
+            let text = "requested length too large";
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
+        }
+        self.memory.add_scratch(bytes)?;
+        self.interrupt.spend_bytes(bytes)
+    }
+
+    /// Counts a further piece of a value that grows.
+    pub(crate) fn reserve_piece(&self, bytes: usize) -> SqlResult<()> {
+        self.memory.add_scratch(bytes)?;
+        self.interrupt.spend_bytes(bytes)
+    }
+
+    /// The same for so many elements of an array.
+    pub(crate) fn reserve_elements(&self, count: usize) -> SqlResult<()> {
+        if count > ARRAY_LEN_MAX {
+            let text = format!("array size exceeds the maximum allowed ({ARRAY_LEN_MAX})");
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
+        }
+        // Twice: most arrays are made of a vector.
+        let bytes = count.saturating_mul(2 * size_of::<Datum>());
+        if bytes <= SMALL_BYTES {
+            return Ok(());
+        }
+        self.memory.add_scratch(bytes)?;
+        self.interrupt.spend_bytes(bytes)
+    }
+
     /// The session's time zone.
     pub fn zone(&self) -> Zone {
         Zone::of_setting(self.time_zone).unwrap_or(Zone::UTC)

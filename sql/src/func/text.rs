@@ -1,26 +1,22 @@
 //! Functions of text and bytes. Lengths and positions count characters.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::pattern::{RegexOptions, like, like_escape, regex};
+use super::search::{Search, after};
 use super::signature::*;
 use super::{EvalContext, Function, output};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::Datum;
 
-/// Bytes that a text has at most: PostgreSQL's bound of an allocation.
-const TEXT_LEN_MAX: usize = 0x3fff_ffff;
-
-fn too_large() -> SqlError {
-    SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
-}
-
 fn negative_substring() -> SqlError {
     SqlError::new(SqlState::SUBSTRING_ERROR, "negative substring length not allowed")
 }
 
-fn concat_two(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn concat_two(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (a, b) = (text(args, 0)?, text(args, 1)?);
+    ctx.reserve(a.len() + b.len())?;
     let mut out = String::with_capacity(a.len() + b.len());
     out.push_str(a);
     out.push_str(b);
@@ -42,14 +38,19 @@ fn as_text(ctx: &EvalContext<'_>, value: &Datum) -> SqlResult<String> {
 
 fn concat_any(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     match args {
-        [a, b] => Ok(Datum::text(as_text(ctx, a)? + &as_text(ctx, b)?)),
+        [a, b] => {
+            let (a, b) = (as_text(ctx, a)?, as_text(ctx, b)?);
+            ctx.reserve(a.len() + b.len())?;
+            Ok(Datum::text(a + &b))
+        }
         _ => Ok(Datum::Null),
     }
 }
 
-fn bytea_concat(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let joined = [bytes(args, 0)?.as_ref(), bytes(args, 1)?.as_ref()].concat();
-    Ok(Datum::Bytea(joined.into()))
+fn bytea_concat(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let (a, b) = (bytes(args, 0)?.as_ref(), bytes(args, 1)?.as_ref());
+    ctx.reserve(a.len() + b.len())?;
+    Ok(Datum::Bytea([a, b].concat().into()))
 }
 
 fn concat(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -64,12 +65,16 @@ fn concat_ws(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 }
 
 fn joined(ctx: &EvalContext<'_>, values: &[Datum], separator: &str) -> SqlResult<String> {
-    let parts = values.iter().filter(|value| !value.is_null());
-    let parts = parts.map(|value| shown(ctx, value)).collect::<SqlResult<Vec<_>>>()?;
-    if parts.iter().map(|part| part.len() + separator.len()).sum::<usize>() > TEXT_LEN_MAX {
-        return Err(too_large());
+    let mut out = String::new();
+    for (at, value) in values.iter().filter(|value| !value.is_null()).enumerate() {
+        let part = shown(ctx, value)?;
+        ctx.reserve(part.len() + separator.len())?;
+        if at > 0 {
+            out.push_str(separator);
+        }
+        out.push_str(&part);
     }
-    Ok(parts.join(separator))
+    Ok(out)
 }
 
 fn length(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -87,11 +92,15 @@ fn octets(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     } as i32))
 }
 
-fn lower(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn lower(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    // A letter may have a longer counterpart.
+    ctx.reserve(text(args, 0)?.len().saturating_mul(2))?;
     Ok(Datum::text(text(args, 0)?.to_lowercase()))
 }
 
-fn upper(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn upper(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    // A letter may have a longer counterpart.
+    ctx.reserve(text(args, 0)?.len().saturating_mul(2))?;
     // Character by character, as PostgreSQL does: what has no single capital stays.
     let capital = |c: char| {
         let mut upper = c.to_uppercase();
@@ -103,7 +112,9 @@ fn upper(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::text(text(args, 0)?.chars().map(capital).collect::<String>()))
 }
 
-fn initcap(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn initcap(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    // A letter may have a longer counterpart.
+    ctx.reserve(text(args, 0)?.len().saturating_mul(2))?;
     let mut out = String::new();
     let mut in_word = false;
     for c in text(args, 0)?.chars() {
@@ -128,7 +139,8 @@ fn span(start: i64, len: Option<i64>) -> SqlResult<(usize, usize)> {
     Ok((from, end.saturating_sub(from)))
 }
 
-fn substring(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn substring(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
     let len = if args.len() > 2 { Some(int(args, 2)?) } else { None };
     let (from, count) = span(int(args, 1)?, len)?;
     let out: String = text(args, 0)?.chars().skip(from).take(count).collect();
@@ -144,9 +156,12 @@ fn bytea_substring(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::Bytea(bytes.slice(from..end)))
 }
 
-fn substring_regex(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn substring_regex(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let source = text(args, 0)?;
+    ctx.reserve(source.len())?;
     let expression = regex(text(args, 1)?, RegexOptions::default())?;
-    let found = expression.captures(text(args, 0)?);
+    let at = Search::new(&expression, source).next(ctx, 0)?;
+    let found = at.and_then(|at| expression.regex.captures_at(source, at));
     let group = found.and_then(|c| c.get(usize::from(c.len() > 1)));
     Ok(group.map_or(Datum::Null, |m| Datum::text(m.as_str())))
 }
@@ -157,52 +172,65 @@ fn position(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::Int4(at.map_or(0, |at| source[..at].chars().count() as i32 + 1)))
 }
 
-fn replace(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn replace(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (source, from, to) = (text(args, 0)?, text(args, 1)?, text(args, 2)?);
     if from.is_empty() {
         return Ok(Datum::text(source));
     }
     let count = source.matches(from).count();
-    if source.len().saturating_add(count.saturating_mul(to.len())) > TEXT_LEN_MAX {
-        return Err(too_large());
-    }
+    let kept = source.len() - count * from.len();
+    ctx.reserve(kept.saturating_add(count.saturating_mul(to.len())))?;
     Ok(Datum::text(source.replace(from, to)))
 }
 
-fn translate(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let from: Vec<char> = text(args, 1)?.chars().collect();
-    let to: Vec<char> = text(args, 2)?.chars().collect();
-    let change = |c: char| match from.iter().position(|known| *known == c) {
-        Some(at) => to.get(at).copied(),
-        None => Some(c),
-    };
-    Ok(Datum::text(text(args, 0)?.chars().filter_map(change).collect::<String>()))
+fn translate(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let source = text(args, 0)?;
+    ctx.reserve(source.len().saturating_mul(char::MAX.len_utf8()))?;
+    ctx.reserve_elements(text(args, 1)?.len())?;
+    let mut to = text(args, 2)?.chars();
+    // The first of a character that is listed twice counts.
+    let mut changes = BTreeMap::new();
+    for c in text(args, 1)?.chars() {
+        let into = to.next();
+        changes.entry(c).or_insert(into);
+    }
+    let change = |c: char| changes.get(&c).copied().unwrap_or(Some(c));
+    Ok(Datum::text(source.chars().filter_map(change).collect::<String>()))
 }
 
-fn trim_set(args: &[Datum]) -> SqlResult<Vec<char>> {
-    Ok(if args.len() > 1 { text(args, 1)?.chars().collect() } else { vec![' '] })
+/// What is trimmed.
+fn trim_set(args: &[Datum]) -> SqlResult<BTreeSet<char>> {
+    Ok(if args.len() > 1 { text(args, 1)?.chars().collect() } else { BTreeSet::from([' ']) })
 }
 
-fn btrim(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::text(text(args, 0)?.trim_matches(trim_set(args)?.as_slice())))
+fn btrim(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
+    let set = trim_set(args)?;
+    Ok(Datum::text(text(args, 0)?.trim_matches(|c| set.contains(&c))))
 }
 
-fn ltrim(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::text(text(args, 0)?.trim_start_matches(trim_set(args)?.as_slice())))
+fn ltrim(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
+    let set = trim_set(args)?;
+    Ok(Datum::text(text(args, 0)?.trim_start_matches(|c| set.contains(&c))))
 }
 
-fn rtrim(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::text(text(args, 0)?.trim_end_matches(trim_set(args)?.as_slice())))
+fn rtrim(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
+    let set = trim_set(args)?;
+    Ok(Datum::text(text(args, 0)?.trim_end_matches(|c| set.contains(&c))))
 }
 
-fn left(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn left(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
     let text = text(args, 0)?;
     let count = int(args, 1)?;
     let keep = if count < 0 { text.chars().count() as i64 + count } else { count };
     Ok(Datum::text(text.chars().take(keep.max(0) as usize).collect::<String>()))
 }
 
-fn right(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn right(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
     let text = text(args, 0)?;
     let count = int(args, 1)?;
     let len = text.chars().count() as i64;
@@ -216,42 +244,46 @@ fn right(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 }
 
 /// What is missing to a length, and the text cut to it.
-fn padding(args: &[Datum]) -> SqlResult<(String, String)> {
+fn padding(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<(String, String)> {
     let source = text(args, 0)?;
     let len = int(args, 1)?.max(0) as usize;
     let fill = if args.len() > 2 { text(args, 2)? } else { " " };
-    if len > TEXT_LEN_MAX / 4 {
-        return Err(too_large());
+    // As PostgreSQL does, for the longest characters that there are. What is there is shorter.
+    if len > VALUE_LEN_MAX / char::MAX.len_utf8() {
+        return ctx.reserve(usize::MAX).map(|()| Default::default());
     }
+    let widest = if fill.is_ascii() && source.is_ascii() { 1 } else { char::MAX.len_utf8() };
+    // The padding, the text, and both together.
+    ctx.reserve(len * widest * 2)?;
     let kept: String = source.chars().take(len).collect();
     let missing = if fill.is_empty() { 0 } else { len.saturating_sub(source.chars().count()) };
     Ok((fill.chars().cycle().take(missing).collect(), kept))
 }
 
-fn lpad(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let (pad, kept) = padding(args)?;
+fn lpad(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let (pad, kept) = padding(ctx, args)?;
     Ok(Datum::text(pad + &kept))
 }
 
-fn rpad(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let (pad, kept) = padding(args)?;
+fn rpad(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let (pad, kept) = padding(ctx, args)?;
     Ok(Datum::text(kept + &pad))
 }
 
-fn repeat(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn repeat(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let text = text(args, 0)?;
     let count = int(args, 1)?.max(0) as usize;
-    if text.len().saturating_mul(count) > TEXT_LEN_MAX {
-        return Err(too_large());
-    }
+    ctx.reserve(text.len().saturating_mul(count))?;
     Ok(Datum::text(text.repeat(count)))
 }
 
-fn reverse(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn reverse(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
     Ok(Datum::text(text(args, 0)?.chars().rev().collect::<String>()))
 }
 
-fn split_part(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn split_part(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
     let (source, separator, field) = (text(args, 0)?, text(args, 1)?, int(args, 2)?);
     if field == 0 {
         return Err(SqlError::new(
@@ -323,7 +355,8 @@ pub(super) fn quoted_identifier(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-fn quote_ident(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn quote_ident(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len().saturating_mul(2))?;
     Ok(Datum::text(quoted_identifier(text(args, 0)?)))
 }
 
@@ -332,13 +365,16 @@ fn quoted(text: &str) -> String {
     format!("{escape}'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-fn quote_literal(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn quote_literal(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len().saturating_mul(2))?;
     Ok(Datum::text(quoted(text(args, 0)?)))
 }
 
 fn quote_any(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let value = args.first().unwrap_or(&Datum::Null);
-    Ok(Datum::text(quoted(&shown(ctx, value)?)))
+    let shown = shown(ctx, value)?;
+    ctx.reserve(shown.len().saturating_mul(2))?;
+    Ok(Datum::text(quoted(&shown)))
 }
 
 fn quote_nullable(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -352,43 +388,49 @@ fn starts_with(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::Bool(text(args, 0)?.starts_with(text(args, 1)?)))
 }
 
-fn text_like(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    like(text(args, 0)?, text(args, 1)?).map(Datum::Bool)
+fn text_like(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    like(ctx, text(args, 0)?, text(args, 1)?).map(Datum::Bool)
 }
 
-fn text_not_like(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    like(text(args, 0)?, text(args, 1)?).map(|matched| Datum::Bool(!matched))
+fn text_not_like(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    like(ctx, text(args, 0)?, text(args, 1)?).map(|matched| Datum::Bool(!matched))
 }
 
-fn like_any_case(args: &[Datum]) -> SqlResult<bool> {
-    like(&text(args, 0)?.to_lowercase(), &text(args, 1)?.to_lowercase())
+fn like_any_case(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<bool> {
+    ctx.reserve(2 * text(args, 0)?.len())?;
+    like(ctx, &text(args, 0)?.to_lowercase(), &text(args, 1)?.to_lowercase())
 }
 
-fn text_ilike(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    like_any_case(args).map(Datum::Bool)
+fn text_ilike(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    like_any_case(ctx, args).map(Datum::Bool)
 }
 
-fn text_not_ilike(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    like_any_case(args).map(|matched| Datum::Bool(!matched))
+fn text_not_ilike(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    like_any_case(ctx, args).map(|matched| Datum::Bool(!matched))
 }
 
-fn escape(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn escape(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len().saturating_mul(2))?;
     like_escape(text(args, 0)?, text(args, 1)?).map(Datum::text)
 }
 
-fn regex_match<const IGNORE_CASE: bool>(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::Bool(
-        regex(text(args, 1)?, RegexOptions::with_case(IGNORE_CASE))?.is_match(text(args, 0)?),
-    ))
+fn matches(ctx: &EvalContext<'_>, args: &[Datum], ignore_case: bool) -> SqlResult<bool> {
+    let expression = regex(text(args, 1)?, RegexOptions::with_case(ignore_case))?;
+    Search::new(&expression, text(args, 0)?).is_match(ctx)
 }
 
-fn regex_differ<const IGNORE_CASE: bool>(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(Datum::Bool(
-        !regex(text(args, 1)?, RegexOptions::with_case(IGNORE_CASE))?.is_match(text(args, 0)?),
-    ))
+fn regex_match<const IGNORE_CASE: bool>(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    matches(ctx, args, IGNORE_CASE).map(Datum::Bool)
 }
 
-fn regexp_replace(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn regex_differ<const IGNORE_CASE: bool>(
+    ctx: &EvalContext<'_>,
+    args: &[Datum],
+) -> SqlResult<Datum> {
+    matches(ctx, args, IGNORE_CASE).map(|matched| Datum::Bool(!matched))
+}
+
+fn regexp_replace(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let options = RegexOptions::of(if args.len() > 3 { text(args, 3)? } else { "" })?;
     let expression = regex(text(args, 1)?, options)?;
     // `\1` is a group and `\&` the whole match; a dollar is nothing special.
@@ -410,13 +452,40 @@ fn regexp_replace(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
             other => replacement.push(other),
         }
     }
-    let limit = usize::from(!options.global);
-    let out = expression.replacen(text(args, 0)?, limit, replacement.as_str());
-    if out.len() > TEXT_LEN_MAX { Err(too_large()) } else { Ok(Datum::text(out.into_owned())) }
+    let source = text(args, 0)?;
+    let limit = if options.global { usize::MAX } else { 1 };
+    let search = Search::new(&expression, source);
+    let mut out = String::new();
+    let (mut kept, mut from) = (0, 0);
+    for _ in 0..limit {
+        if from > source.len() {
+            break;
+        }
+        let Some(at) = search.next(ctx, from)? else { break };
+        let Some(found) = expression.regex.captures_at(source, at) else { break };
+        let Some(whole) = found.get(0) else { break };
+        from = after(source, whole.range());
+        // A match of nothing right behind another is none.
+        if whole.is_empty() && kept == at && at > 0 {
+            continue;
+        }
+        let before = out.len();
+        out.push_str(&source[kept..at]);
+        found.expand(&replacement, &mut out);
+        kept = whole.end();
+        ctx.reserve_piece(out.len() - before)?;
+        ctx.spend(1)?;
+    }
+    ctx.reserve_piece(source.len() - kept)?;
+    out.push_str(&source[kept..]);
+    Ok(Datum::text(out))
 }
 
-fn encode(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn encode(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let name = text(args, 1)?;
+    // A byte as an escape is four.
+    let width = if name.eq_ignore_ascii_case("escape") { 4 } else { 2 };
+    ctx.reserve(bytes(args, 0)?.len().saturating_mul(width))?;
     match name.to_ascii_lowercase().as_str() {
         "hex" => {
             let mut out = String::new();
@@ -446,8 +515,9 @@ fn unknown_encoding(name: &str) -> SqlError {
     SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized encoding: \"{name}\""))
 }
 
-fn decode(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn decode(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (source, name) = (text(args, 0)?, text(args, 1)?);
+    ctx.reserve(source.len())?;
     let literal = match name.to_ascii_lowercase().as_str() {
         "hex" => format!("\\x{source}"),
         "escape" => source.to_owned(),
@@ -457,14 +527,16 @@ fn decode(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Datum::parse_text(crate::types::SqlType::Bytea, &literal, &format)
 }
 
-fn convert_from(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn convert_from(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(bytes(args, 0)?.len())?;
     if !text(args, 1)?.to_ascii_uppercase().replace('-', "").eq("UTF8") {
         return Err(SqlError::unsupported("an encoding other than UTF8"));
     }
     Datum::from_binary(crate::types::SqlType::Text, bytes(args, 0)?)
 }
 
-fn convert_to(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn convert_to(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    ctx.reserve(text(args, 0)?.len())?;
     if !text(args, 1)?.to_ascii_uppercase().replace('-', "").eq("UTF8") {
         return Err(SqlError::unsupported("an encoding other than UTF8"));
     }

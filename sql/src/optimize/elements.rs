@@ -39,8 +39,7 @@ fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -
     let unnest = facts.functions.functions("unnest");
     let unnest = unnest.iter().find(|function| function.args.len() == 1)?;
     let elements = Node::TableFunction {
-        function: unnest.oid,
-        args: vec![(**array).clone()],
+        calls: vec![(unnest.oid, vec![(**array).clone()])],
         types: vec![element],
         ordinality: false,
     };

@@ -124,7 +124,9 @@ impl Node {
                 filter.iter().for_each(visit);
             }
             Node::VirtualScan { filter, .. } => filter.iter().for_each(visit),
-            Node::TableFunction { args, .. } => args.iter().for_each(visit),
+            Node::TableFunction { calls, .. } => {
+                calls.iter().flat_map(|(_, args)| args).for_each(visit);
+            }
             Node::CteScan { .. } | Node::Append { .. } | Node::SetOp { .. } => {}
             Node::Filter { predicate, .. } => visit(predicate),
             Node::Project { exprs, .. } => exprs.iter().for_each(visit),

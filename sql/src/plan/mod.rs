@@ -123,12 +123,10 @@ pub enum Node {
         /// What the rows must satisfy, over the yielded slots.
         filter: Option<Expr>,
     },
-    /// Rows of a set-returning function.
+    /// Rows of set-returning functions, side by side: the first row of each, the second, until all have ended.
     TableFunction {
-        /// The function's oid.
-        function: u32,
-        /// Its arguments.
-        args: Vec<Expr>,
+        /// The functions by oid, and their arguments. Where there are several, each gives one column.
+        calls: Vec<(u32, Vec<Expr>)>,
         /// The types of the slots.
         types: Vec<SqlType>,
         /// Append a row number (WITH ORDINALITY).

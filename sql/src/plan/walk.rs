@@ -124,7 +124,9 @@ impl Node {
                 exprs.extend(filter);
             }
             Node::VirtualScan { filter, .. } => exprs.extend(filter),
-            Node::TableFunction { args, .. } => exprs.extend(args),
+            Node::TableFunction { calls, .. } => {
+                exprs.extend(calls.iter_mut().flat_map(|(_, args)| args));
+            }
             Node::CteScan { .. } | Node::Append { .. } | Node::SetOp { .. } => {}
             Node::Filter { predicate, .. } => exprs.push(predicate),
             Node::Project { exprs: list, .. } => exprs.extend(list),

@@ -13,6 +13,8 @@ use super::work::Work;
 use super::{ResultSink, Session, Step};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::Row;
+use crate::func;
+use crate::memory::{Pool, Reservation};
 use crate::parse::{self, Copy, CopySource, Statement};
 use crate::plan::Plan;
 use crate::types::{Datum, SqlType, TextFormat};
@@ -53,6 +55,10 @@ pub(super) struct CopyIn {
     ended: bool,
     /// The implicit transaction ends with it.
     last: bool,
+    /// For the buffer, and for what its lines are read into.
+    memory: Pool,
+    held: Reservation,
+    counted: usize,
 }
 
 fn quote_name(name: &str) -> String {
@@ -109,6 +115,7 @@ impl Session {
         // Length and scale belong to the column, not to the parameter.
         let parameters: Vec<_> = types.iter().map(|ty| ty.base()).collect();
         let plan = work.plan(query, &text, &parameters).await?;
+        let memory = work.memory();
         self.read_ahead().await?;
         let columns = types.len();
         self.copy = Some(CopyIn {
@@ -127,6 +134,9 @@ impl Session {
             rows: 0,
             ended: false,
             last: mode.last,
+            held: memory.reserve(),
+            memory,
+            counted: 0,
         });
         Ok(Step::CopyIn { format: CopyFormat::Text, columns })
     }
@@ -143,6 +153,7 @@ impl Session {
             let text = "no COPY is under way";
             return Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, text));
         };
+        copy.count(data.len())?;
         copy.buffer.extend_from_slice(data);
         loop {
             let more = copy.read_lines(end);
@@ -162,6 +173,7 @@ impl Session {
         let rows = std::mem::take(&mut copy.waiting);
         let lines = std::mem::take(&mut copy.waiting_lines);
         copy.waiting_bytes = 0;
+        copy.memory.set_scratch(0);
         if rows.is_empty() {
             return Ok(());
         }
@@ -185,6 +197,7 @@ impl Session {
 
     async fn finish_copy(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
         self.take_data(&[], true).await?;
+        self.interrupt.set_timeout(None);
         let Some(copy) = self.copy.take() else {
             return Err(SqlError::internal("a COPY ended twice"));
         };
@@ -205,6 +218,14 @@ impl Session {
 }
 
 impl CopyIn {
+    /// Counts the buffer, to which so many bytes are added.
+    fn count(&mut self, more: usize) -> SqlResult<()> {
+        let bytes = self.buffer.len() + more;
+        self.held.resize(self.counted, bytes)?;
+        self.counted = bytes;
+        Ok(())
+    }
+
     /// Reads whole lines of the buffer, at the end the rest as a line too, until there are enough to insert: true iff
     /// they are enough.
     fn read_lines(&mut self, end: bool) -> SqlResult<bool> {
@@ -307,7 +328,10 @@ impl CopyIn {
         }
         let typed = values.into_iter().zip(&self.types).map(|(value, ty)| match value {
             None => Ok(Datum::Null),
-            Some(text) => Datum::parse_text(ty.base(), &text, &self.format),
+            Some(text) => {
+                self.memory.add_scratch(func::parsed_bytes(ty.base(), &text))?;
+                Datum::parse_text(ty.base(), &text, &self.format)
+            }
         });
         typed.collect()
     }

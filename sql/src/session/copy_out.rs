@@ -145,6 +145,9 @@ impl ResultSink for Lines<'_> {
     fn can_discard(&self) -> bool {
         self.sink.can_discard()
     }
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
     fn discard(&mut self) {
         self.sink.discard();
     }

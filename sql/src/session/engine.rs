@@ -7,6 +7,7 @@ use txn::Env;
 use txn::db::Db;
 
 use crate::catalog::lease::Leases;
+use crate::memory::Memory;
 use crate::plan::Plan;
 use crate::types::SqlType;
 
@@ -22,6 +23,7 @@ pub struct SqlEngine {
     pub(crate) db: Db,
     pub(crate) env: Env,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) memory: Memory,
     plans: Mutex<Plans>,
 }
 
@@ -42,10 +44,10 @@ struct Plans {
 }
 
 impl SqlEngine {
-    /// An engine over a gateway, with the node's time and randomness.
-    pub fn new(db: Db, env: Env) -> Arc<Self> {
+    /// An engine over a gateway, with the node's time and randomness, and the memory of its statements.
+    pub fn new(db: Db, env: Env, memory: Memory) -> Arc<Self> {
         let leases = Leases::new(db.clone(), env.clone());
-        Arc::new(SqlEngine { db, env, leases, plans: Mutex::default() })
+        Arc::new(SqlEngine { db, env, leases, memory, plans: Mutex::default() })
     }
 
     /// Microseconds since 2000-01-01 UTC.

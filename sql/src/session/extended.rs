@@ -10,12 +10,16 @@ use super::statement::{Mode, unknown_cursor, unknown_statement};
 use super::transaction::State;
 use super::{ResultSink, Session, Step, TxnStatus};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::memory::Reservation;
 use crate::parse::{self, Parsed, Statement};
 use crate::plan::OutputColumn;
 use crate::types::{Datum, SqlType};
 
 /// Attempts of a portal's first rows that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;
+
+/// Bytes of parameters that are not worth counting.
+const SMALL_PARAMS: usize = 64 << 10;
 
 /// A parameter's value as the client sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,7 @@ impl Session {
             let text = format!("prepared statement \"{name}\" already exists");
             return Err(SqlError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
         }
+        self.foresee_long(text)?;
         let mut statements = parse::parse(text)?;
         let statement = statements.pop();
         if !statements.is_empty() {
@@ -83,6 +88,7 @@ impl Session {
             return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, text));
         }
         let format = self.text_format();
+        let held = self.reserve_params(values, &prepared.types)?;
         let params = values.iter().zip(&prepared.types).map(|(value, ty)| {
             let ty = *ty;
             match value {
@@ -102,7 +108,38 @@ impl Session {
         });
         let params = params.collect::<SqlResult<Vec<_>>>()?;
         self.ensure_open_unless_failed();
-        self.keep_portal(portal, Portal::new(Arc::clone(&prepared), params))
+        let mut bound = Portal::new(Arc::clone(&prepared), params);
+        bound._reserved = held;
+        self.keep_portal(portal, bound)
+    }
+
+    /// Counts parameters that are not small before they are read.
+    fn reserve_params(
+        &self,
+        values: &[Value],
+        types: &[SqlType],
+    ) -> SqlResult<Option<Reservation>> {
+        let bytes = values.iter().zip(types).map(|(value, ty)| match value {
+            Value::Null => 0,
+            Value::Text(text) => match ty.element() {
+                // The shortest elements are one character and a comma.
+                Some(_) => text.len().saturating_mul(size_of::<Datum>()),
+                None => text.len(),
+            },
+            // The shortest are NULLs of four bytes.
+            Value::Binary(bytes) if ty.element().is_some() => {
+                bytes.len().saturating_mul(size_of::<Datum>() / 2)
+            }
+            Value::Binary(bytes) => bytes.len(),
+        });
+        let bytes: usize = bytes.sum();
+        if bytes < SMALL_PARAMS {
+            return Ok(None);
+        }
+        let limit = self.settings.bytes("work_mem");
+        let mut held = self.engine.memory.statement(limit).reserve();
+        held.grow(bytes)?;
+        Ok(Some(held))
     }
 
     /// A portal lives in a transaction.
@@ -233,13 +270,14 @@ impl Session {
         sink: &mut dyn ResultSink,
     ) -> SqlResult<(u64, bool)> {
         self.lost_params = self.portals.get(name).map(|portal| portal.params.clone());
-        let Some(millis) = self.settings.millis("statement_timeout") else {
+        let Some(limit) = self.start_timer() else {
             return Box::pin(self.take_rows(name, max, sink)).await;
         };
         let clock = self.engine.env.clock.clone();
-        let limit = std::time::Duration::from_millis(millis);
         let run = Box::pin(self.take_rows(name, max, sink));
-        clock.timeout(limit, run).await.unwrap_or_else(|| {
+        let taken = clock.timeout(limit, run).await;
+        self.interrupt.set_timeout(None);
+        taken.unwrap_or_else(|| {
             let text = "canceling statement due to statement timeout";
             Err(SqlError::new(SqlState::QUERY_CANCELED, text))
         })

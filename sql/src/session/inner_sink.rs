@@ -48,6 +48,9 @@ impl ResultSink for Named<'_> {
     fn can_discard(&self) -> bool {
         self.sink.can_discard()
     }
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
     fn discard(&mut self) {
         self.sink.discard();
     }

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::work;
-use crate::exec::{Row, row_bytes};
+use crate::exec::Row;
+use crate::memory::{self, row_bytes};
 
 /// Bytes of rows that the portals of a session keep, all together.
-pub(super) const KEPT_BYTES_MAX: usize = work::MEMORY;
+pub(super) const KEPT_BYTES_MAX: usize = memory::DEFAULT_STATEMENT_BYTES;
 /// Bytes of rows that a cursor keeps to go back to, if nobody has said whether it should.
 const UNASKED_BYTES_MAX: usize = 1 << 20;
 

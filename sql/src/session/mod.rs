@@ -36,9 +36,11 @@ pub(crate) mod work;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::catalog::store::Gates;
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::interrupt::Interrupt;
 use crate::parse::{self, Parsed};
 use crate::types::Datum;
 pub use copy_in::CopyFormat;
@@ -51,6 +53,9 @@ use settings::Settings;
 pub use sink::{Notice, ResultSink, TxnStatus};
 use statement::{Mode, tell};
 use transaction::State;
+
+/// How much longer it takes to parse and bind a text than to go through it.
+const TEXT_WORK: usize = 64;
 
 /// How far a statement has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +88,8 @@ pub struct Session {
     copy: Option<CopyIn>,
     /// The text of a simple query that runs has several statements, and is a transaction block of its own.
     in_text: bool,
+    /// Stops the present statement.
+    interrupt: Interrupt,
     /// When the present statement began.
     statement_time: i64,
     /// The present statement changes the schema.
@@ -103,8 +110,10 @@ impl Session {
     ) -> SqlResult<Session> {
         let settings = Settings::new(user, startup)?;
         let statement_time = engine.now();
+        let interrupt = Interrupt::new(engine.env.clone());
         Ok(Session {
             engine,
+            interrupt,
             user: user.to_owned(),
             database: database.to_owned(),
             number: 0,
@@ -129,6 +138,12 @@ impl Session {
         self
     }
 
+    /// What stops the statement that runs at the time, and says whether it commits, from outside of its task. Whoever keeps
+    /// it clears it before a call that an older request is not meant for.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
     /// The settings that clients are told when they connect.
     pub fn parameters(&self) -> Vec<(String, String)> {
         self.settings.reported()
@@ -145,12 +160,12 @@ impl Session {
 
     /// For how long the client may be silent now before its connection ends with 25P03
     /// (`idle_in_transaction_session_timeout`); none is without end.
-    pub fn idle_limit(&self) -> Option<std::time::Duration> {
+    pub fn idle_limit(&self) -> Option<Duration> {
         if self.status() == TxnStatus::Idle {
             return None;
         }
         let millis = self.settings.millis("idle_in_transaction_session_timeout");
-        millis.map(std::time::Duration::from_millis)
+        millis.map(Duration::from_millis)
     }
 
     /// The session's time zone and the time, as values are written and read.
@@ -166,7 +181,8 @@ impl Session {
         // As in PostgreSQL, a simple query ends the unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");
-        match parse::parse(text) {
+        let parsed = self.foresee_long(text).and_then(|()| parse::parse(text));
+        match parsed {
             Ok(statements) if statements.is_empty() => {
                 sink.empty()?;
                 return Ok(Step::Done);
@@ -178,6 +194,12 @@ impl Session {
             Err(error) => return Err(self.failed(error)),
         }
         self.run_queue(sink).await
+    }
+
+    /// Counts the work that a text makes before it is run: to parse and to bind it cannot be stopped, but others go on
+    /// meanwhile.
+    fn foresee_long(&self, text: &str) -> SqlResult<()> {
+        self.interrupt.spend_bytes(text.len().saturating_mul(TEXT_WORK))
     }
 
     pub(super) async fn run_queue(&mut self, sink: &mut dyn ResultSink) -> SqlResult<Step> {
@@ -195,6 +217,14 @@ impl Session {
         Ok(Step::Done)
     }
 
+    /// Sets the deadline of a statement that begins, by `statement_timeout`: for what waits its caller waits no longer,
+    /// what computes looks at it itself.
+    fn start_timer(&self) -> Option<Duration> {
+        let limit = self.settings.millis("statement_timeout").map(Duration::from_millis);
+        self.interrupt.set_timeout(limit);
+        limit
+    }
+
     /// Runs a statement within `statement_timeout`.
     async fn timed(
         &mut self,
@@ -202,13 +232,17 @@ impl Session {
         mode: Mode<'_>,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
-        let Some(millis) = self.settings.millis("statement_timeout") else {
+        let Some(limit) = self.start_timer() else {
             return Box::pin(self.run_statement(parsed, mode, sink)).await;
         };
         let clock = self.engine.env.clock.clone();
-        let limit = std::time::Duration::from_millis(millis);
         let run = Box::pin(self.run_statement(parsed, mode, sink));
         match clock.timeout(limit, run).await {
+            Some(Ok(Step::Done)) => {
+                self.interrupt.set_timeout(None);
+                Ok(Step::Done)
+            }
+            // The data of a COPY belong to it.
             Some(result) => result,
             None if self.is_committing() => Err(unknown_outcome()),
             None => Err(SqlError::new(
@@ -224,6 +258,7 @@ impl Session {
 
     /// A statement has failed: an implicit transaction is gone, a block waits for its end (T2, T4).
     fn failed(&mut self, error: SqlError) -> SqlError {
+        self.interrupt.set_timeout(None);
         self.copy = None;
         match std::mem::take(&mut self.state) {
             State::Open(open) if open.explicit && !open.is_ending() => {
@@ -254,12 +289,14 @@ impl Session {
     async fn commit(&mut self, sink: &mut dyn ResultSink) -> SqlResult<()> {
         let State::Open(open) = &mut self.state else { return Ok(()) };
         open.begin_end();
+        let commits = self.interrupt.commits();
         if let Err(error) = self.read_held().await {
             self.roll_back(sink)?;
             return Err(error);
         }
         let State::Open(open) = &mut self.state else { return Ok(()) };
         let result = open.commit().await;
+        drop(commits);
         // Of a commit that failed they are nobody's, and undone should it have happened all the same.
         let builds = std::mem::take(&mut open.builds);
         // A schema change that is run again finds its gates still closed, and who waits for them waiting. If it is not,

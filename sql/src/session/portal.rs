@@ -10,6 +10,7 @@ use super::transaction::State;
 use super::{ResultSink, Session};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::{Execution, Row};
+use crate::memory::Reservation;
 use crate::parse::{DeclareCursor, Expression, Parsed, Query, QueryKind, Statement};
 use crate::plan::{OutputColumn, Plan};
 use crate::types::{Datum, SqlType};
@@ -57,6 +58,8 @@ impl Prepared {
 pub(super) struct Portal {
     pub(super) prepared: Arc<Prepared>,
     pub(super) params: Vec<Datum>,
+    /// For parameters that are not small.
+    pub(super) _reserved: Option<Reservation>,
     pub(super) run: Option<(Arc<Plan>, Execution)>,
     /// Set when no more rows come: all have, or they cannot be had any more.
     pub(super) end: Option<SqlResult<()>>,
@@ -79,6 +82,7 @@ impl Portal {
         Portal {
             prepared,
             params,
+            _reserved: None,
             run: None,
             end: None,
             at: 0,
@@ -266,7 +270,8 @@ impl Session {
     pub(super) async fn read_on(&mut self, portal: &mut Portal, count: usize) -> SqlResult<()> {
         let others: usize = self.portals.values().map(|portal| portal.kept.bytes()).sum();
         let rows = self.next_rows(portal, count).await?;
-        if rows.len() < count {
+        // They may be fewer for their size.
+        if rows.is_empty() || portal.run.as_ref().is_none_or(|(_, run)| run.is_done()) {
             portal.end = Some(Ok(()));
         }
         rows.into_iter().for_each(|row| portal.kept.push(row));
@@ -293,7 +298,7 @@ impl Session {
             if plan.writes {
                 self.read_ahead().await?;
             }
-            let execution = Execution::new(&plan, crate::exec::DEFAULT_MEMORY);
+            let execution = Execution::new(&plan, &self.work()?.memory());
             portal.run = Some((plan, execution));
         }
         let Some((plan, execution)) = &mut portal.run else {

@@ -153,6 +153,7 @@ pub(super) const KNOWN: &[Known] = &[
     known("transaction_deferrable", "off", Kind::Bool),
     known("transaction_isolation", "serializable", Kind::Isolation),
     known("transaction_read_only", "off", Kind::Bool),
+    // What a statement may hold, not an operator of it.
     known("work_mem", "64MB", Kind::Amount(Unit::Memory, 64)),
     known("xmloption", "content", Kind::OneOf(&["content", "document"])),
 ];

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::setting_list::{KNOWN, Kind, Known, Unit};
 use super::setting_value::{self, AMOUNT_MAX, LEVELS};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::memory::DEFAULT_STATEMENT_BYTES;
 use crate::types::TextStyle;
 
 /// Settings outside of the list (`app.user`) that a session may have.
@@ -76,6 +77,13 @@ impl Settings {
     pub(super) fn millis(&self, name: &str) -> Option<u64> {
         let value = self.get(name)?;
         setting_value::in_base(Unit::Time, &value).filter(|millis| *millis > 0)
+    }
+
+    /// A setting's bytes.
+    pub(super) fn bytes(&self, name: &str) -> usize {
+        let kib = self.get(name).and_then(|value| setting_value::in_base(Unit::Memory, &value));
+        kib.and_then(|kib| usize::try_from(kib).ok()?.checked_mul(1 << 10))
+            .unwrap_or(DEFAULT_STATEMENT_BYTES)
     }
 
     /// Sets a value; none is back to the default. Returns what clients are told.
@@ -317,6 +325,11 @@ mod tests {
         settings.set("client_encoding", Some("'utf-8'"), false).unwrap();
         settings.set("app.user", Some("7"), false).unwrap();
         assert_eq!(settings.get("app.user").unwrap(), "7");
+        assert_eq!(state(settings.set("work_mem", Some("63kB"), false)), "22023");
+        settings.set("work_mem", Some("1 MB"), false).unwrap();
+        assert_eq!(settings.bytes("work_mem"), 1 << 20);
+        settings.set("work_mem", Some("100"), false).unwrap();
+        assert_eq!(settings.bytes("work_mem"), 100 << 10);
         settings.set("statement_timeout", Some("2s"), false).unwrap();
         assert_eq!(settings.millis("statement_timeout"), Some(2_000));
     }

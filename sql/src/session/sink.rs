@@ -59,6 +59,10 @@ pub trait ResultSink: Send {
     fn can_discard(&self) -> bool;
     /// Forgets what the present statement gave.
     fn discard(&mut self);
+    /// True iff [`ResultSink::ready`] should be asked before the next row, not only now and then.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// Completes when more rows may be given: back-pressure. A connection that is gone is an error.
     fn ready(&mut self) -> futures::future::BoxFuture<'_, SqlResult<()>>;
 }

@@ -168,6 +168,7 @@ impl Session {
             database: &self.database,
             number: self.number,
             time: self.statement_time,
+            interrupt: &self.interrupt,
         })
     }
 

@@ -14,9 +14,11 @@ use crate::catalog::store::Gates;
 use crate::catalog::view::{Identity, Missing, StatementCatalog};
 use crate::catalog::virtuals::SystemTables;
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::{self, Cancel, ExecContext, Execution, Row};
+use crate::exec::{self, ExecContext, Execution, Row};
 use crate::func::describe::SET_CONFIG;
 use crate::func::{self, EvalContext};
+use crate::interrupt::Interrupt;
+use crate::memory::Pool;
 use crate::parse::{self, Name, Query, Statement};
 use crate::plan::{Expr, Node, Plan};
 use crate::types::{Datum, SqlType};
@@ -25,14 +27,12 @@ use crate::types::{Datum, SqlType};
 const MAX_BINDINGS: usize = 64;
 /// Objects below are the system's.
 const FIRST_USER_ID: u32 = 16_384;
-/// Bytes that a statement may hold.
-pub(super) const MEMORY: usize = exec::DEFAULT_MEMORY;
 
 /// What is to be done with a plan.
 enum Job<'j> {
     /// All of it, the rows to a sink.
     Run(&'j mut dyn ResultSink),
-    /// So many rows of an execution.
+    /// The next rows of an execution, so many at most.
     Fetch(&'j mut Execution, usize),
     /// Once for each list of parameters.
     Each(&'j [Row]),
@@ -58,6 +58,7 @@ pub(crate) struct Work<'a> {
     pub(crate) number: i32,
     /// When the statement began, in microseconds since 2000.
     pub(crate) time: i64,
+    pub(crate) interrupt: &'a Interrupt,
 }
 
 impl Work<'_> {
@@ -67,6 +68,11 @@ impl Work<'_> {
             database: self.database.to_owned(),
             search_path: self.settings.search_path(self.user),
         }
+    }
+
+    /// The memory of a statement that begins.
+    pub(crate) fn memory(&self) -> Pool {
+        self.engine.memory.statement(self.settings.bytes("work_mem"))
     }
 
     fn view(&self, absent: BTreeSet<Missing>) -> StatementCatalog {
@@ -167,7 +173,10 @@ impl Work<'_> {
         };
         let zone = settings.get("timezone").unwrap_or_default();
         let tables = SystemTables { settings };
-        let cancel = Cancel::default();
+        let memory = match &job {
+            Job::Fetch(execution, _) => execution.memory().clone(),
+            _ => self.memory(),
+        };
         let context = ExecContext {
             eval: EvalContext {
                 statement_time: self.time,
@@ -179,11 +188,11 @@ impl Work<'_> {
                 catalog: &view,
                 setting: &setting,
                 backend_pid: self.number,
+                interrupt: self.interrupt,
+                memory: &memory,
             },
             params,
             virtual_tables: &tables,
-            cancel: &cancel,
-            memory: MEMORY,
         };
         let txn = &mut self.open.txn;
         let done = match job {
@@ -193,7 +202,7 @@ impl Work<'_> {
             }
             Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, &context, sink).await?)),
             Job::Fetch(execution, max) => {
-                Ok(Done::Rows(execution.next_rows(plan, txn, &context, max).await?))
+                Ok(Done::Rows(execution.next_portion(plan, txn, &context, max).await?))
             }
             Job::Each(params) => Ok(match exec::run_each(plan, txn, &context, params).await {
                 Ok(count) => Done::Count(count),
@@ -246,7 +255,7 @@ impl Work<'_> {
         }
     }
 
-    /// The next rows of a portal, `max` at most.
+    /// The next rows of a portal, `max` at most; none at its end.
     pub(crate) async fn fetch_rows(
         &mut self,
         plan: &Plan,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sql::error::SqlError;
+use sql::memory::{DEFAULT_NODE_BYTES, Memory};
 use sql::session::{Session, SqlEngine, Step, TxnStatus, Value};
 use sql::types::SqlType;
 use txn::db::{Config, Db};
@@ -22,7 +23,7 @@ use told::Told;
 
 fn engine(cluster: &Arc<LocalCluster>) -> Arc<SqlEngine> {
     let db = Db::new(cluster.env.clone(), cluster.clone(), Config::default());
-    SqlEngine::new(db, cluster.env.clone())
+    SqlEngine::new(db, cluster.env.clone(), Memory::new(DEFAULT_NODE_BYTES))
 }
 
 fn session(engine: &Arc<SqlEngine>) -> Session {

@@ -66,8 +66,8 @@ pub enum FrameError {
     StartupLength,
 }
 
-/// Takes the first message off the input, if it is there whole (or too long to wait for).
-pub fn take_frame(input: &mut BytesMut) -> Result<Option<Taken>, FrameError> {
+/// The tag of the first message, and the length that it announces: of itself and the body.
+fn first_head(input: &[u8]) -> Result<Option<(u8, usize)>, FrameError> {
     let Some(&tag) = input.first() else { return Ok(None) };
     let max = match tag {
         b'Q' | b'P' | b'B' | b'd' | b'F' => ANNOUNCED_BYTES_MAX,
@@ -78,6 +78,12 @@ pub fn take_frame(input: &mut BytesMut) -> Result<Option<Taken>, FrameError> {
     if !(4..=max).contains(&length) {
         return Err(FrameError::Length);
     }
+    Ok(Some((tag, length)))
+}
+
+/// Takes the first message off the input, if it is there whole (or too long to wait for).
+pub fn take_frame(input: &mut BytesMut) -> Result<Option<Taken>, FrameError> {
+    let Some((tag, length)) = first_head(input)? else { return Ok(None) };
     if length > MESSAGE_BYTES_MAX {
         input.advance(5);
         return Ok(Some(Taken::TooLong { tag, length: length - 4 }));
@@ -88,6 +94,15 @@ pub fn take_frame(input: &mut BytesMut) -> Result<Option<Taken>, FrameError> {
     let mut whole = input.split_to(1 + length).freeze();
     whole.advance(5);
     Ok(Some(Taken::Frame(Frame { tag, body: whole, thrown_away: None })))
+}
+
+/// The tags of the messages that are there whole, up to one that is not or makes no sense.
+pub fn tags(mut input: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (tag, length) = first_head(input).ok()??;
+        input = input.get(1 + length..)?;
+        Some(tag)
+    })
 }
 
 /// Takes the body of a packet without a tag off the input, if it is there whole.
@@ -105,7 +120,7 @@ pub fn take_startup(input: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
 }
 
 /// The length that is written at an offset. One that is negative is beyond every bound.
-fn length_at(input: &BytesMut, offset: usize) -> Option<usize> {
+fn length_at(input: &[u8], offset: usize) -> Option<usize> {
     let bytes = input.get(offset..offset + 4)?;
     let length = u32::from_be_bytes(bytes.try_into().ok()?);
     Some(usize::try_from(length).unwrap_or(usize::MAX))

@@ -3,14 +3,14 @@
 use sql::error::{SqlError, SqlResult, SqlState};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, End, until_cancelled};
+use super::{Connection, End, until_gone};
 use crate::pg::codec::Frame;
 use crate::pg::codec::backend;
 use crate::pg::codec::frontend::{Format, Message};
 use crate::pg::session::{PgSession, Step};
 use crate::pg::sink::WireSink;
 
-impl<T, S> Connection<'_, T, S>
+impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
     S: PgSession,
@@ -23,8 +23,8 @@ where
         columns: usize,
         formats: Option<&[Format]>,
     ) -> Result<Option<SqlResult<Step>>, End> {
-        backend::copy_in_response(&mut self.wire.out, format, columns);
-        self.wire.flush().await?;
+        backend::copy_in_response(&mut self.wire.writer.out, format, columns);
+        self.wire.writer.flush().await;
         // From here on a cancel request means the COPY, also while the client is silent.
         self.registration.cancel.clear();
         let cancel = self.registration.cancel.clone();
@@ -43,17 +43,17 @@ where
                 Ok(Take::Nothing) => continue,
                 Ok(Take::Data(data)) => {
                     let call = self.session.copy_data(data);
-                    until_cancelled(&cancel, call).await
+                    until_gone(&cancel, &mut self.wire.reader, &self.clock, call).await?
                 }
                 Ok(Take::End) => {
                     let mut sink = match formats {
                         Some(formats) => {
-                            WireSink::portal(&mut self.wire, &mut self.values, formats)
+                            WireSink::portal(&mut self.wire.writer, &mut self.values, formats)
                         }
-                        None => WireSink::simple(&mut self.wire, &mut self.values),
+                        None => WireSink::simple(&mut self.wire.writer, &mut self.values),
                     };
                     let call = self.session.copy_done(&mut sink);
-                    return Ok(until_cancelled(&cancel, call).await);
+                    return until_gone(&cancel, &mut self.wire.reader, &self.clock, call).await;
                 }
                 Err(error) => return Ok(Some(Err(self.session.copy_fail(error).await))),
             };

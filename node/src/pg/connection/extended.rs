@@ -4,13 +4,13 @@ use sql::error::{SqlError, SqlResult};
 use sql::session::TxnStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, End, unless_cancelled};
+use super::{Connection, End, unless_cancelled, unless_gone};
 use crate::pg::codec::backend;
 use crate::pg::codec::frontend::{Bind, Kind, Message};
 use crate::pg::session::{PgSession, Step};
 use crate::pg::sink::{WireSink, row_description};
 
-impl<T, S> Connection<'_, T, S>
+impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
     S: PgSession,
@@ -27,7 +27,10 @@ where
                 self.close(kind, &name);
                 Ok(())
             }
-            Message::Flush => return Ok(self.wire.flush().await?),
+            Message::Flush => {
+                self.wire.writer.flush().await;
+                return Ok(());
+            }
             Message::Sync => return self.sync().await,
             // Everything else is met before it comes here.
             _ => Ok(()),
@@ -44,7 +47,7 @@ where
         self.report(error);
         self.skipping = true;
         self.session.batch_failed();
-        self.wire.flush().await?;
+        self.wire.writer.flush().await;
         Ok(())
     }
 
@@ -54,7 +57,7 @@ where
             Some(result) => result?,
             None => return Err(self.cancelled().await),
         }
-        backend::parse_complete(&mut self.wire.out);
+        backend::parse_complete(&mut self.wire.writer.out);
         Ok(())
     }
 
@@ -65,7 +68,7 @@ where
             None => return Err(self.cancelled().await),
         }
         self.formats.insert(bind.portal, bind.result_formats);
-        backend::bind_complete(&mut self.wire.out);
+        backend::bind_complete(&mut self.wire.writer.out);
         Ok(())
     }
 
@@ -75,7 +78,7 @@ where
             Some(result) => result?,
             None => return Err(self.cancelled().await),
         };
-        let out = &mut self.wire.out;
+        let out = &mut self.wire.writer.out;
         let oids = description.parameters.iter().map(|ty| ty.oid());
         backend::parameter_description(out, oids);
         match description.columns {
@@ -93,7 +96,7 @@ where
             Some(result) => result?,
             None => return Err(self.cancelled().await),
         };
-        let out = &mut self.wire.out;
+        let out = &mut self.wire.writer.out;
         match columns {
             Some(columns) => {
                 let formats = self.formats.get(name).map_or(&[][..], Vec::as_slice);
@@ -110,11 +113,12 @@ where
         let formats = self.formats.get(portal).cloned().unwrap_or_default();
         // Most batches are one statement, sent as a whole: what Sync would commit is committed with it, so that a
         // commit that cannot be serialized is repeated like the statement itself.
-        let last = self.wire.next_is(b'S');
+        let last = self.wire.reader.next_is(b'S');
         let mut step = {
-            let mut sink = WireSink::portal(&mut self.wire, &mut self.values, &formats);
+            let mut sink = WireSink::portal(&mut self.wire.writer, &mut self.values, &formats);
             let call = self.session.execute(portal, max_rows, last, &mut sink);
-            unless_cancelled(&self.registration.cancel, call).await
+            let (cancel, reader) = (&self.registration.cancel, &mut self.wire.reader);
+            unless_gone(cancel, reader, &self.clock, call).await?
         };
         loop {
             match step {
@@ -136,7 +140,7 @@ where
                 self.formats.remove(name);
             }
         }
-        backend::close_complete(&mut self.wire.out);
+        backend::close_complete(&mut self.wire.writer.out);
     }
 
     async fn sync(&mut self) -> Result<(), End> {
@@ -149,9 +153,9 @@ where
         if status == TxnStatus::Idle {
             self.formats.clear();
         }
-        backend::ready_for_query(&mut self.wire.out, status);
+        backend::ready_for_query(&mut self.wire.writer.out, status);
         self.ready = true;
-        self.wire.flush().await?;
+        self.wire.writer.flush().await;
         Ok(())
     }
 }

@@ -13,24 +13,30 @@ mod simple;
 mod startup;
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use kv::clock::Clock;
 use kv::env::Rng;
 use sql::error::{SqlError, SqlResult, SqlState};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::cancel::{CancelTable, Registration, Signal};
 use super::codec::backend::{self, Severity};
 use super::codec::frontend::{Format, Message};
 use super::session::{PgSession, SessionFactory};
 use super::values::ValueFormat;
-use super::wire::{Wire, WireError};
+use super::wire::{Reader, Wire, WireError};
 
 /// Between two messages the output leaves when it is longer than this.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// How long a statement goes on after its client has gone; a commit goes on to its end. As long may what a client has
+/// sent take to be read when it can no longer be answered.
+const GONE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Bounds of a server.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +60,8 @@ pub struct Server<F> {
     clock: Clock,
     limits: Limits,
     cancels: CancelTable,
-    sessions: Semaphore,
-    stop: Signal,
+    sessions: Arc<Semaphore>,
+    stop: Arc<Signal>,
 }
 
 impl<F: SessionFactory> Server<F> {
@@ -66,8 +72,8 @@ impl<F: SessionFactory> Server<F> {
             clock,
             limits,
             cancels: CancelTable::new(rng),
-            sessions: Semaphore::new(limits.sessions),
-            stop: Signal::default(),
+            sessions: Arc::new(Semaphore::new(limits.sessions)),
+            stop: Arc::default(),
         }
     }
 
@@ -81,6 +87,11 @@ impl<F: SessionFactory> Server<F> {
         self.stop.raise();
     }
 
+    /// Ends statements that compute, with 57P01: a task that computes cannot be stopped from outside.
+    pub fn stop_statements(&self) {
+        self.cancels.shut_down();
+    }
+
     /// Completes when the server was told to stop.
     pub async fn stopped(&self) {
         self.stop.wait().await;
@@ -91,18 +102,66 @@ impl<F: SessionFactory> Server<F> {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
+        if let Some(greeted) = self.greet(io).await {
+            greeted.serve().await;
+        }
+    }
+
+    /// The first part of a connection: everything up to its session. `None` if the client does not want one, or gets
+    /// none.
+    pub async fn greet<T>(&self, io: T) -> Option<Greeted<T, F::Session>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let mut wire = Wire::new(io);
-        let greeted = self.clock.timeout(self.limits.startup, self.greet(&mut wire)).await;
-        let (session, registration, _permit) = match greeted {
-            Some(Ok(Some(greeted))) => greeted,
-            Some(Ok(None)) => return,
-            Some(Err(end)) => return part(&mut wire, end).await,
+        let welcomed = self.clock.timeout(self.limits.startup, self.welcome(&mut wire)).await;
+        let end = match welcomed {
+            Some(Ok(Some((session, registration, permit)))) => {
+                if let Some(interrupt) = session.interrupt() {
+                    registration.cancel.attach(interrupt);
+                }
+                let (stop, clock) = (self.stop.clone(), self.clock.clone());
+                return Some(Greeted { wire, session, registration, permit, stop, clock });
+            }
+            Some(Ok(None)) => return None,
+            Some(Err(end)) => end,
             None => {
                 let what = "the startup packet did not come in time";
-                let error = SqlError::new(SqlState::PROTOCOL_VIOLATION, what);
-                return part(&mut wire, End::Fatal(error)).await;
+                End::Fatal(SqlError::new(SqlState::PROTOCOL_VIOLATION, what))
             }
         };
+        part(&mut wire, end).await;
+        None
+    }
+}
+
+/// A connection with a session, before its first statement.
+pub struct Greeted<T, S> {
+    wire: Wire<T>,
+    session: S,
+    registration: Registration,
+    permit: OwnedSemaphorePermit,
+    stop: Arc<Signal>,
+    clock: Clock,
+}
+
+impl<T, S> Greeted<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+    S: PgSession,
+{
+    /// The same connection over what becomes of its stream.
+    pub fn map_io<U: AsyncRead + AsyncWrite + Unpin + Send>(
+        self,
+        change: impl FnOnce(T) -> std::io::Result<U>,
+    ) -> std::io::Result<Greeted<U, S>> {
+        let Greeted { wire, session, registration, permit, stop, clock } = self;
+        Ok(Greeted { wire: wire.map_io(change)?, session, registration, permit, stop, clock })
+    }
+
+    /// Serves it to its end.
+    pub async fn serve(self) {
+        let Greeted { wire, session, registration, permit: _permit, stop, clock } = self;
         let mut values = ValueFormat::new();
         for (name, value) in session.parameters() {
             values.setting(&name, &value);
@@ -115,8 +174,8 @@ impl<F: SessionFactory> Server<F> {
             formats: BTreeMap::new(),
             skipping: false,
             ready: true,
-            clock: &self.clock,
-            stop: &self.stop,
+            stop,
+            clock,
         };
         let end = connection.run().await;
         connection.session.close().await;
@@ -156,13 +215,13 @@ impl From<std::io::Error> for End {
 async fn part<T: AsyncRead + AsyncWrite + Unpin + Send>(wire: &mut Wire<T>, end: End) {
     let End::Fatal(error) = end else { return };
     tracing::debug!(%error, "connection ended");
-    backend::error_response(&mut wire.out, Severity::Fatal, &error);
+    backend::error_response(&mut wire.writer.out, Severity::Fatal, &error);
     // It may be gone already.
     let _ = wire.shutdown().await;
 }
 
 /// A connection with a session.
-struct Connection<'a, T, S> {
+struct Connection<T, S> {
     wire: Wire<T>,
     session: S,
     registration: Registration,
@@ -173,11 +232,11 @@ struct Connection<'a, T, S> {
     skipping: bool,
     /// ReadyForQuery was the last that the client was told.
     ready: bool,
-    clock: &'a Clock,
-    stop: &'a Signal,
+    stop: Arc<Signal>,
+    clock: Clock,
 }
 
-impl<T, S> Connection<'_, T, S>
+impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
     S: PgSession,
@@ -194,8 +253,8 @@ where
 
     /// One message. False after the last.
     async fn turn(&mut self) -> Result<bool, End> {
-        if self.wire.out.len() > OUTPUT_BYTES_MAX {
-            self.wire.flush().await?;
+        if self.wire.writer.out.len() > OUTPUT_BYTES_MAX {
+            self.wire.writer.flush().await;
         }
         let Some(frame) = self.read_in_time().await? else { return Ok(false) };
         self.ready = false;
@@ -227,7 +286,7 @@ where
         let Some(limit) = self.session.idle_limit().filter(|_| self.ready) else {
             return self.read().await;
         };
-        let clock = self.clock;
+        let clock = self.clock.clone();
         clock.timeout(limit, self.read()).await.unwrap_or_else(|| {
             Err(End::Fatal(SqlError::new(
                 SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
@@ -238,13 +297,22 @@ where
 
     /// The next frame; `None` when the client has gone.
     async fn read(&mut self) -> Result<Option<super::codec::Frame>, End> {
+        if !self.wire.writer.is_lost() {
+            return self.read_or_stop().await;
+        }
+        // Whatever it was that broke the one way, nothing more than what is here is waited for on the other.
+        let clock = self.clock.clone();
+        clock.timeout(GONE_PATIENCE, self.read_or_stop()).await.unwrap_or(Ok(None))
+    }
+
+    async fn read_or_stop(&mut self) -> Result<Option<super::codec::Frame>, End> {
         tokio::select! {
             biased;
             () = self.stop.wait() => Err(End::Fatal(SqlError::new(
                 SqlState::ADMIN_SHUTDOWN,
                 "terminating connection due to administrator command",
             ))),
-            frame = self.wire.frame() => Ok(frame?),
+            frame = self.wire.reader.frame() => Ok(frame?),
         }
     }
 
@@ -274,6 +342,48 @@ async fn until_cancelled<R>(
         biased;
         () = cancel.wait() => None,
         result = call => Some(result),
+    }
+}
+
+/// Like [`unless_cancelled`] for a call that may take long: it ends, too, when the client has gone, a moment after that,
+/// unless it commits. A commit has begun because the client asked for it, and whether somebody waits for its answer
+/// changes nothing.
+async fn unless_gone<T, R>(
+    cancel: &Signal,
+    reader: &mut Reader<T>,
+    clock: &Clock,
+    call: impl Future<Output = SqlResult<R>>,
+) -> Result<Option<SqlResult<R>>, End>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    cancel.clear();
+    until_gone(cancel, reader, clock, call).await
+}
+
+/// The same for a call that goes on with a statement.
+async fn until_gone<T, R>(
+    cancel: &Signal,
+    reader: &mut Reader<T>,
+    clock: &Clock,
+    call: impl Future<Output = SqlResult<R>>,
+) -> Result<Option<SqlResult<R>>, End>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let gone = async {
+        reader.hung_up().await;
+        clock.sleep(GONE_PATIENCE).await;
+        // Only the call changes this, and after each of its polls comes one of this.
+        poll_fn(|_| if cancel.is_committing() { Poll::Pending } else { Poll::Ready(()) }).await;
+    };
+    tokio::select! {
+        biased;
+        result = until_cancelled(cancel, call) => Ok(result),
+        () = gone => {
+            tracing::debug!("the client has gone during a statement");
+            Err(End::Gone)
+        }
     }
 }
 

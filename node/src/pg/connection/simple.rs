@@ -3,12 +3,12 @@
 use sql::error::{SqlError, SqlResult};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, End, unless_cancelled};
+use super::{Connection, End, unless_gone};
 use crate::pg::codec::backend::{self, Severity};
 use crate::pg::session::{PgSession, Step};
 use crate::pg::sink::WireSink;
 
-impl<T, S> Connection<'_, T, S>
+impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send,
     S: PgSession,
@@ -16,9 +16,10 @@ where
     /// Runs the statements of a text.
     pub(super) async fn query(&mut self, text: &str) -> Result<(), End> {
         let mut step = {
-            let mut sink = WireSink::simple(&mut self.wire, &mut self.values);
+            let mut sink = WireSink::simple(&mut self.wire.writer, &mut self.values);
             let call = self.session.simple_query(text, &mut sink);
-            unless_cancelled(&self.registration.cancel, call).await
+            let (cancel, reader) = (&self.registration.cancel, &mut self.wire.reader);
+            unless_gone(cancel, reader, &self.clock, call).await?
         };
         // A text may hold several COPY statements.
         let result = loop {
@@ -39,14 +40,14 @@ where
         if let Err(error) = result {
             self.report(&error);
         }
-        backend::ready_for_query(&mut self.wire.out, self.session.status());
+        backend::ready_for_query(&mut self.wire.writer.out, self.session.status());
         self.ready = true;
-        self.wire.flush().await?;
+        self.wire.writer.flush().await;
         Ok(())
     }
 
     /// Tells the client about an error.
     pub(super) fn report(&mut self, error: &SqlError) {
-        backend::error_response(&mut self.wire.out, Severity::Error, error);
+        backend::error_response(&mut self.wire.writer.out, Severity::Error, error);
     }
 }

@@ -3,7 +3,7 @@
 use sql::error::{SqlError, SqlState};
 use sql::session::TxnStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{End, Server, violation};
 use crate::pg::cancel::{KEY_BYTES, LONG_KEY_BYTES, Registration};
@@ -12,14 +12,14 @@ use crate::pg::codec::startup::{MINOR_MAX, StartupPacket, decode};
 use crate::pg::session::{PgSession, SessionFactory, Startup};
 use crate::pg::wire::Wire;
 
-type Greeted<'a, S> = (S, Registration, SemaphorePermit<'a>);
+type Welcomed<S> = (S, Registration, OwnedSemaphorePermit);
 
 impl<F: SessionFactory> Server<F> {
     /// Everything up to the first ReadyForQuery. `None` if the client did not want a session.
-    pub(super) async fn greet<T>(
+    pub(super) async fn welcome<T>(
         &self,
         wire: &mut Wire<T>,
-    ) -> Result<Option<Greeted<'_, F::Session>>, End>
+    ) -> Result<Option<Welcomed<F::Session>>, End>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -31,10 +31,10 @@ impl<F: SessionFactory> Server<F> {
             .collect();
         let agreed = if minor >= MINOR_MAX { MINOR_MAX } else { 0 };
         if agreed != minor || !unknown.is_empty() {
-            backend::negotiate_protocol_version(&mut wire.out, agreed, &unknown);
+            backend::negotiate_protocol_version(&mut wire.writer.out, agreed, &unknown);
         }
         let mut startup = read_parameters(&parameters).map_err(End::Fatal)?;
-        let Ok(permit) = self.sessions.try_acquire() else {
+        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
             // too_many_connections
             let error = SqlError::new(SqlState("53300"), "sorry, too many clients already");
             return Err(End::Fatal(error));
@@ -43,14 +43,14 @@ impl<F: SessionFactory> Server<F> {
         let registration = self.cancels.register(key_bytes);
         startup.number = registration.pid;
         let session = self.factory.open(startup).await.map_err(End::Fatal)?;
-        let out = &mut wire.out;
+        let out = &mut wire.writer.out;
         backend::authentication_ok(out);
         for (name, value) in session.parameters() {
             backend::parameter_status(out, &name, &value);
         }
         backend::backend_key_data(out, registration.pid, &registration.key);
         backend::ready_for_query(out, TxnStatus::Idle);
-        wire.flush().await?;
+        wire.writer.flush().await;
         Ok(Some((session, registration, permit)))
     }
 
@@ -64,7 +64,7 @@ impl<F: SessionFactory> Server<F> {
     {
         let (mut asked_ssl, mut asked_gssenc) = (false, false);
         loop {
-            let Some(body) = wire.startup().await? else { return Ok(None) };
+            let Some(body) = wire.reader.startup().await? else { return Ok(None) };
             match decode(body).map_err(End::Fatal)? {
                 StartupPacket::Ssl if !asked_ssl => asked_ssl = true,
                 StartupPacket::GssEnc if !asked_gssenc => asked_gssenc = true,
@@ -80,8 +80,8 @@ impl<F: SessionFactory> Server<F> {
                 }
             }
             // One byte, and no message around it: no encryption here.
-            wire.out.extend_from_slice(b"N");
-            wire.flush().await?;
+            wire.writer.out.extend_from_slice(b"N");
+            wire.writer.flush().await;
         }
     }
 }

@@ -45,6 +45,7 @@ use kv::env::{Rng, RpcError, TaskScope, Transport};
 use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::inbound::{ClockGate, Inbound, InboundSlot};
@@ -69,13 +70,15 @@ pub struct TransportConfig {
     pub addresses: BTreeMap<NodeId, SocketAddr>,
     /// The founding members: told to a node that has not heard of them yet.
     pub membership: Option<Membership>,
+    /// Where requests are served; none is the runtime of the links.
+    pub work: Option<Handle>,
 }
 
 impl TransportConfig {
     /// A configuration with an empty address book.
     pub fn new(cluster_id: ClusterId, node_id: NodeId) -> Self {
         let addresses = BTreeMap::new();
-        TransportConfig { cluster_id, node_id, addresses, membership: None }
+        TransportConfig { cluster_id, node_id, addresses, membership: None, work: None }
     }
 }
 
@@ -107,6 +110,8 @@ struct Shared {
     gate: ClockGate,
     rng: Arc<dyn Rng>,
     scope: ScopeHandle,
+    /// The same, for requests that are served.
+    work: ScopeHandle,
     slot: InboundSlot,
     membership: Option<Membership>,
     raft_dropped: AtomicU64,
@@ -134,6 +139,7 @@ impl RealTransport {
             node_id: config.node_id,
             gate: ClockGate::new(clock),
             rng,
+            work: config.work.map_or(scope.clone(), |work| scope.on(work)),
             scope,
             slot: InboundSlot::default(),
             membership: config.membership,
@@ -209,7 +215,7 @@ impl RealTransport {
                 // The caller may be gone.
                 let _ = sender.send(inbound.serve(request).await);
             };
-            shared.scope.spawn("rpc.serve", Box::pin(serve));
+            shared.work.spawn("rpc.serve", Box::pin(serve));
             answer.await.map_err(|_| RpcError::Unknown)
         })
     }

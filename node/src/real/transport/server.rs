@@ -179,7 +179,7 @@ async fn receive_calls(
                 // The stream may be gone; the caller knows by itself.
                 let _ = replies.send((reply, Some(permit))).await;
             };
-            shared.scope.spawn("rpc.serve", Box::pin(serve));
+            shared.work.spawn("rpc.serve", Box::pin(serve));
         }
     }
     Ok(())

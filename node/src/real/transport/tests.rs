@@ -87,7 +87,7 @@ async fn start(id: u64, options: Options) -> Node {
     let source =
         Arc::new(Skewed(RealTime::new(), AtomicU64::new(options.ahead_ms), AtomicU64::new(0)));
     let clock = Clock::new(source.clone(), options.max_offset);
-    let scope = RealScope::new(tokio::runtime::Handle::current());
+    let scope = RealScope::new(Handle::current());
     let config = TransportConfig::new(options.cluster, NodeId(id));
     let transport = RealTransport::new(config, clock, os_rng().unwrap(), scope.handle());
     let ear = Arc::new(Ear::default());

@@ -3,6 +3,8 @@
 //! - B1. A batch has 1 to [`MAX_ROWS`] rows. The end of a stream is the absence of a batch, never an empty one.
 //! - B2. A column's Arrow type follows from the slot's SQL type alone ([`column`] has the table), and a value that is
 //!   not of its slot's type is a bug that is reported, not converted.
+//! - B3a. A batch is complete when its rows are many or its values long: one of long values holds few rows. What it holds
+//!   beyond a little is reserved before it is copied there, for as long as there is the batch, or a part of it.
 //! - B3. Whatever is computed from whole arrays ([`vector`]) is what [`crate::exec::eval`] gives for each row; where
 //!   it cannot be, it is computed row by row.
 
@@ -12,22 +14,32 @@ mod encoding;
 mod tests;
 mod vector;
 
+use std::sync::Arc;
+
 use arrow_array::{Array, ArrayRef, BooleanArray};
 
 use super::context::Row;
 use crate::error::{SqlError, SqlResult};
+use crate::memory::{Pool, Reservation, heap_bytes};
 use crate::types::{Datum, SqlType};
 use column::ColumnBuilder;
 
 /// Rows of a batch at most.
 pub const MAX_ROWS: usize = 1_024;
 
+/// Bytes of values of any length from which on a batch is complete.
+pub(crate) const FULL_BYTES: usize = 1 << 20;
+/// Bytes that are reserved at a time.
+const RESERVED_BYTES: usize = 64 << 10;
+
 /// Rows as columns.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Batch {
     len: usize,
     types: Vec<SqlType>,
     columns: Vec<ArrayRef>,
+    /// For the values, if they are not small.
+    held: Vec<Arc<Reservation>>,
 }
 
 impl Batch {
@@ -64,9 +76,16 @@ impl Batch {
         (0..self.len).map(|row| self.row(row)).collect()
     }
 
-    /// A batch of other columns and as many rows.
-    pub(crate) fn with_columns(&self, types: Vec<SqlType>, columns: Vec<ArrayRef>) -> Batch {
-        Batch { len: self.len, types, columns }
+    /// A batch of other columns and as many rows. What is not of this batch is in the reservation.
+    pub(crate) fn with_columns(
+        &self,
+        types: Vec<SqlType>,
+        columns: Vec<ArrayRef>,
+        held: Reservation,
+    ) -> Batch {
+        // Columns of this batch may be among them.
+        let held = vec![Arc::new(held)].into_iter().chain(self.held.clone()).collect();
+        Batch { len: self.len, types, columns, held }
     }
 
     /// The rows for which `keep` is true; none if there is none.
@@ -81,7 +100,7 @@ impl Batch {
         }
         let columns = self.columns.iter().map(|column| predicate.filter(column));
         let columns = columns.collect::<Result<_, _>>().map_err(arrow_bug)?;
-        Ok(Some(Batch { len, types: self.types, columns }))
+        Ok(Some(Batch { len, types: self.types, columns, held: self.held }))
     }
 
     /// Rows `[start, start + len)`; none if there is none.
@@ -89,7 +108,8 @@ impl Batch {
         let start = start.min(self.len);
         let len = len.min(self.len - start);
         let columns = self.columns.iter().map(|column| column.slice(start, len)).collect();
-        (len > 0).then(|| Batch { len, types: self.types.clone(), columns })
+        let held = self.held.clone();
+        (len > 0).then(|| Batch { len, types: self.types.clone(), columns, held })
     }
 }
 
@@ -98,12 +118,17 @@ pub(crate) struct BatchBuilder {
     types: Vec<SqlType>,
     columns: Vec<ColumnBuilder>,
     len: usize,
+    /// Of the values, and how many of them are reserved.
+    bytes: usize,
+    reserved: usize,
+    held: Reservation,
 }
 
 impl BatchBuilder {
-    pub(crate) fn new(types: &[SqlType]) -> Self {
+    pub(crate) fn new(types: &[SqlType], pool: &Pool) -> Self {
         let columns = types.iter().map(|ty| ColumnBuilder::new(*ty)).collect();
-        BatchBuilder { types: types.to_vec(), columns, len: 0 }
+        let types = types.to_vec();
+        BatchBuilder { types, columns, len: 0, bytes: 0, reserved: 0, held: pool.reserve() }
     }
 
     /// Adds a row.
@@ -111,6 +136,12 @@ impl BatchBuilder {
         if row.len() != self.columns.len() {
             let (given, wanted) = (row.len(), self.columns.len());
             return Err(SqlError::internal(format!("{given} values for {wanted} slots")));
+        }
+        self.bytes += row.iter().map(heap_bytes).sum::<usize>();
+        if self.bytes > self.reserved.max(RESERVED_BYTES) {
+            let reserved = self.bytes.next_multiple_of(RESERVED_BYTES);
+            self.held.grow(reserved - self.reserved)?;
+            self.reserved = reserved;
         }
         for (column, datum) in self.columns.iter_mut().zip(row) {
             column.push(datum)?;
@@ -120,14 +151,14 @@ impl BatchBuilder {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.len >= MAX_ROWS
+        self.len >= MAX_ROWS || self.bytes >= FULL_BYTES
     }
 
     /// What was added; none if nothing.
-    pub(crate) fn finish(&mut self) -> Option<Batch> {
+    pub(crate) fn finish(mut self) -> Option<Batch> {
         let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        let len = std::mem::take(&mut self.len);
-        (len > 0).then(|| Batch { len, types: self.types.clone(), columns })
+        let held = (self.reserved > 0).then(|| Arc::new(self.held)).into_iter().collect();
+        (self.len > 0).then(|| Batch { len: self.len, types: self.types, columns, held })
     }
 }
 
@@ -135,9 +166,12 @@ impl BatchBuilder {
 pub(crate) fn next_batch(
     types: &[SqlType],
     rows: &mut dyn Iterator<Item = Row>,
+    pool: &Pool,
 ) -> SqlResult<Option<Batch>> {
-    let mut builder = BatchBuilder::new(types);
-    for row in rows.take(MAX_ROWS) {
+    let mut builder = BatchBuilder::new(types, pool);
+    while !builder.is_full()
+        && let Some(row) = rows.next()
+    {
         builder.push(&row)?;
     }
     Ok(builder.finish())

@@ -8,6 +8,7 @@ use super::*;
 use crate::exec::eval::Evaluator;
 use crate::exec::tests::support::Session;
 use crate::func::{Body, ParamType, registry};
+use crate::memory::Pool;
 use crate::plan::Expr;
 use crate::types::ElementType;
 use crate::types::numeric::{Numeric, NumericSign};
@@ -139,7 +140,7 @@ fn a_batch_is_what_its_rows_are() {
         let rows: Vec<Row> = (0..1 + maker.below(9))
             .map(|_| TYPES.iter().map(|ty| maker.datum(*ty)).collect())
             .collect();
-        let mut builder = BatchBuilder::new(&TYPES);
+        let mut builder = BatchBuilder::new(&TYPES, &Pool::new(usize::MAX));
         rows.iter().for_each(|row| builder.push(row).unwrap());
         let batch = builder.finish().unwrap();
         let ty = TYPES[maker.below(TYPES.len() as u64) as usize];
@@ -214,12 +215,14 @@ fn values_survive_their_columns() {
     let types: Vec<SqlType> = values.iter().map(|(ty, _)| *ty).collect();
     let row: Row = values.into_iter().map(|(_, value)| value).collect();
     let nulls = vec![Datum::Null; row.len()];
-    let mut builder = BatchBuilder::new(&types);
+    let mut builder = BatchBuilder::new(&types, &Pool::new(usize::MAX));
     builder.push(&row).unwrap();
     builder.push(&nulls).unwrap();
     let batch = builder.finish().unwrap();
     assert_eq!(batch.rows().unwrap(), [row, nulls]);
+    let mut builder = BatchBuilder::new(&types, &Pool::new(usize::MAX));
     assert!(builder.push(&[Datum::Null]).is_err(), "too few");
-    assert!(BatchBuilder::new(&[SqlType::Date]).push(&[Datum::Int4(1)]).is_err(), "another type");
+    let mut dates = BatchBuilder::new(&[SqlType::Date], &Pool::new(usize::MAX));
+    assert!(dates.push(&[Datum::Int4(1)]).is_err(), "another type");
     assert_eq!(form(SqlType::Date), form(SqlType::Int4));
 }

@@ -18,6 +18,7 @@ use super::{Batch, arrow_bug};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::context::Run;
 use crate::exec::eval::Evaluator;
+use crate::memory::{Pool, heap_bytes};
 use crate::plan::Expr;
 use crate::stack::roomy;
 use crate::types::{Datum, SqlType};
@@ -28,9 +29,12 @@ impl Run<'_> {
         if !expr.has_subquery() {
             return Evaluator::new(self.ctx, &self.outer).eval_batch(expr, batch);
         }
+        let pool = self.shared.pool.clone();
+        let mut made = Made::new(&pool);
         let mut builder = ColumnBuilder::new(expr.ty());
         for at in 0..batch.len() {
             let value = self.eval(expr, &batch.row(at)?).await?;
+            made.keep(&value)?;
             builder.push(&value)?;
         }
         Ok(builder.finish())
@@ -115,6 +119,34 @@ impl Kernel {
     }
 }
 
+/// Rows that an array's kernel goes through in a unit of work.
+const VECTOR_ROWS: u32 = 64;
+
+/// Counts the values of a column that is being made: as scratch, to which a row's values go back (M2 of
+/// [`crate::memory`]).
+struct Made<'a> {
+    pool: &'a Pool,
+    before: usize,
+    bytes: usize,
+}
+
+impl<'a> Made<'a> {
+    fn new(pool: &'a Pool) -> Self {
+        Made { pool, before: pool.scratch(), bytes: 0 }
+    }
+
+    /// A row's value is about to be copied; what else the row has made is gone.
+    fn keep(&mut self, value: &Datum) -> SqlResult<()> {
+        let bytes = heap_bytes(value);
+        self.pool.set_scratch(self.before + self.bytes);
+        if bytes > 0 {
+            self.pool.add_scratch(bytes)?;
+            self.bytes += bytes;
+        }
+        Ok(())
+    }
+}
+
 /// Values for all rows.
 enum Vector {
     /// One a row.
@@ -126,6 +158,7 @@ enum Vector {
 impl Evaluator<'_> {
     /// The values of an expression without subqueries for all rows of a batch.
     pub(crate) fn eval_batch(&self, expr: &Expr, batch: &Batch) -> SqlResult<ArrayRef> {
+        self.ctx.eval.interrupt.spend(1 + batch.len() as u32 / VECTOR_ROWS)?;
         if has_kernels(expr)
             && let Ok(vector) = self.vector(expr, batch)
         {
@@ -199,6 +232,7 @@ impl Evaluator<'_> {
     ) -> SqlResult<ArrayRef> {
         let slots = expr.slots();
         let mut row = vec![Datum::Null; batch.types().len()];
+        let mut made = Made::new(self.ctx.eval.memory);
         let mut builder = ColumnBuilder::new(expr.ty());
         for at in 0..batch.len() {
             if let Some((decided, value)) = decided
@@ -213,7 +247,10 @@ impl Evaluator<'_> {
                 let place = row.get_mut(slot);
                 *place.ok_or_else(|| SqlError::internal(format!("no slot {slot}")))? = datum;
             }
-            builder.push(&self.value(expr, &row)?)?;
+            self.ctx.eval.interrupt.spend(1)?;
+            let value = self.value(expr, &row)?;
+            made.keep(&value)?;
+            builder.push(&value)?;
         }
         Ok(builder.finish())
     }

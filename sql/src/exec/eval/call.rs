@@ -1,9 +1,10 @@
 //! Calls of functions, and values as text.
 
-use super::{Evaluator, Stop, Value};
+use super::{Evaluator, Value};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::context::ExecContext;
 use crate::func::{self, Body, Function};
+use crate::memory::heap_bytes;
 use crate::plan::Expr;
 use crate::types::{Datum, SqlType};
 
@@ -18,23 +19,42 @@ pub(crate) fn output(ctx: &ExecContext<'_>, value: &Datum, ty: SqlType) -> SqlRe
     func::output(&ctx.eval, ty, value)
 }
 
+/// Digits of a number that is counted when it is there: it has no more than some ten thousand.
+const LONG_NUMBER: usize = 512;
+
+/// Bytes of a value that functions go through.
+fn long_bytes(value: &Datum) -> usize {
+    match value {
+        Datum::Text(text) => text.len(),
+        Datum::Bytea(bytes) => bytes.len(),
+        Datum::Array(items) | Datum::Record(items) => size_of_val::<[Datum]>(items),
+        _ => 0,
+    }
+}
+
 impl Evaluator<'_> {
+    /// The value of a call. What its arguments made is gone when it is there.
     pub(super) fn call<'e>(&self, oid: u32, args: &'e [Expr], row: &[Datum]) -> Value<'e> {
+        let memory = self.ctx.eval.memory;
+        let before = memory.scratch();
         // Most have one or two: no need for the heap.
-        match args {
+        let (with_args, value) = match args {
             [only] => {
                 let args = [self.eval(only, row)?];
-                self.apply(oid, &args).map_err(Stop::Error)
+                (memory.scratch(), self.apply(oid, &args)?)
             }
             [left, right] => {
                 let args = [self.eval(left, row)?, self.eval(right, row)?];
-                self.apply(oid, &args).map_err(Stop::Error)
+                (memory.scratch(), self.apply(oid, &args)?)
             }
             _ => {
                 let args = self.all(args, row)?;
-                self.apply(oid, &args).map_err(Stop::Error)
+                (memory.scratch(), self.apply(oid, &args)?)
             }
-        }
+        };
+        let made = memory.scratch() - with_args;
+        memory.set_scratch(before + made);
+        Ok(value)
     }
 
     /// Calls a function with values.
@@ -44,7 +64,17 @@ impl Evaluator<'_> {
             return Ok(Datum::Null);
         }
         match function.body {
-            Body::Scalar(body) => body(&self.ctx.eval, args),
+            Body::Scalar(body) => {
+                let bytes: usize = args.iter().map(long_bytes).sum();
+                self.ctx.eval.interrupt.spend_bytes(bytes)?;
+                let value = body(&self.ctx.eval, args)?;
+                if let Datum::Numeric(number) = &value
+                    && number.digits.len() > LONG_NUMBER
+                {
+                    self.ctx.eval.reserve(heap_bytes(&value))?;
+                }
+                Ok(value)
+            }
             Body::Set(..) | Body::Aggregate(_) => {
                 Err(SqlError::internal(format!("{} gives no single value", function.name)))
             }

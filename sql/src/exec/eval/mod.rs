@@ -114,7 +114,10 @@ impl<'a> Evaluator<'a> {
                 self.quantified(input, array, *function, *all, row)
             }
             Expr::InList { input, list, equals } => self.in_list(input, list, *equals, row),
-            Expr::Array(items, _) => Ok(Datum::Array(self.all(items, row)?.into())),
+            Expr::Array(items, _) => {
+                self.ctx.eval.interrupt.spend(items.len() as u32 / 64)?;
+                Ok(Datum::Array(self.all(items, row)?.into()))
+            }
             Expr::Row(items) => {
                 let record = Datum::Record(self.all(items, row)?.into());
                 if record_depth(&record) > MAX_RECORD_DEPTH {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::{Evaluator, Stop};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::context::{Row, Run, row_bytes};
+use crate::exec::context::{Row, Run};
 use crate::exec::op::{KeyTable, Op};
+use crate::memory::{datum_bytes, row_bytes};
 use crate::plan::{Expr, Node, SubqueryKind};
 use crate::types::Datum;
 
@@ -79,8 +80,16 @@ fn address(plan: &Node) -> usize {
 impl Run<'_> {
     /// The value of any expression over a row.
     pub(crate) async fn eval(&mut self, expr: &Expr, row: &[Datum]) -> SqlResult<Datum> {
+        let interrupt = self.ctx.eval.interrupt;
+        interrupt.spend(1)?;
+        if interrupt.is_due() {
+            interrupt.give_way().await?;
+        }
+        let scratch = self.shared.pool.scratch();
         let mut local = BTreeMap::new();
         loop {
+            // What a subquery has stopped is made again.
+            self.shared.pool.set_scratch(scratch);
             let answers = Answers { lasting: Some(&self.shared.answers), local: Some(&local) };
             let evaluator = Evaluator { ctx: self.ctx, outer: &self.outer, answers };
             let needed = match evaluator.eval(expr, row) {
@@ -98,9 +107,10 @@ impl Run<'_> {
             self.outer.pop();
             let answer = answer?;
             if lasts {
-                if let Answer::Rows(rows) = &answer {
-                    self.shared.held.grow(row_bytes(&rows.values))?;
-                }
+                self.shared.held.grow(match &answer {
+                    Answer::Rows(rows) => row_bytes(&rows.values),
+                    Answer::Value(value) => datum_bytes(value),
+                })?;
                 self.shared.answers.insert(id, answer);
             } else {
                 local.insert(id, answer);
@@ -110,7 +120,10 @@ impl Run<'_> {
 
     /// True iff a condition is true, neither false nor NULL.
     pub(crate) async fn holds(&mut self, condition: &Expr, row: &[Datum]) -> SqlResult<bool> {
-        Ok(super::truth(&self.eval(condition, row).await?)? == Some(true))
+        let scratch = self.shared.pool.scratch();
+        let value = self.eval(condition, row).await?;
+        self.shared.pool.set_scratch(scratch);
+        Ok(super::truth(&value)? == Some(true))
     }
 
     /// The values of several expressions over a row.
@@ -151,7 +164,10 @@ impl Run<'_> {
         Ok(match kind {
             SubqueryKind::Exists => Answer::Value(Datum::Bool(false)),
             SubqueryKind::Scalar => Answer::Value(values.pop().unwrap_or(Datum::Null)),
-            SubqueryKind::Array => Answer::Value(Datum::Array(values.into())),
+            SubqueryKind::Array => {
+                self.ctx.eval.reserve_elements(values.len())?;
+                Answer::Value(Datum::Array(values.into()))
+            }
             SubqueryKind::In { input, .. } => {
                 let ty = plan.types().first().copied();
                 let alike = ty.filter(|ty| ty.base() == input.ty().base());

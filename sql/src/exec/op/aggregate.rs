@@ -5,11 +5,12 @@ use super::keys::KeyTable;
 use super::sort::{Keyed, sort};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, next_batch};
-use crate::exec::context::{Reservation, Row, Run, row_bytes};
+use crate::exec::context::{Row, Run};
 use crate::exec::eval::function;
 use crate::func::{Accumulator, Body};
+use crate::memory::{Reservation, heap_bytes, row_bytes};
 use crate::plan::{AggregateCall, Expr, Node};
-use crate::types::{Datum, SqlType};
+use crate::types::Datum;
 
 /// About what an accumulator needs apart from what it is fed.
 const ACCUMULATOR_BYTES: usize = 128;
@@ -49,7 +50,7 @@ impl Aggregate {
             self.done = Some((rows.into_iter(), held));
         }
         match &mut self.done {
-            Some((rows, _)) => next_batch(&node.types(), rows),
+            Some((rows, _)) => next_batch(&node.types(), rows, &run.shared.pool),
             None => Ok(None),
         }
     }
@@ -78,11 +79,12 @@ impl Aggregate {
                 running.feed(call, &row, run, held).await?;
             }
         }
+        held.grow(groups.len() * size_of::<Row>())?;
         let mut rows = Vec::with_capacity(groups.len());
-        for (key, group) in table.keys().iter().zip(groups) {
-            let mut row = key.clone();
+        for (mut row, group) in table.into_keys().into_iter().zip(groups) {
+            run.step().await?;
             for (call, running) in calls.iter().zip(group) {
-                row.push(running.finish(call)?);
+                row.push(running.finish(call, run, held).await?);
             }
             rows.push(row);
         }
@@ -135,22 +137,33 @@ impl Running {
             self.waiting.push((key, args));
             return Ok(());
         }
-        if keeps_arguments(call.ty) {
-            held.grow_row(&args)?;
-        }
-        self.accumulator.add(&args)
+        self.add(&args, run, held)
     }
 
-    fn finish(mut self, call: &AggregateCall) -> SqlResult<Datum> {
-        sort(&mut self.waiting, &call.order);
-        for (_, args) in &self.waiting {
-            self.accumulator.add(args)?;
-        }
-        self.accumulator.finish()
+    /// Feeds the accumulator, and counts by how much it has grown: what it holds, not what it was given.
+    fn add(&mut self, args: &[Datum], run: &Run<'_>, held: &mut Reservation) -> SqlResult<()> {
+        let before = self.accumulator.held();
+        self.accumulator.add(&run.ctx.eval, args)?;
+        held.resize(before, self.accumulator.held())
     }
-}
 
-/// True iff an aggregate with this result grows with what it is fed.
-fn keeps_arguments(ty: SqlType) -> bool {
-    matches!(ty, SqlType::Array(_) | SqlType::Text | SqlType::Bytea | SqlType::Record)
+    /// The result. What the aggregate held is given back.
+    async fn finish(
+        mut self,
+        call: &AggregateCall,
+        run: &mut Run<'_>,
+        held: &mut Reservation,
+    ) -> SqlResult<Datum> {
+        let waiting = sort(std::mem::take(&mut self.waiting), &call.order, run).await?;
+        for (key, args) in waiting {
+            run.ctx.eval.interrupt.spend(1)?;
+            self.add(&args, run, held)?;
+            held.shrink(row_bytes(&key) + row_bytes(&args));
+        }
+        let (before, scratch) = (self.accumulator.held(), run.shared.pool.scratch());
+        let value = self.accumulator.finish(&run.ctx.eval)?;
+        run.shared.pool.set_scratch(scratch);
+        held.resize(before, heap_bytes(&value))?;
+        Ok(value)
+    }
 }

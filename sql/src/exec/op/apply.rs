@@ -72,7 +72,7 @@ impl Apply {
         if self.types.is_empty() {
             self.types = node.types();
         }
-        let mut builder = BatchBuilder::new(&self.types);
+        let mut builder = BatchBuilder::new(&self.types, &run.shared.pool);
         while !builder.is_full() {
             let Some(current) = &mut self.current else {
                 let Some(row) = self.input.next(input, run).await? else {

@@ -4,7 +4,8 @@ use super::input::Input;
 use super::keys::KeyTable;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, BatchBuilder};
-use crate::exec::context::{Reservation, Run};
+use crate::exec::context::Run;
+use crate::memory::Reservation;
 use crate::plan::{Expr, Node};
 
 /// The keys seen so far.
@@ -30,7 +31,7 @@ impl Distinct {
             let keys = if whole { types.clone() } else { on.iter().map(Expr::ty).collect() };
             (KeyTable::new(keys), run.shared.pool.reserve())
         });
-        let mut builder = BatchBuilder::new(&types);
+        let mut builder = BatchBuilder::new(&types, &run.shared.pool);
         while !builder.is_full() {
             let Some(row) = self.input.next(input, run).await? else {
                 break;

@@ -3,7 +3,8 @@
 use super::Op;
 use crate::error::SqlResult;
 use crate::exec::batch::Batch;
-use crate::exec::context::{Reservation, Row, Run};
+use crate::exec::context::{Row, Run};
+use crate::memory::Reservation;
 use crate::plan::Node;
 
 /// An input and the batch of it that is being read.
@@ -12,15 +13,21 @@ pub(crate) struct Input {
     batch: Option<Batch>,
     at: usize,
     ended: bool,
+    /// The scratch before the first row: a row's values are gone when the next one is asked for.
+    scratch: Option<usize>,
 }
 
 impl Input {
     pub(crate) fn new(node: &Node) -> Self {
-        Input { op: Op::open(node), batch: None, at: 0, ended: false }
+        Input { op: Op::open(node), batch: None, at: 0, ended: false, scratch: None }
     }
 
     /// The next row; none at the end, as often as asked.
     pub(crate) async fn next(&mut self, node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
+        let pool = &run.shared.pool;
+        let scratch = *self.scratch.get_or_insert_with(|| pool.scratch());
+        pool.set_scratch(scratch);
+        run.ctx.eval.interrupt.spend(1)?;
         loop {
             if let Some(batch) = &self.batch
                 && self.at < batch.len()

@@ -5,10 +5,16 @@
 use super::input::Input;
 use super::keys::KeyTable;
 use crate::error::{SqlError, SqlResult};
-use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
-use crate::exec::context::{Reservation, Row, Run};
+use crate::exec::batch::{Batch, BatchBuilder};
+use crate::exec::context::{Row, Run};
+use crate::memory::Reservation;
 use crate::plan::{Expr, JoinKind, Node};
 use crate::types::{Datum, SqlType};
+
+/// Pairs between two pauses.
+const STRIDE: usize = 64;
+/// About what a key's list of rows needs, a row.
+const CHAIN_BYTES: usize = size_of::<Vec<u32>>() + 16;
 
 /// The right input, kept.
 struct Build {
@@ -71,7 +77,7 @@ impl Join {
         let Some(build) = &mut self.build else {
             return Ok(None);
         };
-        let mut builder = BatchBuilder::new(&self.types);
+        let mut builder = BatchBuilder::new(&self.types, &run.shared.pool);
         if build.rows.is_empty() && matches!(kind, JoinKind::Inner | JoinKind::Semi) {
             return Ok(None);
         }
@@ -121,7 +127,7 @@ impl Join {
                 continue;
             };
             probe.at += 1;
-            if probe.at % MAX_ROWS == 0 {
+            if probe.at % STRIDE == 0 {
                 run.step().await?;
             }
             let mut pair = probe.row.clone();
@@ -159,11 +165,15 @@ impl Join {
         let mut keys = KeyTable::new(equal.iter().map(|(_, side)| side.ty()).collect());
         let mut chains: Vec<Vec<u32>> = Vec::new();
         if !equal.is_empty() {
+            held.grow(rows.len() * CHAIN_BYTES)?;
+            let scratch = run.shared.pool.scratch();
             for (at, row) in (0u32..).zip(&rows) {
                 let mut key = Vec::with_capacity(equal.len());
                 for (_, side) in equal {
                     key.push(run.eval(side, row).await?);
                 }
+                // The key has its own reservation.
+                run.shared.pool.set_scratch(scratch);
                 if key.iter().any(Datum::is_null) {
                     continue;
                 }

@@ -7,7 +7,8 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::error::SqlResult;
-use crate::exec::context::{Reservation, Row, row_bytes};
+use crate::exec::context::Row;
+use crate::memory::{Reservation, row_bytes};
 use crate::types::{Datum, SqlType};
 
 /// A set of keys, numbered from zero in the order of their insertion. Equal is what the types' order calls equal; a NULL
@@ -24,9 +25,9 @@ impl KeyTable {
         KeyTable { types, keys: Vec::new(), index: HashTable::new() }
     }
 
-    /// The keys in their order.
-    pub(crate) fn keys(&self) -> &[Row] {
-        &self.keys
+    /// The keys, taken out.
+    pub(crate) fn into_keys(self) -> Vec<Row> {
+        self.keys
     }
 
     /// The number of a key that is there.

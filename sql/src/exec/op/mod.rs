@@ -6,8 +6,8 @@
 //!
 //! - O1. A state is only ever used with the node that it was opened for.
 //! - O2. After the end, or an error, an operator is not asked again.
-//! - O3. Whatever an operator keeps beyond a batch is counted against the statement's memory. Nothing spills to disk
-//!   (not built): a statement beyond its memory fails.
+//! - O3. Whatever an operator keeps is counted against the statement's memory (see [`crate::memory`]): rows beyond a
+//!   batch, and batches of long values. Nothing spills to disk (not built): a statement beyond its memory fails.
 //! - O4. Every operator's rows come in an order that follows from the plan and the data alone: hash tables are read
 //!   in the order of their first insertion.
 
@@ -18,6 +18,7 @@ mod input;
 mod join;
 mod keys;
 mod limit;
+mod project;
 pub(crate) mod scan;
 mod setop;
 mod simple;
@@ -39,10 +40,10 @@ pub(crate) enum Op {
     Values(simple::Values),
     Scan(Box<scan::Scan>),
     VirtualScan(simple::Rows),
-    TableFunction(simple::Rows),
+    TableFunction(simple::Function),
     CteScan(simple::CteScan),
     Filter(Box<Op>),
-    Project(Box<Op>),
+    Project(Box<project::Project>),
     Join(Box<join::Join>),
     Apply(Box<apply::Apply>),
     Aggregate(Box<aggregate::Aggregate>),
@@ -65,10 +66,10 @@ impl Op {
             Node::Values { .. } => Op::Values(simple::Values::default()),
             Node::Scan { .. } => Op::Scan(Box::default()),
             Node::VirtualScan { .. } => Op::VirtualScan(simple::Rows::default()),
-            Node::TableFunction { .. } => Op::TableFunction(simple::Rows::default()),
+            Node::TableFunction { .. } => Op::TableFunction(simple::Function::default()),
             Node::CteScan { .. } => Op::CteScan(simple::CteScan::default()),
             Node::Filter { input, .. } => Op::Filter(Box::new(Op::open(input))),
-            Node::Project { input, .. } => Op::Project(Box::new(Op::open(input))),
+            Node::Project { input, .. } => Op::Project(Box::new(project::Project::new(input))),
             Node::Join { left, right, .. } => Op::Join(Box::new(join::Join::new(left, right))),
             Node::Apply { input, .. } => Op::Apply(Box::new(apply::Apply::new(input))),
             Node::Aggregate { input, .. } => {
@@ -93,35 +94,26 @@ impl Op {
     ) -> Roomy<'f, SqlResult<Option<Batch>>> {
         Roomy::new(async move {
             run.step().await?;
-            match (self, node) {
+            // What is computed on the way is gone at the end; what is passed on has its own reservation.
+            let scratch = run.shared.pool.scratch();
+            let batch = match (self, node) {
                 (Op::Values(op), Node::Values { rows, types }) => op.next(rows, types, run).await,
                 (Op::Scan(op), Node::Scan { .. }) => op.next(node, run).await,
                 (Op::VirtualScan(op), Node::VirtualScan { table, columns, filter }) => {
                     op.next_virtual(table, columns, filter.as_ref(), node, run).await
                 }
-                (
-                    Op::TableFunction(op),
-                    Node::TableFunction { function, args, types, ordinality },
-                ) => op.next_function(*function, args, types, *ordinality, run).await,
-                (Op::CteScan(op), Node::CteScan { index, types }) => op.next(*index, types, run),
-                (Op::Filter(op), Node::Filter { input, predicate }) => {
-                    while let Some(batch) = op.next(input, run).await? {
-                        if let Some(batch) = run.select(predicate, batch).await? {
-                            return Ok(Some(batch));
-                        }
-                    }
-                    Ok(None)
+                (Op::TableFunction(op), Node::TableFunction { calls, types, ordinality }) => {
+                    op.next(calls, types, *ordinality, run).await
                 }
-                (Op::Project(op), Node::Project { input, exprs }) => {
-                    let Some(batch) = op.next(input, run).await? else {
-                        return Ok(None);
-                    };
-                    let mut columns = Vec::with_capacity(exprs.len());
-                    for expr in exprs {
-                        columns.push(run.eval_batch(expr, &batch).await?);
+                (Op::CteScan(op), Node::CteScan { index, types }) => op.next(*index, types, run),
+                (Op::Filter(op), Node::Filter { input, predicate }) => loop {
+                    let Some(batch) = op.next(input, run).await? else { break Ok(None) };
+                    if let Some(batch) = run.select(predicate, batch).await? {
+                        break Ok(Some(batch));
                     }
-                    let types = exprs.iter().map(|expr| expr.ty()).collect();
-                    Ok(Some(batch.with_columns(types, columns)))
+                },
+                (Op::Project(op), Node::Project { input, exprs }) => {
+                    op.next(input, exprs, run).await
                 }
                 (Op::Join(op), Node::Join { .. }) => op.next(node, run).await,
                 (Op::Apply(op), Node::Apply { .. }) => op.next(node, run).await,
@@ -139,7 +131,9 @@ impl Op {
                 }
                 (Op::Write(op), node) => op.next(node, run).await,
                 _ => Err(SqlError::internal("a node is run with another's state")),
-            }
+            };
+            run.shared.pool.set_scratch(scratch);
+            batch
         })
     }
 }

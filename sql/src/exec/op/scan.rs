@@ -83,7 +83,7 @@ impl Scan {
             let Some(entries) = started.page(lock_entries, exact, run).await? else {
                 return Ok(None);
             };
-            let mut builder = BatchBuilder::new(&types);
+            let mut builder = BatchBuilder::new(&types, &run.shared.pool);
             for row in fetch(table, index, columns, entries, *lock, run).await? {
                 builder.push(&row)?;
             }

@@ -4,7 +4,8 @@ use super::input::Input;
 use super::keys::KeyTable;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, BatchBuilder};
-use crate::exec::context::{Reservation, Run};
+use crate::exec::context::Run;
+use crate::memory::Reservation;
 use crate::plan::Node;
 
 /// How often a row is on the right, and whether it was given.
@@ -48,7 +49,7 @@ impl SetOp {
             }
             self.counts = Some((table, counts, held));
         }
-        let mut builder = BatchBuilder::new(&types);
+        let mut builder = BatchBuilder::new(&types, &run.shared.pool);
         let Some((table, counts, held)) = &mut self.counts else {
             return Ok(None);
         };

@@ -6,9 +6,10 @@ use super::Op;
 use crate::catalog::descriptor::{ColumnId, TableDescriptor};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder, next_batch};
-use crate::exec::context::{Reservation, Row, Run};
+use crate::exec::context::{Row, Run};
 use crate::exec::eval::function;
-use crate::func::Body;
+use crate::func::{Body, SetRows};
+use crate::memory::Reservation;
 use crate::plan::{Expr, Node};
 use crate::types::{Datum, SqlType};
 
@@ -25,7 +26,7 @@ impl Values {
         types: &[SqlType],
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let mut builder = BatchBuilder::new(types);
+        let mut builder = BatchBuilder::new(types, &run.shared.pool);
         while let Some(exprs) = rows.get(self.at)
             && !builder.is_full()
         {
@@ -67,7 +68,8 @@ impl Rows {
             self.keep(all.into_iter().map(pick).collect::<SqlResult<_>>()?, run)?;
         }
         let types = node.types();
-        while let Some(batch) = self.take(&types)? {
+        while let Some(batch) = self.take(&types, run)? {
+            run.step().await?;
             let batch = match filter {
                 Some(filter) => run.select(filter, batch).await?,
                 None => Some(batch),
@@ -79,35 +81,6 @@ impl Rows {
         Ok(None)
     }
 
-    pub(super) async fn next_function(
-        &mut self,
-        oid: u32,
-        args: &[Expr],
-        types: &[SqlType],
-        ordinality: bool,
-        run: &mut Run<'_>,
-    ) -> SqlResult<Option<Batch>> {
-        if self.made.is_none() {
-            let function = function(oid)?;
-            let args = run.eval_all(args, &[]).await?;
-            let mut rows = match function.body {
-                _ if function.strict && args.iter().any(Datum::is_null) => Vec::new(),
-                Body::Set(body, _) => body(&run.ctx.eval, &args)?,
-                Body::Scalar(body) => vec![vec![body(&run.ctx.eval, &args)?]],
-                Body::Aggregate(_) => {
-                    return Err(SqlError::internal("an aggregate makes no rows"));
-                }
-            };
-            if ordinality {
-                for (number, row) in (1i64..).zip(&mut rows) {
-                    row.push(Datum::Int8(number));
-                }
-            }
-            self.keep(rows, run)?;
-        }
-        self.take(types)
-    }
-
     fn keep(&mut self, rows: Vec<Row>, run: &mut Run<'_>) -> SqlResult<()> {
         let mut held = run.shared.pool.reserve();
         rows.iter().try_for_each(|row| held.grow_row(row))?;
@@ -115,11 +88,83 @@ impl Rows {
         Ok(())
     }
 
-    fn take(&mut self, types: &[SqlType]) -> SqlResult<Option<Batch>> {
+    fn take(&mut self, types: &[SqlType], run: &Run<'_>) -> SqlResult<Option<Batch>> {
         match &mut self.made {
-            Some((rows, _)) => next_batch(types, rows),
+            Some((rows, _)) => next_batch(types, rows, &run.shared.pool),
             None => Ok(None),
         }
+    }
+}
+
+/// Rows of functions, made as they are asked for.
+#[derive(Default)]
+pub(crate) struct Function {
+    /// By function; none once it has ended.
+    rows: Vec<Option<SetRows>>,
+    /// Rows given so far.
+    given: i64,
+}
+
+impl Function {
+    pub(super) async fn next(
+        &mut self,
+        calls: &[(u32, Vec<Expr>)],
+        types: &[SqlType],
+        ordinality: bool,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        if self.rows.is_empty() {
+            for (oid, args) in calls {
+                let args = run.eval_all(args, &[]).await?;
+                self.rows.push(Some(start(*oid, &args, run)?));
+            }
+        }
+        let mut builder = BatchBuilder::new(types, &run.shared.pool);
+        while !builder.is_full() {
+            run.ctx.eval.interrupt.spend(1)?;
+            let Some(mut row) = self.row()? else { break };
+            self.given += 1;
+            if ordinality {
+                row.push(Datum::Int8(self.given));
+            }
+            builder.push(&row)?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// The next row, with NULLs for functions that have ended; none when all have.
+    fn row(&mut self) -> SqlResult<Option<Row>> {
+        if let [rows] = self.rows.as_mut_slice() {
+            return rows.as_mut().and_then(Iterator::next).transpose();
+        }
+        let mut row = Row::with_capacity(self.rows.len());
+        for rows in &mut self.rows {
+            match rows.as_mut().and_then(Iterator::next) {
+                Some(next) => row.extend(next?),
+                None => {
+                    *rows = None;
+                    row.push(Datum::Null);
+                }
+            }
+        }
+        let has_ended = self.rows.iter().all(Option::is_none);
+        Ok((!has_ended).then_some(row))
+    }
+}
+
+/// The rows of a call, of which none is made yet.
+fn start(oid: u32, args: &[Datum], run: &Run<'_>) -> SqlResult<SetRows> {
+    let function = function(oid)?;
+    if function.strict && args.iter().any(Datum::is_null) {
+        return Ok(Box::new(std::iter::empty()));
+    }
+    match function.body {
+        Body::Set(body, _) => body(&run.ctx.eval, args),
+        Body::Scalar(body) => {
+            let value = body(&run.ctx.eval, args)?;
+            Ok(Box::new(std::iter::once(Ok(vec![value]))))
+        }
+        Body::Aggregate(_) => Err(SqlError::internal("an aggregate makes no rows")),
     }
 }
 
@@ -138,7 +183,7 @@ impl CteScan {
     ) -> SqlResult<Option<Batch>> {
         let rows = run.shared.ctes.get(index).map(Arc::clone);
         let rows = rows.ok_or_else(|| SqlError::internal("a WITH query is read before it ran"))?;
-        let batch = next_batch(types, &mut rows[self.at..].iter().cloned())?;
+        let batch = next_batch(types, &mut rows[self.at..].iter().cloned(), &run.shared.pool)?;
         self.at += batch.as_ref().map_or(0, Batch::len);
         Ok(batch)
     }

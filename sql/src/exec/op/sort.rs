@@ -7,7 +7,8 @@ use super::keys::compare;
 use super::limit::bound;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, MAX_ROWS, next_batch};
-use crate::exec::context::{Reservation, Row, Run};
+use crate::exec::context::{Row, Run};
+use crate::memory::{Reservation, row_bytes};
 use crate::plan::{Expr, Node, SortKey};
 use crate::types::Datum;
 
@@ -41,7 +42,10 @@ impl Sort {
             self.sorted = Some((rows.into_iter(), held));
         }
         match &mut self.sorted {
-            Some((rows, _)) => next_batch(&input.types(), &mut rows.map(|(_, row)| row)),
+            Some((rows, _)) => {
+                let mut rows = rows.map(|(_, row)| row);
+                next_batch(&input.types(), &mut rows, &run.shared.pool)
+            }
             None => Ok(None),
         }
     }
@@ -68,24 +72,71 @@ impl Sort {
             held.grow_row(&row)?;
             rows.push((key, row));
             if rows.len() >= room {
-                sort(&mut rows, keys);
-                rows.truncate(limit);
-                held.clear();
-                for (key, row) in &rows {
-                    held.grow_row(key)?;
-                    held.grow_row(row)?;
+                rows = sort(rows, keys, run).await?;
+                for (key, row) in rows.drain(limit..) {
+                    held.shrink(row_bytes(&key) + row_bytes(&row));
                 }
             }
         }
-        sort(&mut rows, keys);
+        rows = sort(rows, keys, run).await?;
         rows.truncate(limit);
         Ok(rows)
     }
 }
 
-/// Sorts rows by their keys; equal ones stay as they are.
-pub(crate) fn sort(rows: &mut [Keyed], keys: &[SortKey]) {
-    rows.sort_by(|(a, _), (b, _)| order(keys, a, b));
+/// Rows that are sorted at once; longer lists are merged from such.
+const RUN_ROWS: usize = 1_024;
+
+/// Sorts rows by their keys; equal ones stay as they are. Gives way to others between runs.
+pub(crate) async fn sort(
+    mut rows: Vec<Keyed>,
+    keys: &[SortKey],
+    run: &mut Run<'_>,
+) -> SqlResult<Vec<Keyed>> {
+    for rows in rows.chunks_mut(RUN_ROWS) {
+        run.step().await?;
+        run.ctx.eval.interrupt.spend(rows.len() as u32)?;
+        rows.sort_by(|(a, _), (b, _)| order(keys, a, b));
+    }
+    let mut width = RUN_ROWS;
+    while width < rows.len() {
+        let mut merged = Vec::with_capacity(rows.len());
+        let mut rest = rows.into_iter();
+        while rest.len() > 0 {
+            let left: Vec<Keyed> = rest.by_ref().take(width).collect();
+            let right: Vec<Keyed> = rest.by_ref().take(width).collect();
+            merge(left, right, &mut merged, keys, run).await?;
+        }
+        rows = merged;
+        width *= 2;
+    }
+    Ok(rows)
+}
+
+/// Appends two sorted lists as one.
+async fn merge(
+    left: Vec<Keyed>,
+    right: Vec<Keyed>,
+    merged: &mut Vec<Keyed>,
+    keys: &[SortKey],
+    run: &mut Run<'_>,
+) -> SqlResult<()> {
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    loop {
+        if merged.len().is_multiple_of(RUN_ROWS) {
+            run.step().await?;
+            run.ctx.eval.interrupt.spend(RUN_ROWS as u32 / 8)?;
+        }
+        let from_right = match (left.peek(), right.peek()) {
+            (Some((a, _)), Some((b, _))) => order(keys, a, b).is_gt(),
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        match if from_right { right.next() } else { left.next() } {
+            Some(row) => merged.push(row),
+            None => return Ok(()),
+        }
+    }
 }
 
 fn order(keys: &[SortKey], a: &[Datum], b: &[Datum]) -> Ordering {

@@ -2,7 +2,9 @@ use txn::db::TxnError;
 
 use super::support::*;
 use crate::error::SqlState;
-use crate::exec::{CancelReason, from_txn};
+use crate::exec::from_txn;
+use crate::interrupt::Reason;
+use crate::memory::Pool;
 use crate::plan::{Expr, JoinKind, Node, SortKey};
 use crate::types::{Datum, SqlType};
 
@@ -27,13 +29,13 @@ fn errors_of_the_transaction_keep_their_codes() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_statement_says_why() {
     for (reason, state) in [
-        (CancelReason::User, SqlState::QUERY_CANCELED),
-        (CancelReason::Timeout, SqlState::QUERY_CANCELED),
-        (CancelReason::Shutdown, SqlState::ADMIN_SHUTDOWN),
+        (Reason::User, SqlState::QUERY_CANCELED),
+        (Reason::Timeout, SqlState::QUERY_CANCELED),
+        (Reason::Shutdown, SqlState::ADMIN_SHUTDOWN),
     ] {
         let session = Session::default();
-        session.cancel.cancel(reason);
-        session.cancel.cancel(CancelReason::User);
+        session.interrupt.raise(reason);
+        session.interrupt.raise(Reason::User);
         let error = session.run(&mut begin(), &plan(all())).await.unwrap_err();
         assert_eq!(error.state, state);
     }
@@ -54,14 +56,14 @@ async fn a_statement_beyond_its_memory_fails_with_a_hint() {
     };
     let distinct = Node::Distinct { input: Box::new(many.clone()), on: vec![] };
     for node in [sort, join, distinct] {
-        let session = Session { memory: 10_000, ..Session::default() };
+        let session = Session { memory: Pool::new(10_000), ..Session::default() };
         let error = session.run(&mut begin(), &plan(node.clone())).await.unwrap_err();
         assert_eq!(error.state, SqlState::OUT_OF_MEMORY);
         assert!(error.hint.is_some());
         assert_eq!(rows(&mut begin(), node).await.unwrap().len(), 1_000);
     }
     // What streams needs nothing.
-    let session = Session { memory: 100, ..Session::default() };
+    let session = Session { memory: Pool::new(100), ..Session::default() };
     session.run(&mut begin(), &plan(many)).await.unwrap();
 }
 

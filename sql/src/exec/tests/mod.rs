@@ -1,5 +1,6 @@
 //! Statements on real transactions, by plans written by hand.
 
+mod bounds;
 mod errors;
 mod queries;
 mod scans;

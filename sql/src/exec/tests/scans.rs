@@ -117,7 +117,7 @@ async fn columns_come_as_asked_and_parameters_are_filled_in() {
 async fn a_portal_gives_rows_in_portions() {
     let mut txn = filled(40).await;
     let (plan, session) = (plan(all()), Session::default());
-    let mut execution = Execution::new(&plan, session.memory);
+    let mut execution = Execution::new(&plan, &session.memory);
     let mut portions = Vec::new();
     while !execution.is_done() {
         let rows = execution.next_rows(&plan, &mut txn, &session.context(), 17).await.unwrap();

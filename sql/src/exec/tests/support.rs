@@ -11,8 +11,10 @@ use crate::catalog::descriptor::{
     TableKind,
 };
 use crate::error::SqlResult;
-use crate::exec::{Cancel, DEFAULT_MEMORY, ExecContext, Execution, NoVirtualTables, Row};
+use crate::exec::{ExecContext, Execution, NoVirtualTables, Row};
 use crate::func::EvalContext;
+use crate::interrupt::Interrupt;
+use crate::memory::{DEFAULT_STATEMENT_BYTES, Pool};
 use crate::plan::{Expr, IndexSpan, Node, Plan};
 use crate::types::{Datum, SqlType};
 
@@ -53,17 +55,21 @@ impl CatalogView for NoCatalog {
 
 /// What a test gives its statements.
 pub(crate) struct Session {
-    pub(crate) cancel: Cancel,
+    pub(crate) interrupt: Interrupt,
     pub(crate) params: Vec<Datum>,
-    pub(crate) memory: usize,
+    pub(crate) memory: Pool,
     /// Never by direct operators.
     pub(crate) by_operators: bool,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        let cancel = Cancel::default();
-        Session { cancel, params: Vec::new(), memory: DEFAULT_MEMORY, by_operators: false }
+        Session {
+            interrupt: Interrupt::bounded(u32::MAX),
+            params: Vec::new(),
+            memory: Pool::new(DEFAULT_STATEMENT_BYTES),
+            by_operators: false,
+        }
     }
 }
 
@@ -80,11 +86,11 @@ impl Session {
                 catalog: &NoCatalog,
                 setting: &|_| None,
                 backend_pid: 0,
+                interrupt: &self.interrupt,
+                memory: &self.memory,
             },
             params: &self.params,
             virtual_tables: &NoVirtualTables,
-            cancel: &self.cancel,
-            memory: self.memory,
         }
     }
 
@@ -92,8 +98,8 @@ impl Session {
     pub(crate) async fn run(&self, txn: &mut Txn, plan: &Plan) -> SqlResult<(Vec<Row>, u64)> {
         let context = self.context();
         let mut execution = match self.by_operators {
-            true => Execution::by_operators(plan, context.memory),
-            false => Execution::new(plan, context.memory),
+            true => Execution::by_operators(plan, &self.memory),
+            false => Execution::new(plan, &self.memory),
         };
         let rows = execution.next_rows(plan, txn, &context, usize::MAX).await?;
         assert!(execution.is_done());

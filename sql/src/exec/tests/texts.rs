@@ -31,8 +31,8 @@ async fn ask_with(txn: &mut Txn, text: &str, params: &[Datum]) -> Vec<String> {
         let mut context = session.context();
         context.eval.catalog = &catalog as &dyn CatalogView;
         let mut execution = match by_operators {
-            true => Execution::by_operators(&plan, context.memory),
-            false => Execution::new(&plan, context.memory),
+            true => Execution::by_operators(&plan, &session.memory),
+            false => Execution::new(&plan, &session.memory),
         };
         let rows = execution.next_rows(&plan, txn, &context, usize::MAX).await?;
         let mut lines = Vec::new();

@@ -227,7 +227,7 @@ async fn a_portal_over_a_write_has_written_before_its_first_row() {
     }
     let plan = plan(node);
     let session = Session::default();
-    let mut execution = Execution::new(&plan, session.memory);
+    let mut execution = Execution::new(&plan, &session.memory);
     let first = execution.next_rows(&plan, &mut txn, &session.context(), 1).await.unwrap();
     assert_eq!((first, execution.is_done()), (vec![vec![Datum::text("a")]], false));
     assert_eq!(contents(&mut txn).await.len(), 2);

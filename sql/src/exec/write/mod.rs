@@ -24,9 +24,10 @@ mod pending;
 pub(crate) use pending::Pending;
 
 use super::batch::{Batch, next_batch};
-use super::context::{Reservation, Row, Run, row_bytes};
+use super::context::{Row, Run};
 use super::op::Input;
 use crate::error::{SqlError, SqlResult};
+use crate::memory::{Reservation, row_bytes};
 use crate::plan::{Expr, Node};
 use crate::types::Datum;
 
@@ -73,7 +74,7 @@ impl Write {
             return Ok(None);
         };
         let mut rows = std::iter::from_fn(|| done.returned.pop());
-        next_batch(&node.types(), &mut rows)
+        next_batch(&node.types(), &mut rows, &run.shared.pool)
     }
 
     /// Writes some rows. False at the end of the input.
@@ -124,6 +125,7 @@ impl Written {
     ) -> Result<(), (usize, SqlError)> {
         run.foresee_rows(node, &rows).await.map_err(|error| (0, error))?;
         for (number, row) in rows.into_iter().enumerate() {
+            run.step().await.map_err(|error| (number, error))?;
             self.write(node, row, run).await.map_err(|error| (number, error))?;
         }
         run.shared.pending.forget();

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use txn::db::{Savepoint, Txn};
+use txn::api::MAX_VALUE_BYTES;
+use txn::db::{Savepoint, Txn, TxnError};
 
 use crate::error::SqlResult;
-use crate::exec::context::{Pool, Reservation, Run};
+use crate::exec::context::Run;
 use crate::exec::errors::from_txn;
+use crate::memory::{Pool, Reservation};
 
 /// About what an entry needs beside its key and value.
 const ENTRY_BYTES: usize = 96;
 /// Keys read at once, whose values are not counted before they are here.
 const FORESEEN_KEYS: usize = 1_000;
+
+/// Which part of a statement's memory may be what it has written.
+const KEPT_PART: usize = 4;
 
 /// Keys with their new values; none for a deletion.
 pub(crate) struct Pending {
@@ -48,7 +53,12 @@ impl Pending {
     }
 
     pub(super) fn set(&mut self, key: Bytes, value: Option<Bytes>) -> SqlResult<()> {
-        let bytes = key.len() + value.as_ref().map_or(0, Bytes::len);
+        let value_bytes = value.as_ref().map_or(0, Bytes::len);
+        // No memory helps against this bound.
+        if value_bytes > MAX_VALUE_BYTES {
+            return Err(from_txn(TxnError::RowTooLarge { bytes: value_bytes }));
+        }
+        let bytes = key.len() + value_bytes;
         self.held.grow(ENTRY_BYTES + bytes)?;
         self.bytes += bytes;
         self.entries.insert(key, value);
@@ -120,7 +130,9 @@ impl Run<'_> {
     pub(super) async fn write_through(&mut self) -> SqlResult<()> {
         let (keys, bytes) = self.txn.room();
         let pending = &mut self.shared.pending;
-        if pending.entries.len() <= keys && pending.bytes <= bytes {
+        // A part of the statement's memory, too, however little that is.
+        let is_large = pending.held.bytes() > self.shared.pool.limit() / KEPT_PART;
+        if pending.entries.len() <= keys && pending.bytes <= bytes && !is_large {
             return Ok(());
         }
         if pending.through.is_none() {

@@ -8,9 +8,11 @@ use crate::catalog::CatalogView;
 use crate::catalog::descriptor::{TableDescriptor, TableId};
 use crate::error::{SqlError, SqlResult};
 use crate::func::{Body, EvalContext, cast as run_cast, input, output};
+use crate::interrupt::Interrupt;
+use crate::memory::Pool;
 use crate::types::Datum;
 
-struct NoCatalog;
+pub(super) struct NoCatalog;
 
 impl CatalogView for NoCatalog {
     fn version(&self) -> u64 {
@@ -93,10 +95,8 @@ fn call(ctx: &EvalContext<'_>, fields: &[&str]) -> SqlResult<String> {
         Body::Scalar(_) if function.strict && args.iter().any(Datum::is_null) => Ok("\\N".into()),
         Body::Scalar(body) => shown(ctx, result, &body(ctx, &args)?),
         Body::Set(body, _) => {
-            let rows = body(ctx, &args)?;
-            let rows: SqlResult<Vec<_>> =
-                rows.iter().map(|row| shown(ctx, result, &row[0])).collect();
-            Ok(rows?.join(" "))
+            let rows = body(ctx, &args)?.map(|row| shown(ctx, result, &row?[0]));
+            Ok(rows.collect::<SqlResult<Vec<_>>>()?.join(" "))
         }
         Body::Aggregate(make) => {
             // The only argument is an array: one row an element.
@@ -105,7 +105,7 @@ fn call(ctx: &EvalContext<'_>, fields: &[&str]) -> SqlResult<String> {
                 for value in values.iter() {
                     let row: Vec<Datum> =
                         [value.clone()].into_iter().chain(args[1..].iter().cloned()).collect();
-                    state.add(&row)?;
+                    state.add(ctx, &row)?;
                 }
             }
             let element = types[0].element().expect("an array");
@@ -116,7 +116,7 @@ fn call(ctx: &EvalContext<'_>, fields: &[&str]) -> SqlResult<String> {
                 }
                 _ => element,
             };
-            shown(ctx, result, &state.finish()?)
+            shown(ctx, result, &state.finish(ctx)?)
         }
     }
 }
@@ -156,6 +156,8 @@ fn values_are_postgresqls() {
         catalog: &NoCatalog,
         setting: &|_| None,
         backend_pid: 0,
+        interrupt: &Interrupt::bounded(u32::MAX),
+        memory: &Pool::new(usize::MAX),
     };
     let mut wrong = Vec::new();
     let mut counts = BTreeMap::new();

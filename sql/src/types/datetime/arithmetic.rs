@@ -5,6 +5,7 @@ use super::interval::Interval;
 use super::zone::Zone;
 use super::{DAY, HOUR, MINUTE, SECOND, check_timestamp, is_infinite, timestamp_out_of_range};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::interrupt::Interrupt;
 use crate::types::Numeric;
 
 /// A local timestamp plus an interval: months first (to the last day of a shorter month), then days, then time.
@@ -338,7 +339,7 @@ const UNIX_EPOCH_MICROS: i64 = super::UNIX_EPOCH_DAYS * DAY;
 
 fn scaled(value: i128, places: u32) -> SqlResult<Numeric> {
     let divisor = Numeric::from_i128(10i128.pow(places));
-    Numeric::from_i128(value).div(&divisor)?.round(places as i32)
+    Numeric::from_i128(value).div(&divisor, Interrupt::none())?.round(places as i32)
 }
 
 fn of_local(wanted: Field, local: i64, utc: i64) -> SqlResult<Option<Numeric>> {
@@ -348,7 +349,7 @@ fn of_local(wanted: Field, local: i64, utc: i64) -> SqlResult<Option<Numeric>> {
         Field::Epoch => Some(scaled(i128::from(utc) + i128::from(UNIX_EPOCH_MICROS), 6)?),
         Field::Julian => {
             let whole = Numeric::from(day - i64::from(super::DATE_MIN));
-            let part = Numeric::from(time).div(&Numeric::from(DAY))?;
+            let part = Numeric::from(time).div(&Numeric::from(DAY), Interrupt::none())?;
             Some(whole.add(&part)?)
         }
         _ => match of_time(wanted, time)? {

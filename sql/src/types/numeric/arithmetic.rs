@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::decimal::{DIGIT_PLACES, Decimal};
 use super::{Numeric, NumericSign, SCALE_MAX};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::interrupt::Interrupt;
 
 /// Significant decimal digits that a quotient has at least.
 pub(super) const SIGNIFICANT_MIN: i32 = 16;
@@ -63,9 +64,9 @@ impl Numeric {
     }
 
     /// The product.
-    pub fn mul(&self, other: &Numeric) -> SqlResult<Numeric> {
+    pub fn mul(&self, other: &Numeric, within: &Interrupt) -> SqlResult<Numeric> {
         match (self.decimal(), other.decimal()) {
-            (Some(a), Some(b)) => Numeric::from_decimal(a.mul(&b)),
+            (Some(a), Some(b)) => Numeric::from_decimal(a.mul(&b, within)?),
             _ => Ok(Numeric::product_of_signs(self.signum(), other.signum())),
         }
     }
@@ -83,10 +84,12 @@ impl Numeric {
     }
 
     /// The quotient, with PostgreSQL's scale.
-    pub fn div(&self, other: &Numeric) -> SqlResult<Numeric> {
+    pub fn div(&self, other: &Numeric, within: &Interrupt) -> SqlResult<Numeric> {
         match (self.decimal(), other.decimal()) {
             (Some(_), Some(b)) if b.is_zero() => Err(division_by_zero()),
-            (Some(a), Some(b)) => Numeric::from_decimal(a.div(&b, quotient_scale(&a, &b), true)),
+            (Some(a), Some(b)) => {
+                Numeric::from_decimal(a.div(&b, quotient_scale(&a, &b), true, within)?)
+            }
             (None, Some(b)) if b.is_zero() && !self.is_nan() => Err(division_by_zero()),
             (None, Some(_)) => Ok(Numeric::product_of_signs(self.signum(), other.signum())),
             (Some(_), None) if !other.is_nan() => Ok(Numeric::ZERO),
@@ -95,18 +98,20 @@ impl Numeric {
     }
 
     /// The quotient cut to a whole number (`div(a, b)`).
-    pub fn div_trunc(&self, other: &Numeric) -> SqlResult<Numeric> {
+    pub fn div_trunc(&self, other: &Numeric, within: &Interrupt) -> SqlResult<Numeric> {
         match (self.decimal(), other.decimal()) {
-            (Some(a), Some(b)) if !b.is_zero() => Numeric::from_decimal(a.div(&b, 0, false)),
-            _ => self.div(other),
+            (Some(a), Some(b)) if !b.is_zero() => {
+                Numeric::from_decimal(a.div(&b, 0, false, within)?)
+            }
+            _ => self.div(other, within),
         }
     }
 
     /// The remainder of the cut division; it has the dividend's sign.
-    pub fn rem(&self, other: &Numeric) -> SqlResult<Numeric> {
+    pub fn rem(&self, other: &Numeric, within: &Interrupt) -> SqlResult<Numeric> {
         match (self.decimal(), other.decimal()) {
             (Some(_), Some(b)) if b.is_zero() => Err(division_by_zero()),
-            (Some(a), Some(b)) => Numeric::from_decimal(a.rem(&b)),
+            (Some(a), Some(b)) => Numeric::from_decimal(a.rem(&b, within)?),
             (None, Some(b)) if b.is_zero() && !self.is_nan() => Err(division_by_zero()),
             (Some(_), None) if !other.is_nan() => Ok(self.clone()),
             _ => Ok(Numeric::NAN),

@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+use crate::error::SqlResult;
+use crate::interrupt::Interrupt;
+
 /// The base of a digit: four decimal places, as in PostgreSQL's wire format.
 const BASE: u32 = 10_000;
 
@@ -150,17 +153,20 @@ impl Decimal {
         self.add(&other.clone().negate())
     }
 
-    pub(super) fn mul(&self, other: &Decimal) -> Decimal {
+    /// The product. Takes time with the product of the lengths, and counts it.
+    pub(super) fn mul(&self, other: &Decimal, within: &Interrupt) -> SqlResult<Decimal> {
         let scale = self.scale + other.scale;
         if self.is_zero() || other.is_zero() {
-            return Decimal { scale, ..Decimal::default() };
+            return Ok(Decimal { scale, ..Decimal::default() });
         }
+        let row_work = work(other.digits.len());
         // A column sums at most 32,768 + 4,096 products of less than 10^8: far from 2^64.
         let mut columns = vec![0u64; self.digits.len() + other.digits.len()];
         for (i, a) in self.digits.iter().enumerate() {
             if *a == 0 {
                 continue;
             }
+            within.spend(row_work)?;
             let row = &mut columns[i + 1..];
             for (column, b) in row.iter_mut().zip(&other.digits) {
                 *column += u64::from(*a) * u64::from(*b);
@@ -176,15 +182,21 @@ impl Decimal {
         let negative = self.negative != other.negative;
         let mut out = Decimal { negative, digits, weight: self.weight + other.weight + 1, scale };
         out.strip();
-        out
+        Ok(out)
     }
 
     /// The quotient to `scale` decimal places (which may be negative), rounded half away from zero or cut. The
     /// divisor is not zero.
-    pub(super) fn div(&self, other: &Decimal, scale: i32, rounded: bool) -> Decimal {
+    pub(super) fn div(
+        &self,
+        other: &Decimal,
+        scale: i32,
+        rounded: bool,
+        within: &Interrupt,
+    ) -> SqlResult<Decimal> {
         let mut out = Decimal { scale: scale.max(0), ..Decimal::default() };
         if self.is_zero() || other.is_zero() {
-            return out;
+            return Ok(out);
         }
         // One digit beyond those wanted decides the rounding: what follows a cut quotient cannot change it.
         let places = scale.div_euclid(DIGIT_PLACES) + 2;
@@ -195,7 +207,7 @@ impl Decimal {
         } else {
             dividend.truncate(dividend.len().saturating_sub(shift.unsigned_abs() as usize));
         }
-        out.digits = divide(&dividend, &other.digits);
+        out.digits = divide(&dividend, &other.digits, within)?;
         out.weight = out.digits.len() as i32 - 1 - places;
         out.negative = self.negative != other.negative;
         out.strip();
@@ -204,7 +216,7 @@ impl Decimal {
         } else {
             out.truncate(scale);
         }
-        out
+        Ok(out)
     }
 
     /// Rounds to so many decimal places, half away from zero.
@@ -270,11 +282,11 @@ impl Decimal {
     }
 
     /// The remainder of the division cut to an integer; it has the dividend's sign.
-    pub(super) fn rem(&self, other: &Decimal) -> Decimal {
-        let quotient = self.div(other, 0, false);
-        let mut out = self.sub(&quotient.mul(other));
+    pub(super) fn rem(&self, other: &Decimal, within: &Interrupt) -> SqlResult<Decimal> {
+        let quotient = self.div(other, 0, false, within)?;
+        let mut out = self.sub(&quotient.mul(other, within)?);
         out.scale = self.scale.max(other.scale);
-        out
+        Ok(out)
     }
 
     /// Decimal places before the point, at least 0; and 0 for zero.
@@ -339,7 +351,7 @@ fn push_digit(out: &mut String, digit: u16) {
 }
 
 /// Quotient of whole numbers, cut. Long division with a normalised divisor (Knuth's algorithm D).
-fn divide(dividend: &[u16], divisor: &[u16]) -> Vec<u16> {
+fn divide(dividend: &[u16], divisor: &[u16], within: &Interrupt) -> SqlResult<Vec<u16>> {
     let base = u64::from(BASE);
     if let [single] = divisor {
         let by = u64::from(*single);
@@ -349,10 +361,10 @@ fn divide(dividend: &[u16], divisor: &[u16]) -> Vec<u16> {
             rest = value % by;
             (value / by) as u16
         };
-        return dividend.iter().map(digit).collect();
+        return Ok(dividend.iter().map(digit).collect());
     }
     if dividend.len() < divisor.len() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // Scaled so that the divisor's first digit is at least half the base: an estimate from two digits then errs by
     // at most two.
@@ -372,7 +384,9 @@ fn divide(dividend: &[u16], divisor: &[u16]) -> Vec<u16> {
     let by = &scaled(divisor)[1..];
     let base = i64::from(BASE);
     let mut quotient = vec![0u16; dividend.len() - divisor.len() + 1];
+    let row_work = work(divisor.len());
     for at in 0..quotient.len() {
+        within.spend(row_work)?;
         let top = rest[at] * base + rest[at + 1];
         let mut guess = top / by[0];
         let mut left = top % by[0];
@@ -402,5 +416,10 @@ fn divide(dividend: &[u16], divisor: &[u16]) -> Vec<u16> {
         }
         quotient[at] = guess as u16;
     }
-    quotient
+    Ok(quotient)
+}
+
+/// Work of a pass over so many digits.
+fn work(digits: usize) -> u32 {
+    (digits / 512) as u32
 }

@@ -1,6 +1,7 @@
 //! What the golden file cannot say: sizes, bounds and laws. Results are in `testdata/values.tsv`.
 
 use super::*;
+use crate::interrupt::Interrupt;
 
 fn number(text: &str) -> Numeric {
     Numeric::parse(text).unwrap()
@@ -11,7 +12,7 @@ fn the_size_is_bounded_and_the_bound_is_reached() {
     let largest = number(&"9".repeat(131_072));
     assert_eq!(largest.to_string().len(), 131_072);
     assert_eq!(largest.add(&number("1")).unwrap_err().state.0, "22003");
-    assert_eq!(largest.mul(&number("10")).unwrap_err().state.0, "22003");
+    assert_eq!(largest.mul(&number("10"), Interrupt::none()).unwrap_err().state.0, "22003");
     assert_eq!(number("1e131071").to_string().len(), 131_072);
     assert!(Numeric::parse("1e131072").is_err());
     assert_eq!(number("1e-16383").scale, 16_383);
@@ -22,10 +23,10 @@ fn the_size_is_bounded_and_the_bound_is_reached() {
 fn large_products_divide_again() {
     let mut a = number("123456789123456789987654321");
     for _ in 0..6 {
-        let square = a.mul(&a).unwrap();
-        assert!(square.div(&a).unwrap().compare(&a).is_eq());
-        assert!(square.sqrt().unwrap().compare(&a).is_eq());
-        assert!(square.rem(&a).unwrap().is_zero());
+        let square = a.mul(&a, Interrupt::none()).unwrap();
+        assert!(square.div(&a, Interrupt::none()).unwrap().compare(&a).is_eq());
+        assert!(square.sqrt(Interrupt::none()).unwrap().compare(&a).is_eq());
+        assert!(square.rem(&a, Interrupt::none()).unwrap().is_zero());
         a = square;
     }
 }
@@ -36,11 +37,15 @@ fn quotient_and_remainder_make_the_dividend() {
     for a in values.map(number) {
         for b in values.map(number) {
             if b.is_zero() {
-                assert_eq!(a.div(&b).unwrap_err().state.0, "22012");
+                assert_eq!(a.div(&b, Interrupt::none()).unwrap_err().state.0, "22012");
                 continue;
             }
-            let whole = a.div_trunc(&b).unwrap();
-            let back = whole.mul(&b).unwrap().add(&a.rem(&b).unwrap()).unwrap();
+            let whole = a.div_trunc(&b, Interrupt::none()).unwrap();
+            let back = whole
+                .mul(&b, Interrupt::none())
+                .unwrap()
+                .add(&a.rem(&b, Interrupt::none()).unwrap())
+                .unwrap();
             assert!(back.compare(&a).is_eq(), "{a} {b}");
         }
     }

@@ -6,6 +6,7 @@ use super::arithmetic::{DISPLAY_SCALE_MAX, SIGNIFICANT_MIN};
 use super::decimal::{DIGIT_PLACES, Decimal};
 use super::{Numeric, NumericSign, overflow};
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::interrupt::Interrupt;
 
 /// Places that are computed beyond those shown.
 const GUARD: i32 = 24;
@@ -34,14 +35,14 @@ fn small(value: i64) -> Decimal {
 }
 
 /// The product, to so many places.
-fn mul(a: &Decimal, b: &Decimal, places: i32) -> Decimal {
-    let mut out = a.mul(b);
+fn mul(a: &Decimal, b: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
+    let mut out = a.mul(b, within)?;
     out.round(places);
-    out
+    Ok(out)
 }
 
 /// The square root to so many places, by Newton's method; the argument is greater than zero.
-fn sqrt(value: &Decimal, places: i32) -> Decimal {
+fn sqrt(value: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
     let places = places + GUARD;
     // From the float of the mantissa: its 15 places double with every step.
     let exponent = value.exponent();
@@ -65,18 +66,23 @@ fn sqrt(value: &Decimal, places: i32) -> Decimal {
     let wanted = places + half.max(0) + 2;
     // The bound is on how often 14 places can double before they pass any scale.
     for _ in 0..24 {
-        let quotient = value.div(&root, places, true);
-        root = root.add(&quotient).div(&two, places, true);
+        let quotient = value.div(&root, places, true, within)?;
+        root = root.add(&quotient).div(&two, places, true, within)?;
         right *= 2;
         if right > wanted {
             break;
         }
     }
-    root
+    Ok(root)
 }
 
 /// Rounds a root that is nearly exact: halves are decided by squares, which are exact.
-fn round_root(mut root: Decimal, value: &Decimal, scale: i32) -> Decimal {
+fn round_root(
+    mut root: Decimal,
+    value: &Decimal,
+    scale: i32,
+    within: &Interrupt,
+) -> SqlResult<Decimal> {
     root.round(scale);
     root.scale = scale;
     let unit = |digit: u16, places: i32| {
@@ -87,19 +93,19 @@ fn round_root(mut root: Decimal, value: &Decimal, scale: i32) -> Decimal {
     let (last, half) = (unit(1, scale), unit(5, scale + 1));
     let below = root.sub(&half);
     let above = root.add(&half);
-    let mut rounded = if !below.negative && below.mul(&below).compare(value).is_gt() {
+    let mut rounded = if !below.negative && below.mul(&below, within)?.compare(value).is_gt() {
         root.sub(&last)
-    } else if above.mul(&above).compare(value).is_le() {
+    } else if above.mul(&above, within)?.compare(value).is_le() {
         root.add(&last)
     } else {
         root
     };
     rounded.scale = scale;
-    rounded
+    Ok(rounded)
 }
 
 /// The natural logarithm to so many places; the argument is greater than zero.
-fn ln(value: &Decimal, places: i32) -> Decimal {
+fn ln(value: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
     let places = places + GUARD;
     // Roots bring it near one; each halves the logarithm.
     let mut reduced = value.clone();
@@ -110,30 +116,30 @@ fn ln(value: &Decimal, places: i32) -> Decimal {
     let (low, high) = (bound(low), bound(high));
     let places_root = places + 24;
     while reduced.compare(&low).is_lt() || reduced.compare(&high).is_gt() {
-        reduced = sqrt(&reduced, places_root + (-reduced.exponent()).max(0));
+        reduced = sqrt(&reduced, places_root + (-reduced.exponent()).max(0), within)?;
         doublings += 1;
     }
     // ln(x) = 2 artanh((x-1)/(x+1))
     let one = Decimal::one();
-    let z = reduced.sub(&one).div(&reduced.add(&one), places_root, true);
-    let square = mul(&z, &z, places_root);
+    let z = reduced.sub(&one).div(&reduced.add(&one), places_root, true, within)?;
+    let square = mul(&z, &z, places_root, within)?;
     let mut power = z.clone();
     let mut sum = z;
     let mut n = 3;
     while !power.is_zero() {
-        power = mul(&power, &square, places_root);
-        sum = sum.add(&power.div(&small(n), places_root, true));
+        power = mul(&power, &square, places_root, within)?;
+        sum = sum.add(&power.div(&small(n), places_root, true, within)?);
         n += 2;
     }
     let mut factor = small(2);
     for _ in 0..doublings {
         factor = factor.add(&factor);
     }
-    sum.mul(&factor)
+    sum.mul(&factor, within)
 }
 
 /// e to a power, to so many significant-enough places: `places` after the point.
-fn exp(value: &Decimal, places: i32) -> Decimal {
+fn exp(value: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
     // Halved until it is small; the result is squared as often.
     let magnitude = value.to_f64().abs();
     let halvings = if magnitude > 0.01 { (magnitude / 0.01).log2().ceil() as i32 } else { 0 };
@@ -143,12 +149,12 @@ fn exp(value: &Decimal, places: i32) -> Decimal {
     for _ in 0..halvings {
         divisor = divisor.add(&divisor);
     }
-    let x = value.div(&divisor, places, true);
+    let x = value.div(&divisor, places, true, within)?;
     let mut sum = Decimal::one();
     let mut term = Decimal::one();
     let mut n = 1;
     loop {
-        term = mul(&term, &x, places).div(&small(n), places, true);
+        term = mul(&term, &x, places, within)?.div(&small(n), places, true, within)?;
         if term.is_zero() {
             break;
         }
@@ -156,9 +162,9 @@ fn exp(value: &Decimal, places: i32) -> Decimal {
         n += 1;
     }
     for _ in 0..halvings {
-        sum = mul(&sum, &sum, places);
+        sum = mul(&sum, &sum, places, within)?;
     }
-    sum
+    Ok(sum)
 }
 
 /// Decimal weight of the natural logarithm: about `log10(|ln(x)|)`.
@@ -186,7 +192,7 @@ fn ln_weight(value: &Decimal) -> i32 {
 
 impl Numeric {
     /// The square root.
-    pub fn sqrt(&self) -> SqlResult<Numeric> {
+    pub fn sqrt(&self, within: &Interrupt) -> SqlResult<Numeric> {
         if self.is_negative() {
             return Err(power_error("cannot take square root of a negative number"));
         }
@@ -197,11 +203,12 @@ impl Numeric {
         if value.is_zero() {
             return finish(value, scale);
         }
-        Numeric::from_decimal(round_root(sqrt(&value, scale), &value, scale))
+        let root = sqrt(&value, scale, within)?;
+        Numeric::from_decimal(round_root(root, &value, scale, within)?)
     }
 
     /// e to this power.
-    pub fn exp(&self) -> SqlResult<Numeric> {
+    pub fn exp(&self, within: &Interrupt) -> SqlResult<Numeric> {
         let Some(value) = self.decimal() else {
             let negative = self.sign == NumericSign::NegativeInfinity;
             return Ok(if negative { Numeric::ZERO } else { self.clone() });
@@ -216,16 +223,16 @@ impl Numeric {
         if places < -f64::from(scale) - 2.0 {
             return finish(Decimal::default(), scale);
         }
-        finish(exp(&value, scale), scale)
+        finish(exp(&value, scale, within)?, scale)
     }
 
     /// The natural logarithm.
-    pub fn ln(&self) -> SqlResult<Numeric> {
+    pub fn ln(&self, within: &Interrupt) -> SqlResult<Numeric> {
         let value = self.logarithm_argument()?;
         let Some(value) = value else { return Ok(self.clone()) };
         let scale =
             (SIGNIFICANT_MIN - ln_weight(&value)).max(value.scale).clamp(0, DISPLAY_SCALE_MAX);
-        finish(ln(&value, scale), scale)
+        finish(ln(&value, scale, within)?, scale)
     }
 
     /// The finite argument of a logarithm; None is infinite or NaN.
@@ -238,7 +245,7 @@ impl Numeric {
     }
 
     /// The logarithm of an argument, to this base.
-    pub fn log(&self, argument: &Numeric) -> SqlResult<Numeric> {
+    pub fn log(&self, argument: &Numeric, within: &Interrupt) -> SqlResult<Numeric> {
         let (base, value) = (self.logarithm_argument()?, argument.logarithm_argument()?);
         let (Some(base), Some(value)) = (base, value) else {
             return Ok(match (self.sign, argument.sign) {
@@ -257,11 +264,12 @@ impl Numeric {
             .max(value.scale)
             .clamp(0, DISPLAY_SCALE_MAX);
         let places = scale + weight_base.abs() + weight.abs() + 8;
-        finish(ln(&value, places).div(&ln(&base, places), scale, true), scale)
+        let (above, below) = (ln(&value, places, within)?, ln(&base, places, within)?);
+        finish(above.div(&below, scale, true, within)?, scale)
     }
 
     /// This number to a power.
-    pub fn power(&self, exponent: &Numeric) -> SqlResult<Numeric> {
+    pub fn power(&self, exponent: &Numeric, within: &Interrupt) -> SqlResult<Numeric> {
         let one = Numeric::from(1);
         let (Some(base), Some(power)) = (self.decimal(), exponent.decimal()) else {
             return self.power_of_special(exponent, &one);
@@ -276,7 +284,7 @@ impl Numeric {
             ));
         }
         if whole && let Some(times) = exponent.to_i128().and_then(|p| i32::try_from(p).ok()) {
-            return whole_power(&base, times, base.scale);
+            return whole_power(&base, times, base.scale, within);
         }
         if base.is_zero() {
             return finish(Decimal::default(), SIGNIFICANT_MIN);
@@ -287,9 +295,9 @@ impl Numeric {
             && power.digits.last().is_some_and(|d| d % 2 == 1);
         // The exponent by a logarithm of 8 places, as PostgreSQL estimates it: the result's scale depends on it.
         let rough_places = (8 - ln_weight(&magnitude)).max(0);
-        let mut logarithm = ln(&magnitude, rough_places);
+        let mut logarithm = ln(&magnitude, rough_places, within)?;
         logarithm.round(rough_places);
-        let rough = mul(&logarithm, &power, rough_places).to_f64();
+        let rough = mul(&logarithm, &power, rough_places, within)?.to_f64();
         if rough > EXPONENT_MAX * 1.003_333 {
             return Err(overflow());
         }
@@ -301,9 +309,9 @@ impl Numeric {
             return finish(Decimal::default(), scale);
         }
         let precise = scale + places.max(0) + power.exponent().max(0) + 8;
-        let mut argument = ln(&magnitude, precise).mul(&power);
+        let mut argument = ln(&magnitude, precise, within)?.mul(&power, within)?;
         argument.round(precise + GUARD);
-        let mut result = exp(&argument, scale);
+        let mut result = exp(&argument, scale, within)?;
         result.negative = base.negative && odd && !result.is_zero();
         finish(result, scale)
     }
@@ -350,7 +358,12 @@ impl Numeric {
 }
 
 /// A whole power, by squaring.
-fn whole_power(base: &Decimal, times: i32, scale_min: i32) -> SqlResult<Numeric> {
+fn whole_power(
+    base: &Decimal,
+    times: i32,
+    scale_min: i32,
+    within: &Interrupt,
+) -> SqlResult<Numeric> {
     // The places of the result, from the base's logarithm.
     let exponent = if base.is_zero() {
         0.0
@@ -384,11 +397,11 @@ fn whole_power(base: &Decimal, times: i32, scale_min: i32) -> SqlResult<Numeric>
     let mut square = base.clone();
     while left > 0 {
         if left & 1 == 1 {
-            result = keep(result.mul(&square));
+            result = keep(result.mul(&square, within)?);
         }
         left >>= 1;
         if left > 0 {
-            square = keep(square.mul(&square));
+            square = keep(square.mul(&square, within)?);
             if square.weight > 40_000 {
                 break;
             }
@@ -398,7 +411,7 @@ fn whole_power(base: &Decimal, times: i32, scale_min: i32) -> SqlResult<Numeric>
         if result.is_zero() {
             return Err(overflow());
         }
-        result = Decimal::one().div(&result, scale, true);
+        result = Decimal::one().div(&result, scale, true, within)?;
     }
     finish(result, scale)
 }

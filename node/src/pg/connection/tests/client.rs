@@ -45,6 +45,11 @@ impl Client {
         self.put('Q', &[text.as_bytes(), b"\0"].concat())
     }
 
+    /// Sends the packet, and is gone: nothing more comes from it, and it hears nothing.
+    pub(super) async fn send_and_go(mut self) {
+        self.send().await;
+    }
+
     /// The packet, not sent.
     pub(super) fn take(&mut self) -> BytesMut {
         self.out.split()

@@ -1,10 +1,13 @@
 //! A session by script: statements are words that say what they do.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{self, BoxFuture};
+use kv::clock::Clock;
 use sql::error::{SqlError, SqlResult, SqlState};
+use sql::interrupt::Interrupt;
 use sql::plan::OutputColumn;
 use sql::session::{ResultSink, TxnStatus};
 use sql::types::{Datum, SqlType};
@@ -15,7 +18,11 @@ use crate::pg::session::{Description, PgSession, SessionFactory, Startup, Step};
 /// How long a client may be silent in a block.
 pub(super) const IDLE_LIMIT: Duration = Duration::from_millis(100);
 
-pub(super) struct Fake;
+pub(super) struct Fake {
+    pub(super) clock: Clock,
+    /// The texts of statements that have come to their end, of all sessions.
+    pub(super) done: Arc<Mutex<Vec<String>>>,
+}
 
 impl SessionFactory for Fake {
     type Session = FakeSession;
@@ -25,15 +32,29 @@ impl SessionFactory for Fake {
             let what = "database \"nowhere\" does not exist";
             Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, what))
         } else {
-            Ok(FakeSession { startup, ..FakeSession::default() })
+            Ok(FakeSession {
+                startup,
+                clock: self.clock.clone(),
+                done: self.done.clone(),
+                interrupt: Interrupt::bounded(u32::MAX),
+                statement: String::new(),
+                portal: String::new(),
+                values: Vec::new(),
+                position: 0,
+                in_block: false,
+                failed: false,
+                copied: Vec::new(),
+            })
         };
         Box::pin(future::ready(result))
     }
 }
 
-#[derive(Default)]
 pub(super) struct FakeSession {
     startup: Startup,
+    clock: Clock,
+    done: Arc<Mutex<Vec<String>>>,
+    interrupt: Interrupt,
     statement: String,
     portal: String,
     values: Vec<Option<Bytes>>,
@@ -47,9 +68,12 @@ fn column(name: &str, ty: SqlType) -> OutputColumn {
     OutputColumn { name: name.to_owned(), ty, source: None }
 }
 
+/// How long `wait` and `long commit` take.
+pub(super) const WAIT: Duration = Duration::from_secs(1);
+
 /// `rows N`: so many rows of a number and a text. `echo`: the first parameter. `number`: the connection's. `begin`,
-/// `commit`, `boom`, `hang`, `copy`, `zone Z`, `retry` (which gives a row, takes it back, and gives another), or anything
-/// else.
+/// `commit`, `boom`, `hang`, `wait`, `long commit`, `copy`, `zone Z`, `retry` (which gives a row, takes it back, and gives
+/// another), or anything else.
 async fn run(
     session: &mut FakeSession,
     text: &str,
@@ -120,9 +144,19 @@ async fn run(
             return Err(SqlError::new(SqlState::DIVISION_BY_ZERO, "division by zero").at(3));
         }
         "hang" => future::pending().await,
+        "wait" => {
+            session.clock.sleep(WAIT).await;
+            sink.complete("WAIT")?;
+        }
+        "long" => {
+            let _commits = session.interrupt.commits();
+            session.clock.sleep(WAIT).await;
+            sink.complete("COMMIT")?;
+        }
         "copy" => return Ok(Step::CopyIn { format: Format::Text, columns: 2 }),
         other => sink.complete(&other.to_uppercase())?,
     }
+    session.done.lock().unwrap().push(text.to_owned());
     Ok(Step::Done)
 }
 
@@ -141,6 +175,10 @@ fn done<'a, R: Send + 'a>(result: R) -> BoxFuture<'a, R> {
 impl PgSession for FakeSession {
     fn parameters(&self) -> Vec<(String, String)> {
         vec![("server_version".to_owned(), "15.0".to_owned())]
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        Some(self.interrupt.clone())
     }
 
     fn status(&self) -> TxnStatus {
@@ -235,6 +273,7 @@ impl PgSession for FakeSession {
     }
 
     fn copy_done<'a>(&'a mut self, sink: &'a mut dyn ResultSink) -> BoxFuture<'a, SqlResult<Step>> {
+        self.done.lock().unwrap().push("copy".to_owned());
         let lines = std::mem::take(&mut self.copied).split(|byte| *byte == b'\n').count() - 1;
         done(sink.complete(&format!("COPY {lines}")).map(|()| Step::Done))
     }

@@ -3,6 +3,7 @@
 mod client;
 mod conversations;
 mod fake;
+mod gone;
 mod hostile;
 
 use std::sync::Arc;
@@ -22,7 +23,8 @@ const PIPE: usize = 64 << 10;
 
 fn server(limits: Limits) -> Arc<Server<Fake>> {
     let clock = Clock::new(Arc::new(RealTime::new()), Duration::from_millis(500));
-    Arc::new(Server::new(Fake, clock, os_rng().unwrap(), limits))
+    let fake = Fake { clock: clock.clone(), done: Arc::default() };
+    Arc::new(Server::new(fake, clock, os_rng().unwrap(), limits))
 }
 
 /// A connection that has said nothing yet.
