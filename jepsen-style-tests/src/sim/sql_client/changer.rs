@@ -33,9 +33,10 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS account_branch ON account (branc
 /// another change whose node has died, for the leases of dead nodes, for lingering blocks, and for their healing.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// With all healed, and the others at work, a change that is asked for until it succeeds has succeeded within this: when
-/// it has waited for what the last faults have left (10 seconds a dead change, 10 a dead node's lease), and for blocks
-/// that linger for 18.
-const CHANGE_MAX: Duration = Duration::from_secs(35);
+/// it has waited for what the last faults have left (10 seconds a dead change, 10 a dead node's lease), and twice for
+/// blocks that linger for 18: for those that know the table from before, and, to fill an index, for the rows that those
+/// have locked which came in between.
+const CHANGE_MAX: Duration = Duration::from_secs(60);
 /// Longest pause between two changes.
 const PAUSE: Duration = Duration::from_secs(10);
 /// With all healed, and nobody else at work, an index must be there by then.
