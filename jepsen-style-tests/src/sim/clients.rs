@@ -53,7 +53,7 @@ pub(super) enum Way {
 
 /// A node that is up, and the way there.
 enum Gateway {
-    Kv(Node, SimScope),
+    Kv(Box<Node>, SimScope),
     Sql(Link),
 }
 
@@ -111,7 +111,7 @@ impl Client {
         match (&self.way, gateway) {
             (_, Gateway::Kv(node, scope)) => {
                 let rng = SeedRng::stream(self.rng.next_u64(), "attempts", 0);
-                kv_client::execute(node, scope, rng, op).await
+                kv_client::execute(*node, scope, rng, op).await
             }
             (Way::Sql(sql), Gateway::Sql(link)) => sql.execute(link, op).await,
             (Way::Kv, Gateway::Sql(_)) => unreachable!("only a client of SQL has a link"),
@@ -127,7 +127,9 @@ impl Client {
                 continue;
             }
             let gateway = match &self.way {
-                Way::Kv => self.cluster.node(at).map(|(node, scope)| Gateway::Kv(node, scope)),
+                Way::Kv => {
+                    self.cluster.node(at).map(|(node, scope)| Gateway::Kv(Box::new(node), scope))
+                }
                 Way::Sql(sql) => sql.link(at).await.map(Gateway::Sql),
             };
             if let Some(gateway) = gateway {

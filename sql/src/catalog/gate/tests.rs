@@ -173,7 +173,8 @@ async fn a_change_that_is_run_again_does_not_wait_for_itself() {
         let mut catalog = TxnCatalog::new(world.here.clone());
         catalog.know_gates(&gates);
         let found = catalog.table(&mut txn, &world.table.schema, &world.table.name);
-        let table = tokio::time::timeout(ALIVE, found).await.expect("it waits").unwrap().unwrap();
+        let clock = &world.here.env().clock;
+        let table = clock.timeout(ALIVE, found).await.expect("it waits").unwrap().unwrap();
         let old = catalog.begin_change(&mut txn, &mut gates, table.id).await.unwrap();
         let mut new = (*old).clone();
         new.name = format!("t{attempt}");
