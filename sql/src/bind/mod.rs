@@ -68,8 +68,8 @@ const MAX_PARAMETERS: usize = 65_535;
 /// How deep expressions and queries may be nested, together: a level of nesting is a few levels of the binder.
 const MAX_DEPTH: usize = 6 * MAX_NESTING;
 
-/// How many joins a statement may have: each is a level of the plan.
-const MAX_JOINS: usize = 1_000;
+/// How many joins a statement may have: each is a level of the plan, and says the types of all columns below it.
+const MAX_JOINS: usize = 500;
 
 /// How many subqueries an expression may have: each is an interruption of its evaluation.
 const MAX_SUBQUERIES: usize = 4_000;

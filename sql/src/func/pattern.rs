@@ -202,6 +202,10 @@ impl RegexOptions {
     }
 }
 
+/// The longest regular expression. The bound on what is compiled does not bound what is parsed before: kilobytes for each
+/// class of two letters. PostgreSQL ends at about the same length.
+const PATTERN_BYTES_MAX: usize = 64 << 10;
+
 /// A compiled regular expression, in PostgreSQL's dialect as far as it can be said in Rust's.
 pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Arc<Expression>> {
     // Not a matter of the expression.
@@ -211,6 +215,10 @@ pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Arc<Expre
         && let Some((_, found)) = cache.iter().find(|(known, _)| *known == key)
     {
         return Ok(found.clone());
+    }
+    if pattern.len() > PATTERN_BYTES_MAX {
+        let text = "invalid regular expression: regular expression is too complex";
+        return Err(SqlError::new(SqlState::INVALID_REGULAR_EXPRESSION, text));
     }
     let translated = options.embedded(pattern);
     let built = RegexBuilder::new(&translated)

@@ -31,8 +31,9 @@ const UNION: usize = 4;
 /// What INTERSECT and EXCEPT count for: each of their rows passes all levels, one after the other.
 const DIFFERENCE: usize = 14;
 
-/// How many items a list may have of which the binder takes fewer: of a SELECT, and of the columns of a key. Thousands of
-/// bytes of tree each, so that it is better refused before there is one.
+/// How many items a list may have of which the binder takes fewer: the clauses of a query, the columns of a table or a key,
+/// the arguments of a function. Thousands of bytes of tree each, so that it is better refused before there is one.
+/// What has no such bound are the values of VALUES, IN and ARRAY.
 const MAX_ITEMS: usize = 10_000;
 
 /// The depth of the expressions between two parentheses.
@@ -111,17 +112,17 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
     let mut prefixes = 0;
     let mut nested = 0;
     let mut selects = 0;
-    // The word before may open a list of columns.
-    let mut is_key = false;
+    // A name stands before.
+    let mut is_named = false;
     for token in tokens {
         nested += outer.len();
         prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
-        let was_key = std::mem::replace(&mut is_key, names_key(&token.token));
+        let was_named = std::mem::replace(&mut is_named, names(&token.token));
         match &token.token {
             Token::LParen => {
                 outer.push(std::mem::replace(
                     &mut level,
-                    Level { counts: was_key, ..Level::default() },
+                    Level { counts: was_named, ..Level::default() },
                 ));
             }
             Token::LBracket => {
@@ -148,7 +149,7 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
                 Keyword::AND => level.expr.and(),
                 keyword if begins_expression(keyword) => {
                     selects += usize::from(matches!(keyword, Keyword::SELECT | Keyword::VALUES));
-                    level.counts = matches!(keyword, Keyword::SELECT | Keyword::RETURNING);
+                    level.counts = keyword != Keyword::VALUES;
                     level.items = 0;
                     level.next();
                 }
@@ -176,7 +177,7 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
 }
 
 fn too_long() -> SqlError {
-    let text = format!("lists of columns can have at most {MAX_ITEMS} entries");
+    let text = format!("lists can have at most {MAX_ITEMS} entries here");
     SqlError::new(SqlState::TOO_MANY_COLUMNS, text)
 }
 
@@ -195,11 +196,17 @@ fn is_prefix(token: &Token) -> bool {
     }
 }
 
-/// Words after which the columns of a key or of a conflict stand in parentheses.
-fn names_key(token: &Token) -> bool {
+/// What has a list in parentheses behind it, of columns or of arguments: a name, and words like KEY. But for what begins a
+/// list of values.
+fn names(token: &Token) -> bool {
     let Token::Word(word) = token else { return false };
-    word.quote_style.is_none()
-        && matches!(word.keyword, Keyword::KEY | Keyword::UNIQUE | Keyword::CONFLICT)
+    if word.quote_style.is_some() {
+        return true;
+    }
+    let keyword = word.keyword;
+    let any =
+        matches!(keyword, Keyword::AND | Keyword::OR | Keyword::ANY | Keyword::ALL | Keyword::SOME);
+    !any && !is_operator(keyword) && !begins_expression(keyword)
 }
 
 /// Words after which an expression begins that is no operand of what stands before them.

@@ -3,7 +3,7 @@
 use super::Session;
 use super::copy_lines::Dialect;
 use super::sink::{Notice, ResultSink};
-use crate::error::{SqlError, SqlResult};
+use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::{self, Copy, CopySource, Query, Statement};
 use crate::plan::OutputColumn;
 use crate::stack::roomy;
@@ -33,6 +33,10 @@ impl Session {
                 work.plan(query, &text, &[]).await?
             }
         };
+        if !plan.parameters.is_empty() {
+            let text = "there is no parameter $1";
+            return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, text));
+        }
         sink.copy_out(plan.columns.len())?;
         let types: Vec<_> = plan.columns.iter().map(|column| column.ty).collect();
         let mut lines = Lines { sink, dialect, format, types, rows: 0 };
