@@ -48,7 +48,9 @@ async fn move_says_how_many_rows_its_last_step_passed() {
 async fn a_cursor_takes_the_parameters_of_its_statement() {
     let mut session = filled().await;
     assert_eq!(state(&mut session, "begin; declare c cursor for select $1").await, "42P02");
-    ok(&mut session, "rollback; begin").await;
+    ok(&mut session, "rollback").await;
+    assert_eq!(state(&mut session, "copy (select $1) to stdout").await, "42P02");
+    ok(&mut session, "begin").await;
     let declare = "declare c cursor for select a, $2 || b from t where a > $1 order by a";
     session.parse("", declare, &[]).await.unwrap();
     let described = session.describe_statement("").unwrap();
