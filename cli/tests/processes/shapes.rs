@@ -34,7 +34,7 @@ const SHAPES: [(&str, Shape, usize, usize); 17] = [
             format!("SELECT count(*) FROM one{more}")
         },
         200,
-        20_000,
+        9_000,
     ),
     (
         "joins",

@@ -64,7 +64,7 @@ const SHAPES: [(&str, Shape, usize, usize); 21] = [
     ),
     ("union all", |n| format!("select 1{}", " union all select 1".repeat(n)), 5_000, 50_000),
     ("union", |n| format!("select 1{}", " union select 1".repeat(n)), 5_000, 50_000),
-    ("except", |n| format!("select 1{}", " except select 1".repeat(n)), 1_400, 50_000),
+    ("except", |n| format!("select 1{}", " except select 1".repeat(n)), 1_150, 50_000),
     (
         "tables",
         |n| {

@@ -29,7 +29,7 @@ const MAX_SELECTS: usize = 20_000;
 /// What a UNION counts for: a level of it is many levels of a plan.
 const UNION: usize = 4;
 /// What INTERSECT and EXCEPT count for: each of their rows passes all levels, one after the other.
-const DIFFERENCE: usize = 14;
+const DIFFERENCE: usize = 18;
 
 /// How many items a list may have of which the binder takes fewer: the clauses of a query, the columns of a table or a key,
 /// the arguments of a function. Thousands of bytes of tree each, so that it is better refused before there is one.
