@@ -31,6 +31,9 @@ const UNION: usize = 4;
 /// What INTERSECT and EXCEPT count for: each of their rows passes all levels, one after the other.
 const DIFFERENCE: usize = 18;
 
+/// How many parts a name may have. The binder takes three.
+const MAX_PARTS: usize = 100;
+
 /// How many items a list may have of which the binder takes fewer: the clauses of a query, the columns of a table or a key,
 /// the arguments of a function. Thousands of bytes of tree each, so that it is better refused before there is one.
 /// What has no such bound are the values of VALUES, IN and ARRAY.
@@ -112,11 +115,24 @@ pub(crate) fn check(tokens: &[TokenWithSpan], places: &Places) -> SqlResult<()> 
     let mut prefixes = 0;
     let mut nested = 0;
     let mut selects = 0;
+    // Of the name under way, and whether its next part has to come.
+    let (mut parts, mut is_open) = (0, false);
     // A name stands before.
     let mut is_named = false;
     for token in tokens {
         nested += outer.len();
         prefixes = if is_prefix(&token.token) { prefixes + 1 } else { 0 };
+        match &token.token {
+            Token::Period => parts += 1,
+            Token::Word(_) if is_open => {}
+            _ => parts = 0,
+        }
+        is_open = token.token == Token::Period;
+        if parts > MAX_PARTS {
+            let text = "improper qualified name (too many dotted names)";
+            let error = SqlError::new(SqlState::SYNTAX_ERROR, text);
+            return Err(error.at_if(places.of_span(token.span)));
+        }
         let was_named = std::mem::replace(&mut is_named, names(&token.token));
         match &token.token {
             Token::LParen => {

@@ -58,6 +58,8 @@ fn nesting_is_bounded_before_parsing() {
     ] {
         assert_eq!(error(&long).2, "54011");
     }
+    assert_eq!(error(&format!("select a{}", ".x".repeat(1_000))).2, "42601");
+    assert!(parse(&format!("select a.b{} from a", " and a.b is null".repeat(1_000))).is_ok());
     for values in [
         format!("insert into t values {}(1)", "(1), ".repeat(20_000)),
         format!("insert into t (a) values ({}1)", "1, ".repeat(20_000)),
