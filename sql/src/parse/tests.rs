@@ -64,6 +64,9 @@ fn nesting_is_bounded_before_parsing() {
         format!("insert into t values {}(1)", "(1), ".repeat(20_000)),
         format!("insert into t (a) values ({}1)", "1, ".repeat(20_000)),
         format!("select array[{}1]", "1, ".repeat(20_000)),
+        format!("select * from (values {}(1)) v", "(1), ".repeat(20_000)),
+        format!("with v as (values {}(1)) select * from v", "(1), ".repeat(20_000)),
+        format!("select f(array[{}1]) order by a = any (array[{0}1])", "1, ".repeat(20_000)),
         format!("select a in ({}1) from t join u on b in ({0}1)", "1, ".repeat(20_000)),
     ] {
         assert!(parse(&values).is_ok());
