@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::cell::Cell;
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{Array, Expr, FunctionArguments};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -16,6 +16,23 @@ pub(crate) struct Postgres {
     own: PostgreSqlDialect,
     /// How deep operators are nested now: bounded by [`operators`].
     pub(crate) depth: Cell<usize>,
+    /// sqlparser is to read the operand that comes next by itself.
+    is_asked: Cell<bool>,
+}
+
+/// Without the room that vectors of a few large things have left.
+fn tight(mut expr: Expr) -> Expr {
+    match &mut expr {
+        Expr::Function(function) => {
+            if let FunctionArguments::List(list) = &mut function.args {
+                list.args.shrink_to_fit();
+            }
+        }
+        Expr::Tuple(parts) | Expr::Array(Array { elem: parts, .. }) => parts.shrink_to_fit(),
+        Expr::Case { conditions, .. } => conditions.shrink_to_fit(),
+        _ => {}
+    }
+    expr
 }
 
 macro_rules! as_in_sqlparser {
@@ -32,7 +49,16 @@ impl Dialect for Postgres {
     }
 
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
-        operators::prefix(self, parser, Kind::Any)
+        if self.is_asked.take() {
+            return None;
+        }
+        operators::prefix(self, parser, Kind::Any).or_else(|| {
+            // Everything else is sqlparser's, which asks here first.
+            self.is_asked.set(true);
+            let result = parser.parse_prefix();
+            self.is_asked.set(false);
+            Some(result.map(tight))
+        })
     }
 
     fn parse_infix(

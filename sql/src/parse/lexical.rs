@@ -6,19 +6,21 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::Postgres;
 use super::place::Places;
+use super::source::Piece;
 use crate::error::{SqlError, SqlResult, SqlState};
 
 /// Finds the bytes of places that come in order.
 struct Bytes<'a> {
     rest: CharIndices<'a>,
-    /// The character that comes next, from 1.
+    /// The place of the character that comes next.
     next: u32,
     len: usize,
 }
 
 impl<'a> Bytes<'a> {
-    fn of(text: &'a str) -> Self {
-        Bytes { rest: text.char_indices(), next: 1, len: text.len() }
+    /// The bytes of a text whose first character has this place.
+    fn of(text: &'a str, first: u32) -> Self {
+        Bytes { rest: text.char_indices(), next: first, len: text.len() }
     }
 
     /// The byte of a character that is not before the last one asked for.
@@ -30,43 +32,67 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// The tokens of a text without blanks and comments.
-pub(crate) fn tokens(
-    text: &str,
-    places: &Places,
-    tokens: Vec<TokenWithSpan>,
-) -> SqlResult<Vec<TokenWithSpan>> {
-    let mut bytes = Bytes::of(text);
-    let mut result: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut tokens = tokens.into_iter().peekable();
-    // Since the last token that was kept.
-    let mut newline = false;
-    while let Some(token) = tokens.next() {
-        if let Token::Whitespace(blank) = &token.token {
-            newline |= blank.to_string().contains('\n');
-            continue;
-        }
-        if is_operator_like(&token.token) {
-            let mut last = token.span;
-            while let Some(next) =
-                tokens.next_if(|next| is_operator_like(&next.token) && next.span.start == last.end)
-            {
-                last = next.span;
-            }
-            let (from, to) = (places.at(token.span.start), places.at(last.end));
-            let (Some(from), Some(to)) = (from, to) else {
-                return Err(SqlError::internal("a token without a place"));
-            };
-            let (first, end) = (bytes.at(from), bytes.at(to));
-            cut_operators(&text[first..end], token.span, &mut result);
-        } else {
-            if !continued(result.last_mut(), &token, newline, text, places, &mut bytes)? {
-                result.push(token);
-            }
-        }
-        newline = false;
+/// The tokens of a text without blanks and comments, cut into statements, as they come.
+pub(crate) struct Pieces<'a> {
+    text: &'a str,
+    places: &'a Places,
+    bytes: Bytes<'a>,
+    /// The statements that have ended.
+    done: Vec<Piece>,
+    /// The one under way.
+    current: Vec<TokenWithSpan>,
+    /// A newline has come since the last token that was kept.
+    newline: bool,
+}
+
+impl<'a> Pieces<'a> {
+    /// Of a text, whose tokens are to come in order.
+    pub(crate) fn of(text: &'a str, places: &'a Places) -> Self {
+        let bytes = Bytes::of(text, places.first());
+        Pieces { text, places, bytes, done: Vec::new(), current: Vec::new(), newline: false }
     }
-    Ok(result)
+
+    /// Takes some tokens. The last of them is not the beginning of an operator that goes on.
+    pub(crate) fn take(&mut self, tokens: impl Iterator<Item = TokenWithSpan>) -> SqlResult<()> {
+        let mut tokens = tokens.peekable();
+        while let Some(token) = tokens.next() {
+            if let Token::Whitespace(blank) = &token.token {
+                self.newline |= blank.to_string().contains('\n');
+                continue;
+            }
+            if is_operator_like(&token.token) {
+                let mut last = token.span;
+                while let Some(next) = tokens
+                    .next_if(|next| is_operator_like(&next.token) && next.span.start == last.end)
+                {
+                    last = next.span;
+                }
+                let (from, to) = (self.places.at(token.span.start), self.places.at(last.end));
+                let (Some(from), Some(to)) = (from, to) else {
+                    return Err(SqlError::internal("a token without a place"));
+                };
+                let (first, end) = (self.bytes.at(from), self.bytes.at(to));
+                cut_operators(&self.text[first..end], token.span, &mut self.current);
+            } else if token.token == Token::SemiColon {
+                self.done.push((std::mem::take(&mut self.current), Some(token)));
+            } else if !self.continues(&token)? {
+                self.current.push(token);
+            }
+            self.newline = false;
+        }
+        Ok(())
+    }
+
+    /// The statements.
+    pub(crate) fn end(mut self) -> Vec<Piece> {
+        self.done.push((self.current, None));
+        self.done
+    }
+
+    fn continues(&mut self, token: &TokenWithSpan) -> SqlResult<bool> {
+        let before = self.current.last_mut();
+        continued(before, token, self.newline, self.text, self.places, &mut self.bytes)
+    }
 }
 
 /// Cuts a run of operator characters into operators, as PostgreSQL's lexer does: the longest, but without `+` and `-`

@@ -14,6 +14,8 @@ pub(crate) mod place;
 mod portal;
 mod query;
 mod row_lock;
+mod scan;
+mod script;
 mod source;
 mod statement;
 mod transaction;
@@ -24,11 +26,13 @@ use std::sync::Arc;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use crate::error::{SqlError, SqlResult, SqlState};
+use crate::error::SqlResult;
+use crate::memory::Pool;
 use crate::types::SqlType;
 pub(crate) use bounds::MAX_NESTING;
 use cursor::Cursor;
 pub use definition::*;
+pub use script::Script;
 use source::Source;
 pub(crate) use source::too_complex;
 pub use statement::*;
@@ -36,43 +40,27 @@ pub use statement::*;
 /// Parses a text of any number of statements; empty ones are left out. Either all of them parse or none: nothing of a
 /// batch runs before its last syntax error is known. Positions count from the text's beginning.
 pub fn parse(text: &str) -> SqlResult<Vec<Parsed>> {
-    let source = Source::read(text)?;
-    let mut statements = Vec::new();
-    for (tokens, end) in &source.statements {
-        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { continue };
-        let text = source.slice(first, last).to_owned();
-        let statement = statement(&source, tokens, end.as_ref())?;
-        statements.push(Parsed { text, statement });
-    }
-    Ok(statements)
+    Script::read(text, &Pool::new(usize::MAX))?.collect()
 }
 
 /// Parses an expression that a descriptor holds (a default, a check). Its errors have no place.
 pub fn parse_expression(text: &str) -> SqlResult<Expression> {
-    let source = Source::read(text)?;
-    let [(tokens, None)] = source.statements.as_slice() else {
-        return Err(SqlError::new(SqlState::SYNTAX_ERROR, "an expression may have no semicolon"));
-    };
-    let ast = source.parse(tokens, None, |parser| parser.parse_expr())?;
+    let ast = Source::parse_all(text, "an expression", |parser| parser.parse_expr())?;
     Ok(Expression { ast, places: Arc::new(place::Places::none()) })
 }
 
 /// The type that a name means (`numeric(10,2)`, `int[]`).
 pub fn parse_type(text: &str) -> SqlResult<SqlType> {
-    let source = Source::read(text)?;
-    let [(tokens, None)] = source.statements.as_slice() else {
-        return Err(SqlError::new(SqlState::SYNTAX_ERROR, "a type may have no semicolon"));
-    };
-    let ty = source.parse(tokens, None, |parser| parser.parse_data_type())?;
+    let ty = Source::parse_all(text, "a type", |parser| parser.parse_data_type())?;
     types::resolve(&ty)
 }
 
 fn statement(
     source: &Source<'_>,
-    tokens: &[TokenWithSpan],
+    tokens: Vec<TokenWithSpan>,
     end: Option<&TokenWithSpan>,
 ) -> SqlResult<Statement> {
-    let mut cursor = Cursor { source, tokens, end, index: 0 };
+    let mut cursor = Cursor { source, tokens: &tokens, end, index: 0 };
     let word = match cursor.peek() {
         Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
         Some(Token::LParen) => "select".to_owned(),

@@ -1,5 +1,7 @@
 //! Where tokens stand in the text.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, Spanned};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
@@ -9,10 +11,8 @@ const STRIDE: usize = 256;
 /// Turns sqlparser's lines and columns into PostgreSQL's characters from 1.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
-    /// Characters before each line. Empty for text that no client wrote: then nothing has a place.
-    lines: Vec<u32>,
-    /// The byte at which every so many characters begin ([`STRIDE`]).
-    bytes: Vec<usize>,
+    /// Those of the text, which its statements share.
+    marks: Arc<Marks>,
     /// Operators in order: sqlparser's tree does not hold where they are.
     operators: Vec<Location>,
     /// Where SYMMETRIC was written.
@@ -21,9 +21,20 @@ pub(crate) struct Places {
     weaker_locks: Vec<(Location, bool)>,
 }
 
+/// What is known of a text.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Characters before the text, in what the client wrote.
+    before: u32,
+    /// Characters of the text before each line. Empty for text that no client wrote: then nothing has a place.
+    lines: Vec<u32>,
+    /// The byte at which every so many characters begin ([`STRIDE`]).
+    bytes: Vec<usize>,
+}
+
 impl Places {
-    /// The places of a text.
-    pub(crate) fn of(text: &str) -> Self {
+    /// The places of a text, before whose first character so many others stand in what the client wrote.
+    pub(crate) fn of(text: &str, before: u32) -> Self {
         let (mut lines, mut bytes) = (vec![0], Vec::new());
         let mut count = 0;
         for (byte, c) in text.char_indices() {
@@ -35,12 +46,17 @@ impl Places {
                 lines.push(count);
             }
         }
-        Places { lines, bytes, ..Places::default() }
+        Places { marks: Arc::new(Marks { before, lines, bytes }), ..Places::default() }
     }
 
     /// Nothing has a place.
     pub(crate) fn none() -> Self {
         Places::default()
+    }
+
+    /// The place of the text's first character.
+    pub(crate) fn first(&self) -> u32 {
+        self.marks.before + 1
     }
 
     /// Remembers where operators are.
@@ -99,12 +115,17 @@ impl Places {
         found.map(|(_, all)| *all)
     }
 
-    /// The byte at which a character (from 1) of the places' text begins.
+    /// The byte of the places' text at which a character (from 1, of what the client wrote) begins.
     pub(crate) fn byte_of(&self, text: &str, position: u32) -> usize {
-        let index = (position as usize).saturating_sub(1);
-        let Some(before) = self.bytes.get(index / STRIDE) else { return text.len() };
+        let index = position.saturating_sub(self.marks.before + 1) as usize;
+        let Some(before) = self.marks.bytes.get(index / STRIDE) else { return text.len() };
         let rest = text.get(*before..).unwrap_or_default();
         rest.char_indices().nth(index % STRIDE).map_or(text.len(), |(byte, _)| before + byte)
+    }
+
+    /// The byte of the places' text at a location.
+    pub(crate) fn byte_at(&self, text: &str, location: Location) -> usize {
+        self.at(location).map_or(text.len(), |position| self.byte_of(text, position))
     }
 
     /// True iff SYMMETRIC was written between two expressions.
@@ -131,7 +152,7 @@ impl Places {
     /// The character at a location.
     pub(crate) fn at(&self, location: Location) -> Option<u32> {
         let line = usize::try_from(location.line).ok()?.checked_sub(1)?;
-        let before = *self.lines.get(line)?;
+        let before = self.marks.before + *self.marks.lines.get(line)?;
         Some(before + u32::try_from(location.column).ok()?)
     }
 

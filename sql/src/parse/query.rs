@@ -10,9 +10,11 @@ use crate::error::{SqlError, SqlResult, SqlState};
 /// Parses a query.
 pub(crate) fn parse(
     source: &Source<'_>,
-    tokens: &[TokenWithSpan],
+    tokens: impl Into<Vec<TokenWithSpan>>,
     end: Option<&TokenWithSpan>,
 ) -> SqlResult<Query> {
+    let tokens = tokens.into();
+    let first = tokens.first().cloned();
     let ast = source.parse(tokens, end, |parser| parser.parse_statement())?;
     let kind = match &*ast {
         ast::Statement::Query(query) => kind_of(&query.body),
@@ -21,7 +23,7 @@ pub(crate) fn parse(
         ast::Statement::Delete(_) => QueryKind::Delete,
         ast::Statement::Merge(_) => return Err(SqlError::unsupported("MERGE")),
         _ => {
-            return Err(match tokens.first() {
+            return Err(match &first {
                 Some(token) => source.near(token, end),
                 None => SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input"),
             });

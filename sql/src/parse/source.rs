@@ -8,10 +8,12 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::bounds;
 use super::dialect::Postgres;
-use super::lexical;
+use super::lexical::Pieces;
 use super::place::Places;
 use super::row_lock;
+use super::scan;
 use crate::error::{SqlError, SqlResult, SqlState};
+use crate::memory::{Pool, Reservation};
 use crate::stack::{self, Tree, roomy};
 
 /// The longest text that is parsed, in bytes.
@@ -20,75 +22,104 @@ pub(crate) const MAX_TEXT: usize = 16 << 20;
 /// How deep the parser may recurse: a level of nesting is some of its own.
 pub(crate) const MAX_RECURSION: usize = 4 * bounds::MAX_NESTING;
 
+/// The tokens of a statement, without blanks and comments, and the semicolon after it.
+pub(crate) type Piece = (Vec<TokenWithSpan>, Option<TokenWithSpan>);
+
 /// A text with its tokens.
-pub(crate) struct Source<'a> {
+pub(crate) struct Text<'a> {
     pub(crate) text: &'a str,
-    pub(crate) places: Arc<Places>,
-    /// The tokens of each statement, without blanks and comments, and the semicolon after it.
-    pub(crate) statements: Vec<(Vec<TokenWithSpan>, Option<TokenWithSpan>)>,
+    pub(crate) places: Places,
+    /// Those of each statement; of the last one there is no semicolon.
+    pub(crate) pieces: Vec<Piece>,
 }
 
-impl<'a> Source<'a> {
-    /// Reads a text.
-    pub(crate) fn read(text: &'a str) -> SqlResult<Self> {
+impl<'a> Text<'a> {
+    /// Reads a text, before whose first character so many others stand in what the client wrote. The memory of the
+    /// tokens is counted.
+    pub(crate) fn read(text: &'a str, before: u32, held: &mut Reservation) -> SqlResult<Self> {
         if text.len() > MAX_TEXT {
             return Err(SqlError::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
                 format!("a statement's text may have at most {MAX_TEXT} bytes"),
             ));
         }
-        let mut places = Places::of(text);
-        let tokens = Tokenizer::new(&Postgres::default(), text)
-            .tokenize_with_location()
-            .map_err(|error| unterminated(text, &places, &error.message, error.location))?;
-        let tokens = lexical::tokens(text, &places, tokens)?;
-        let mut statements = Vec::new();
-        let mut current = Vec::new();
-        for token in tokens {
-            match token.token {
-                Token::SemiColon => {
-                    statements.push((std::mem::take(&mut current), Some(token)));
-                }
-                _ => current.push(token),
-            }
+        let places = Places::of(text, before);
+        let mut pieces = Pieces::of(text, &places);
+        let mut tokens = Vec::new();
+        let (mut from, mut start) = (0, Location::new(1, 1));
+        while from < text.len() {
+            let part = scan::part(text, from);
+            held.grow(part.tokens.saturating_mul(size_of::<TokenWithSpan>()))?;
+            let piece = &text[from..part.end];
+            Tokenizer::new(&Postgres::default(), piece)
+                .tokenize_with_location_into_buf_with_mapper(&mut tokens, |mut token| {
+                    token.span.start = shifted(start, token.span.start);
+                    token.span.end = shifted(start, token.span.end);
+                    token
+                })
+                .map_err(|error| {
+                    unterminated(text, &places, &error.message, shifted(start, error.location))
+                })?;
+            start = shifted(start, end_of(piece));
+            pieces.take(tokens.drain(..))?;
+            from = part.end;
         }
-        statements.push((current, None));
-        for (tokens, _) in &mut statements {
-            bounds::check(tokens, &places)?;
-            patch(tokens, &mut places);
-            row_lock::patch(tokens, &mut places);
-            places.note_operators(tokens);
-        }
-        Ok(Source { text, places: Arc::new(places), statements })
+        let pieces = pieces.end();
+        Ok(Text { text, places, pieces })
+    }
+
+    /// One of its statements, whose tokens are bounded and patched.
+    pub(crate) fn source(&self, tokens: &mut Vec<TokenWithSpan>) -> SqlResult<Source<'a>> {
+        let mut places = self.places.clone();
+        bounds::check(tokens, &places)?;
+        patch(tokens, &mut places);
+        row_lock::patch(tokens, &mut places);
+        places.note_operators(tokens);
+        Ok(Source { text: self.text, places: Arc::new(places) })
+    }
+}
+
+/// Where a statement's tokens come from.
+pub(crate) struct Source<'a> {
+    text: &'a str,
+    pub(crate) places: Arc<Places>,
+}
+
+impl<'a> Source<'a> {
+    /// Reads a text that is one piece of grammar, which parses to the end.
+    pub(crate) fn parse_all<T>(
+        text: &'a str,
+        what: &str,
+        run: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
+    ) -> SqlResult<Tree<T>> {
+        let mut read = Text::read(text, 0, &mut Pool::new(usize::MAX).reserve())?;
+        let (Some((mut tokens, None)), None) = (read.pieces.pop(), read.pieces.pop()) else {
+            let text = format!("{what} may have no semicolon");
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, text));
+        };
+        read.source(&mut tokens)?.parse(tokens, None, run)
     }
 
     /// The text from one token to another.
     pub(crate) fn slice(&self, first: &TokenWithSpan, last: &TokenWithSpan) -> &'a str {
-        let from = self.byte(first.span.start);
-        let to = self.byte(last.span.end);
-        self.text.get(from..to).unwrap_or(self.text)
-    }
-
-    /// The byte at a location.
-    fn byte(&self, location: Location) -> usize {
-        let Some(position) = self.places.at(location) else { return self.text.len() };
-        self.places.byte_of(self.text, position)
+        let byte = |location| self.places.byte_at(self.text, location);
+        self.text.get(byte(first.span.start)..byte(last.span.end)).unwrap_or(self.text)
     }
 
     /// Runs sqlparser over a statement's tokens, which it must use up.
     pub(crate) fn parse<T>(
         &self,
-        tokens: &[TokenWithSpan],
+        tokens: impl Into<Vec<TokenWithSpan>>,
         end: Option<&TokenWithSpan>,
         run: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
     ) -> SqlResult<Tree<T>> {
         let dialect = Postgres::default();
         let mut parser = Parser::new(&dialect)
             .with_recursion_limit(MAX_RECURSION)
-            .with_tokens_with_locations(tokens.to_vec());
+            .with_tokens_with_locations(tokens.into());
         stack::instruct_parser();
         let result = roomy(|| run(&mut parser).map(Tree::new));
-        let result = result.map_err(|error| self.error(error, tokens, end, &parser))?;
+        let result = result.map_err(|error| self.error(error, end, &parser))?;
         let next = parser.peek_token();
         if next.token != Token::EOF {
             return Err(self.near(&next, end));
@@ -101,7 +132,7 @@ impl<'a> Source<'a> {
         let token = match (&token.token, end) {
             (Token::EOF, Some(end)) => end,
             (Token::EOF, None) => {
-                let last = self.text.chars().count() as u32 + 1;
+                let last = self.places.first() + self.text.chars().count() as u32;
                 return SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input")
                     .at(last);
             }
@@ -120,7 +151,6 @@ impl<'a> Source<'a> {
     fn error(
         &self,
         error: ParserError,
-        tokens: &[TokenWithSpan],
         end: Option<&TokenWithSpan>,
         parser: &Parser<'_>,
     ) -> SqlError {
@@ -129,7 +159,9 @@ impl<'a> Source<'a> {
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
         };
         if let Some(location) = location_in(&message) {
-            match tokens.iter().find(|token| token.span.start == location) {
+            let tokens = (0..).map(|index| parser.token_at(index));
+            let mut tokens = tokens.take_while(|token| token.token != Token::EOF);
+            match tokens.find(|token| token.span.start == location) {
                 Some(token) => return self.near(token, end),
                 None => return self.near(&TokenWithSpan::new_eof(), end),
             }
@@ -146,6 +178,21 @@ pub(crate) fn too_complex() -> SqlError {
         .hint("The statement is nested too deeply.")
 }
 
+/// A location in a piece of text as one in the whole text.
+fn shifted(start: Location, within: Location) -> Location {
+    match within.line {
+        1 => Location::new(start.line, start.column + within.column - 1),
+        line => Location::new(start.line + line - 1, within.column),
+    }
+}
+
+/// The location behind a text.
+fn end_of(text: &str) -> Location {
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+    let last = text.rsplit('\n').next().unwrap_or(text);
+    Location::new(1 + lines, 1 + last.chars().count() as u64)
+}
+
 /// `… at Line: 1, Column: 8`.
 fn location_in(message: &str) -> Option<Location> {
     let (_, tail) = message.rsplit_once(" at Line: ")?;
@@ -155,7 +202,7 @@ fn location_in(message: &str) -> Option<Location> {
 
 /// What the tokenizer does not like is an open quotation, nearly always.
 fn unterminated(text: &str, places: &Places, message: &str, location: Location) -> SqlError {
-    let position = places.at(location).unwrap_or(1);
+    let position = places.at(location).unwrap_or(places.first());
     let rest = &text[places.byte_of(text, position)..];
     let what = match message.to_ascii_lowercase() {
         m if m.contains("comment") => "unterminated /* comment",
@@ -175,6 +222,10 @@ fn is(token: Option<&TokenWithSpan>, keyword: Keyword) -> bool {
 /// Rewrites what PostgreSQL knows and sqlparser does not:
 /// `TABLE t` becomes `SELECT * FROM t`; SYMMETRIC and ASYMMETRIC go, and the places remember SYMMETRIC.
 fn patch(tokens: &mut Vec<TokenWithSpan>, places: &mut Places) {
+    let words = [Keyword::TABLE, Keyword::SYMMETRIC, Keyword::ASYMMETRIC];
+    if !tokens.iter().any(|token| words.iter().any(|word| is(Some(token), *word))) {
+        return;
+    }
     let mut patched: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = std::mem::take(tokens).into_iter().peekable();
     while let Some(token) = rest.next() {

@@ -7,6 +7,7 @@ use sqlparser::ast;
 
 use super::definition::{AlterTable, CreateIndex, CreateTable, Drop};
 use super::place::Places;
+use super::script::Held;
 use crate::stack::Tree;
 use crate::types::SqlType;
 
@@ -17,6 +18,8 @@ pub struct Parsed {
     pub text: String,
     /// What it says.
     pub statement: Statement,
+    /// The memory of its tree. None where another holds it.
+    pub(crate) _held: Option<Held>,
 }
 
 /// A possibly schema-qualified name.

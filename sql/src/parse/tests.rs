@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::SqlState;
 
 fn error(text: &str) -> (String, Option<u32>, &'static str) {
     let error = parse(text).expect_err(text);
@@ -128,4 +129,60 @@ fn names_fold_and_are_cut() {
     let Statement::CreateTable(create) = &parsed[0].statement else { panic!() };
     assert_eq!((create.name.schema.as_deref(), create.name.name.as_str()), (Some("a"), "B"));
     assert_eq!(create.columns[0].name, "x".repeat(63));
+}
+
+#[test]
+fn statements_are_parsed_one_by_one_and_none_if_one_is_wrong() {
+    let many = "select 'é', 2;\n".repeat(5_000);
+    let error = Script::read(&format!("{many}selec 1;{many}"), &Pool::new(usize::MAX)).err();
+    let error = error.expect("a syntax error keeps all statements from running");
+    assert_eq!(error.message, "syntax error at or near \"selec\"");
+    assert_eq!(error.position, Some(5_000 * 15 + 1));
+    let mut script = Script::read(&many, &Pool::new(usize::MAX)).unwrap();
+    let mut before = 0;
+    while let Some(parsed) = script.next() {
+        let parsed = parsed.unwrap();
+        assert_eq!(parsed.text, "select 'é', 2");
+        let Statement::Query(query) = &parsed.statement else { panic!("{parsed:?}") };
+        let sqlparser::ast::Statement::Query(tree) = &*query.ast else { panic!("{parsed:?}") };
+        assert_eq!(query.places.of_query(tree), Some(before + 1));
+        before += 15;
+        assert_eq!(script.len(), 5_000 - before as usize / 15);
+    }
+    assert_eq!(before, 5_000 * 15);
+}
+
+#[test]
+fn trees_take_from_the_pool_what_is_held_at_a_time() {
+    let list = format!("select 1 in (1{})", ", 1".repeat(50_000));
+    let pool = Pool::new(100 << 20);
+    let parsed: Vec<Parsed> = Script::read(&list, &pool).unwrap().map(Result::unwrap).collect();
+    let error = Script::read(&list, &pool).err().unwrap();
+    assert_eq!(error.state, SqlState::OUT_OF_MEMORY);
+    drop(parsed);
+    assert!(Script::read(&list, &pool).is_ok());
+    // Two thousand of these would not fit at once.
+    let subqueries = "select (select 1), (select 2), (select 3);".repeat(2_000);
+    assert_eq!(Script::read(&subqueries, &pool).unwrap().filter(Result::is_ok).count(), 2_000);
+}
+
+#[test]
+fn long_texts_are_read_in_parts_as_if_they_were_one() {
+    // The first part ends everywhere in it once.
+    let unit =
+        "select 'a, ''b', e'\\'', \"x, y\", $t$, ; $t$, -- , ;\n 1+-2 /* , */, u, 3<=4, 'on'\n 'e'";
+    let short = parse(unit).unwrap();
+    for shift in 0..unit.len() {
+        let filler = format!("/*{}*/", "é".repeat(scan::PIECE / 2 - shift));
+        let text = format!("{filler}{unit}");
+        let last = parse(&text).unwrap().pop().unwrap();
+        assert_eq!(last.text, short[0].text, "{shift}");
+        let error = parse(&format!("{text} )")).unwrap_err();
+        assert_eq!(error.message, "syntax error at or near \")\"");
+        assert_eq!(error.position, Some(text.chars().count() as u32 + 2));
+    }
+    let long = format!("select{} 'a\nb'", " 1,\n".repeat(100_000));
+    let error = parse(&format!("{long}\n, 'open")).unwrap_err();
+    assert_eq!(error.message, "unterminated quoted string at or near \"'open\"");
+    assert_eq!(error.position.unwrap() as usize, long.len() + 4);
 }

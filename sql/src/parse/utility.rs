@@ -237,7 +237,7 @@ pub(crate) fn inner_query(cursor: &mut Cursor<'_>) -> SqlResult<Box<Parsed>> {
     let text = cursor.source.slice(first, last).to_owned();
     let query = query::parse(cursor.source, rest, cursor.end)?;
     cursor.index = cursor.tokens.len();
-    Ok(Box::new(Parsed { text, statement: Statement::Query(Box::new(query)) }))
+    Ok(Box::new(Parsed { text, statement: Statement::Query(Box::new(query)), _held: None }))
 }
 
 fn execute(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {

@@ -15,7 +15,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::Row;
 use crate::func;
 use crate::memory::{Pool, Reservation};
-use crate::parse::{self, Copy, CopySource, Statement};
+use crate::parse::{self, Copy, CopySource, Script, Statement};
 use crate::plan::Plan;
 use crate::types::{Datum, SqlType, TextFormat};
 
@@ -189,7 +189,7 @@ impl Session {
         match self.finish_copy(sink).await {
             Ok(()) => Box::pin(self.run_queue(sink)).await,
             Err(error) => {
-                self.queue.clear();
+                self.queue = Script::empty();
                 Err(self.failed(error))
             }
         }
@@ -212,7 +212,7 @@ impl Session {
 
     /// The client gives the COPY up. Returns what to report.
     pub fn copy_fail(&mut self, why: SqlError) -> SqlError {
-        self.queue.clear();
+        self.queue = Script::empty();
         self.failed(why)
     }
 }

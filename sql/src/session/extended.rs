@@ -11,7 +11,7 @@ use super::transaction::State;
 use super::{ResultSink, Session, Step, TxnStatus};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::memory::Reservation;
-use crate::parse::{self, Parsed, Statement};
+use crate::parse::{Parsed, Statement};
 use crate::plan::OutputColumn;
 use crate::types::{Datum, SqlType};
 
@@ -45,9 +45,8 @@ impl Session {
             let text = format!("prepared statement \"{name}\" already exists");
             return Err(SqlError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
         }
-        self.foresee_long(text)?;
-        let mut statements = parse::parse(text)?;
-        let statement = statements.pop();
+        let mut statements = self.script(text)?;
+        let statement = statements.next().transpose()?;
         if !statements.is_empty() {
             let text = "cannot insert multiple commands into a prepared statement";
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, text));

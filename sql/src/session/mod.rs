@@ -34,14 +34,14 @@ mod statement;
 pub(crate) mod transaction;
 pub(crate) mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::store::Gates;
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::interrupt::Interrupt;
-use crate::parse::{self, Parsed};
+use crate::parse::{Parsed, Script};
 use crate::types::Datum;
 pub use copy_in::CopyFormat;
 use copy_in::CopyIn;
@@ -83,8 +83,8 @@ pub struct Session {
     gates: Gates,
     statements: BTreeMap<String, Arc<Prepared>>,
     portals: BTreeMap<String, Portal>,
-    /// Statements of a simple query that wait for a COPY before them.
-    queue: VecDeque<Parsed>,
+    /// Statements of a simple query that are still to come.
+    queue: Script,
     copy: Option<CopyIn>,
     /// The text of a simple query that runs has several statements, and is a transaction block of its own.
     in_text: bool,
@@ -122,7 +122,7 @@ impl Session {
             gates: Gates::default(),
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
-            queue: VecDeque::new(),
+            queue: Script::empty(),
             copy: None,
             in_text: false,
             statement_time,
@@ -177,23 +177,28 @@ impl Session {
 
     /// Runs the statements of a text in one implicit transaction, unless they make another. The first error ends it.
     pub async fn simple_query(&mut self, text: &str, sink: &mut dyn ResultSink) -> SqlResult<Step> {
-        self.queue.clear();
+        self.queue = Script::empty();
         // As in PostgreSQL, a simple query ends the unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");
-        let parsed = self.foresee_long(text).and_then(|()| parse::parse(text));
-        match parsed {
-            Ok(statements) if statements.is_empty() => {
+        match self.script(text) {
+            Ok(script) if script.is_empty() => {
                 sink.empty()?;
                 return Ok(Step::Done);
             }
-            Ok(statements) => {
-                self.in_text = statements.len() > 1;
-                self.queue = statements.into();
+            Ok(script) => {
+                self.in_text = script.len() > 1;
+                self.queue = script;
             }
             Err(error) => return Err(self.failed(error)),
         }
         self.run_queue(sink).await
+    }
+
+    /// The statements of a text. Their trees are held by the node's memory, whatever a statement may hold.
+    fn script(&self, text: &str) -> SqlResult<Script> {
+        self.foresee_long(text)?;
+        Script::read(text, &self.engine.memory.statement(usize::MAX))
     }
 
     /// Counts the work that a text makes before it is run: to parse and to bind it cannot be stopped, but others go on
@@ -203,13 +208,17 @@ impl Session {
     }
 
     pub(super) async fn run_queue(&mut self, sink: &mut dyn ResultSink) -> SqlResult<Step> {
-        while let Some(parsed) = self.queue.pop_front() {
+        while let Some(parsed) = self.queue.next() {
             let mode = Mode { types: &[], params: &[], last: self.queue.is_empty() };
-            match self.timed(&parsed, mode, sink).await {
+            let step = match &parsed {
+                Ok(parsed) => self.timed(parsed, mode, sink).await,
+                Err(error) => Err(error.clone()),
+            };
+            match step {
                 Ok(Step::Done) => {}
                 Ok(waiting) => return Ok(waiting),
                 Err(error) => {
-                    self.queue.clear();
+                    self.queue = Script::empty();
                     return Err(self.failed(error));
                 }
             }
@@ -332,7 +341,7 @@ impl Session {
     /// The future of the last call was dropped because the client wants its statement cancelled. Returns what to
     /// report.
     pub fn cancelled(&mut self) -> SqlError {
-        self.queue.clear();
+        self.queue = Script::empty();
         let text = "canceling statement due to user request";
         let error = match self.is_committing() {
             true => unknown_outcome(),
@@ -346,7 +355,7 @@ impl Session {
         self.end_transaction(false);
         self.portals.clear();
         self.statements.clear();
-        self.queue.clear();
+        self.queue = Script::empty();
         self.copy = None;
     }
 }
