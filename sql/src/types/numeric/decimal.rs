@@ -8,6 +8,9 @@ use crate::interrupt::Interrupt;
 /// The base of a digit: four decimal places, as in PostgreSQL's wire format.
 const BASE: u32 = 10_000;
 
+/// The base of a pair of digits.
+const PAIR_BASE: u64 = BASE as u64 * BASE as u64;
+
 /// Decimal places in a digit.
 pub(super) const DIGIT_PLACES: i32 = 4;
 
@@ -159,28 +162,11 @@ impl Decimal {
         if self.is_zero() || other.is_zero() {
             return Ok(Decimal { scale, ..Decimal::default() });
         }
-        let row_work = work(other.digits.len());
-        // A column sums at most 32,768 + 4,096 products of less than 10^8: far from 2^64.
-        let mut columns = vec![0u64; self.digits.len() + other.digits.len()];
-        for (i, a) in self.digits.iter().enumerate() {
-            if *a == 0 {
-                continue;
-            }
-            within.spend(row_work)?;
-            let row = &mut columns[i + 1..];
-            for (column, b) in row.iter_mut().zip(&other.digits) {
-                *column += u64::from(*a) * u64::from(*b);
-            }
-        }
-        let mut carry = 0u64;
-        let mut digits = vec![0u16; columns.len()];
-        for (digit, column) in digits.iter_mut().zip(&columns).rev() {
-            let sum = column + carry;
-            *digit = (sum % u64::from(BASE)) as u16;
-            carry = sum / u64::from(BASE);
-        }
+        let digits = multiply(&self.digits, &other.digits, within)?;
         let negative = self.negative != other.negative;
-        let mut out = Decimal { negative, digits, weight: self.weight + other.weight + 1, scale };
+        let weight = self.weight + other.weight + 1;
+        let surplus = digits.len() as i32 - (self.digits.len() + other.digits.len()) as i32;
+        let mut out = Decimal { negative, digits, weight: weight + surplus, scale };
         out.strip();
         Ok(out)
     }
@@ -350,40 +336,92 @@ fn push_digit(out: &mut String, digit: u16) {
     }
 }
 
-/// Quotient of whole numbers, cut. Long division with a normalised divisor (Knuth's algorithm D).
-fn divide(dividend: &[u16], divisor: &[u16], within: &Interrupt) -> SqlResult<Vec<u16>> {
+/// Digits two by two, from the last: half as many make a quarter of the work.
+fn pairs(digits: &[u16]) -> Vec<u32> {
+    let (first, rest) = digits.split_at(digits.len() % 2);
+    let pair = |pair: &[u16]| match pair {
+        [high, low] => u32::from(*high) * BASE + u32::from(*low),
+        _ => 0,
+    };
+    first.iter().map(|digit| u32::from(*digit)).chain(rest.chunks_exact(2).map(pair)).collect()
+}
+
+/// Pairs as digits.
+fn singles(pairs: impl Iterator<Item = u64>) -> Vec<u16> {
     let base = u64::from(BASE);
-    if let [single] = divisor {
+    pairs.flat_map(|pair| [(pair / base) as u16, (pair % base) as u16]).collect()
+}
+
+/// Product of whole numbers, with zeros before it perhaps.
+fn multiply(a: &[u16], b: &[u16], within: &Interrupt) -> SqlResult<Vec<u16>> {
+    /// So many products of less than 10^16, and what was carried before, are less than 2^64.
+    const ROWS: usize = 1_800;
+    let (a, b) = (pairs(a), pairs(b));
+    let row_work = work(b.len());
+    let mut columns = vec![0u64; a.len() + b.len()];
+    let mut rows = 0;
+    for (i, a) in a.iter().enumerate() {
+        if *a == 0 {
+            continue;
+        }
+        within.spend(row_work)?;
+        let row = &mut columns[i + 1..];
+        for (column, b) in row.iter_mut().zip(&b) {
+            *column += u64::from(*a) * u64::from(*b);
+        }
+        rows += 1;
+        if rows == ROWS {
+            carry(&mut columns);
+            rows = 0;
+        }
+    }
+    carry(&mut columns);
+    Ok(singles(columns.into_iter()))
+}
+
+/// Brings columns of pairs below the base.
+fn carry(columns: &mut [u64]) {
+    let mut carry = 0;
+    for column in columns.iter_mut().rev() {
+        let sum = *column + carry;
+        *column = sum % PAIR_BASE;
+        carry = sum / PAIR_BASE;
+    }
+}
+
+/// Quotient of whole numbers, cut. Long division with a normalised divisor (Knuth's algorithm D), of pairs of digits.
+fn divide(dividend: &[u16], divisor: &[u16], within: &Interrupt) -> SqlResult<Vec<u16>> {
+    let (dividend, divisor) = (pairs(dividend), pairs(divisor));
+    if let [single] = divisor.as_slice() {
         let by = u64::from(*single);
         let mut rest = 0u64;
-        let digit = |d: &u16| {
-            let value = rest * base + u64::from(*d);
+        return Ok(singles(dividend.iter().map(|pair| {
+            let value = rest * PAIR_BASE + u64::from(*pair);
             rest = value % by;
-            (value / by) as u16
-        };
-        return Ok(dividend.iter().map(digit).collect());
+            value / by
+        })));
     }
     if dividend.len() < divisor.len() {
         return Ok(Vec::new());
     }
-    // Scaled so that the divisor's first digit is at least half the base: an estimate from two digits then errs by
-    // at most two.
-    let scale = base / (u64::from(divisor[0]) + 1);
-    let scaled = |digits: &[u16]| -> Vec<i64> {
-        let mut out = vec![0i64; digits.len() + 1];
+    // Scaled so that the divisor's first pair is at least half the base: an estimate from two pairs then errs by at most
+    // two.
+    let scale = PAIR_BASE / (u64::from(divisor[0]) + 1);
+    let scaled = |pairs: &[u32]| -> Vec<i64> {
+        let mut out = vec![0i64; pairs.len() + 1];
         let mut carry = 0;
-        for (at, digit) in digits.iter().enumerate().rev() {
-            let value = u64::from(*digit) * scale + carry;
-            out[at + 1] = (value % base) as i64;
-            carry = value / base;
+        for (at, pair) in pairs.iter().enumerate().rev() {
+            let value = u64::from(*pair) * scale + carry;
+            out[at + 1] = (value % PAIR_BASE) as i64;
+            carry = value / PAIR_BASE;
         }
         out[0] = carry as i64;
         out
     };
-    let mut rest = scaled(dividend);
-    let by = &scaled(divisor)[1..];
-    let base = i64::from(BASE);
-    let mut quotient = vec![0u16; dividend.len() - divisor.len() + 1];
+    let mut rest = scaled(&dividend);
+    let by = &scaled(&divisor)[1..];
+    let base = PAIR_BASE as i64;
+    let mut quotient = vec![0u64; dividend.len() - divisor.len() + 1];
     let row_work = work(divisor.len());
     for at in 0..quotient.len() {
         within.spend(row_work)?;
@@ -397,29 +435,40 @@ fn divide(dividend: &[u16], divisor: &[u16], within: &Interrupt) -> SqlResult<Ve
                 break;
             }
         }
-        let mut borrow = 0;
-        for (i, digit) in by.iter().enumerate().rev() {
-            let value = rest[at + i + 1] - guess * digit - borrow;
-            rest[at + i + 1] = value.rem_euclid(base);
-            borrow = -value.div_euclid(base);
-        }
-        rest[at] -= borrow;
-        if rest[at] < 0 {
+        let window = &mut rest[at..=at + by.len()];
+        if subtract(window, by, guess) {
             guess -= 1;
             let mut carry = 0;
-            for (i, digit) in by.iter().enumerate().rev() {
-                let value = rest[at + i + 1] + digit + carry;
-                rest[at + i + 1] = value % base;
+            for (place, pair) in window[1..].iter_mut().zip(by).rev() {
+                let value = *place + pair + carry;
+                *place = value % base;
                 carry = value / base;
             }
-            rest[at] += carry;
+            window[0] += carry;
         }
-        quotient[at] = guess as u16;
+        quotient[at] = guess as u64;
     }
-    Ok(quotient)
+    Ok(singles(quotient.into_iter()))
 }
 
-/// Work of a pass over so many digits.
-fn work(digits: usize) -> u32 {
-    (digits / 512) as u32
+/// Takes a multiple of a number away from one that is a pair longer. True iff that was once too often.
+fn subtract(from: &mut [i64], number: &[i64], times: i64) -> bool {
+    let base = PAIR_BASE as i64;
+    let mut borrow = 0;
+    for (place, pair) in from[1..].iter_mut().zip(number).rev() {
+        // Not negative: what is borrowed is at most the base.
+        let value = times * pair + borrow;
+        let (above, below) = (value / base, value % base);
+        let rest = *place - below;
+        let is_short = i64::from(rest < 0);
+        *place = rest + is_short * base;
+        borrow = above + is_short;
+    }
+    from[0] -= borrow;
+    from[0] < 0
+}
+
+/// Work of a pass over so many pairs of digits.
+fn work(pairs: usize) -> u32 {
+    (pairs / 512) as u32
 }

@@ -51,6 +51,67 @@ fn quotient_and_remainder_make_the_dividend() {
     }
 }
 
+/// Numbers of all lengths, of any digits or of those that estimates of a quotient err most with.
+fn long_numbers() -> Vec<Numeric> {
+    let mut state = 88_172_645_463_325_252u64;
+    let mut next = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    (0..120)
+        .map(|index| {
+            let groups = 1 + next(1 << (index % 8));
+            let hard = ["0000", "0001", "4999", "5000", "9998", "9999"];
+            let group = |_| match index % 3 {
+                0 => hard[next(6) as usize].to_owned(),
+                _ => format!("{:04}", next(10_000)),
+            };
+            let digits: String = (0..groups).map(group).collect();
+            let (whole, fraction) = digits.split_at(next(digits.len() as u64 + 1) as usize);
+            number(&format!("1{whole}.{fraction}1"))
+        })
+        .collect()
+}
+
+#[test]
+fn long_division_has_the_remainder_that_products_leave() {
+    let within = Interrupt::none();
+    let numbers = long_numbers();
+    for a in &numbers {
+        for b in &numbers {
+            let (whole, rest) = (a.div_trunc(b, within).unwrap(), a.rem(b, within).unwrap());
+            assert!(!rest.is_negative() && rest.compare(b).is_lt(), "{a} {b}");
+            assert!(whole.mul(b, within).unwrap().add(&rest).unwrap().compare(a).is_eq());
+        }
+    }
+}
+
+#[test]
+fn roots_are_rounded_as_their_squares_say() {
+    let within = Interrupt::none();
+    let square = |n: &Numeric| n.mul(n, within).unwrap();
+    for a in long_numbers() {
+        let root = a.sqrt(within).unwrap();
+        let half = number(&format!("5e-{}", root.scale + 1));
+        assert!(square(&root.sub(&half).unwrap()).compare(&a).is_le(), "{a}");
+        assert!(square(&root.add(&half).unwrap()).compare(&a).is_gt(), "{a}");
+        assert!(square(&a).sqrt(within).unwrap().compare(&a).is_eq(), "{a}");
+    }
+    // Halves go up: these squares have roots that end with a five where the rounding is.
+    assert_eq!(number("0.25").sqrt(within).unwrap().round(0).unwrap().to_string(), "1");
+}
+
+/// The work of the last step, and of all steps before it once more: not of twenty steps like the last.
+#[test]
+fn a_root_takes_no_more_work_than_a_division() {
+    let long = number(&"7".repeat(131_000));
+    let division = Interrupt::bounded(1_000_000);
+    long.div_trunc(&number(&"3".repeat(65_500)), &division).unwrap();
+    long.sqrt(&Interrupt::bounded(300_000)).unwrap();
+}
+
 #[test]
 fn integers_come_back() {
     for value in [0, 1, -1, 9999, 10_000, -10_001, i64::MAX, i64::MIN] {

@@ -41,56 +41,65 @@ fn mul(a: &Decimal, b: &Decimal, places: i32, within: &Interrupt) -> SqlResult<D
     Ok(out)
 }
 
-/// The square root to so many places, by Newton's method; the argument is greater than zero.
+/// Significant places of a root that a float of its square gives.
+const FLOAT_PLACES: i32 = 14;
+
+/// The square root to so many places and [`GUARD`] more, by Newton's method; the argument is greater than zero.
 fn sqrt(value: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
     let places = places + GUARD;
-    // From the float of the mantissa: its 15 places double with every step.
     let exponent = value.exponent();
     let half = exponent.div_euclid(2);
-    let mut mantissa = value.clone();
-    mantissa.scale = mantissa.min_scale();
-    let text = format!("{mantissa}");
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.trim_start_matches('0');
-    let (head, tail) = digits.split_at(digits.len().min(1));
-    let shown = format!("{head}.{}0", &tail[..tail.len().min(20)]);
-    let mut start: f64 = shown.parse().unwrap_or(1.0);
-    if exponent.rem_euclid(2) == 1 {
-        start *= 10.0;
+    let mut root = rough_root(value)?;
+    let mut right = FLOAT_PLACES;
+    let wanted = places + half + 2;
+    // Each step doubles the places that are right, and computes no more than those: so the last costs as much as all
+    // others together.
+    while right < wanted {
+        right = (2 * right - 1).min(wanted);
+        let step_places = right + 4 - half;
+        let mut known = value.clone();
+        known.round(right + 8 - exponent);
+        let missing = known.sub(&root.mul(&root, within)?);
+        let twice = root.add(&root);
+        root = root.add(&missing.div(&twice, step_places, true, within)?);
+        root.round(step_places);
     }
-    let guess = format!("{:.15}e{half}", start.sqrt());
-    let mut root =
-        Numeric::parse(&guess).ok().and_then(|n| n.decimal()).unwrap_or_else(Decimal::one);
-    let two = small(2);
-    let mut right = 14;
-    let wanted = places + half.max(0) + 2;
-    // The bound is on how often 14 places can double before they pass any scale.
-    for _ in 0..24 {
-        let quotient = value.div(&root, places, true, within)?;
-        root = root.add(&quotient).div(&two, places, true, within)?;
-        right *= 2;
-        if right > wanted {
-            break;
-        }
-    }
+    root.round(places);
     Ok(root)
 }
 
-/// Rounds a root that is nearly exact: halves are decided by squares, which are exact.
+/// The square root of a number greater than zero, to the places of a float ([`FLOAT_PLACES`]).
+fn rough_root(value: &Decimal) -> SqlResult<Decimal> {
+    // The number is this times a power of 10,000, which has a root.
+    let first = value.digits.iter().take(5).rev();
+    let mantissa = first.fold(0.0, |rest, digit| rest / 10_000.0 + f64::from(*digit));
+    let guess = format!("{:.15}e{}", mantissa.sqrt(), DIGIT_PLACES / 2 * value.weight);
+    Numeric::parse(&guess)?.decimal().ok_or_else(|| SqlError::internal("a root that is no number"))
+}
+
+/// Rounds a root of [`GUARD`] more places. Where they do not tell on which side of a half it is squares do, which are
+/// exact.
 fn round_root(
     mut root: Decimal,
     value: &Decimal,
     scale: i32,
     within: &Interrupt,
 ) -> SqlResult<Decimal> {
-    root.round(scale);
-    root.scale = scale;
     let unit = |digit: u16, places: i32| {
         let places_up = (places + DIGIT_PLACES - 1).div_euclid(DIGIT_PLACES);
         let power = 10u16.pow((places_up * DIGIT_PLACES - places) as u32);
         Decimal { negative: false, digits: vec![digit * power], weight: -places_up, scale: places }
     };
     let (last, half) = (unit(1, scale), unit(5, scale + 1));
+    let mut cut = root.clone();
+    cut.truncate(scale);
+    let beyond_half = root.sub(&cut).sub(&half);
+    let is_clear = !beyond_half.is_zero() && beyond_half.exponent() > -scale - GUARD / 2;
+    root.round(scale);
+    root.scale = scale;
+    if is_clear {
+        return Ok(root);
+    }
     let below = root.sub(&half);
     let above = root.add(&half);
     let mut rounded = if !below.negative && below.mul(&below, within)?.compare(value).is_gt() {
