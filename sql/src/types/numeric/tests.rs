@@ -112,6 +112,23 @@ fn a_root_takes_no_more_work_than_a_division() {
     long.sqrt(&Interrupt::bounded(300_000)).unwrap();
 }
 
+/// The logarithm of a long number takes as many places as are shown, not as the number has.
+#[test]
+fn logarithms_of_long_numbers_are_those_of_their_first_places() {
+    let within = Interrupt::bounded(20_000);
+    let (long, tiny) =
+        (number(&"7".repeat(131_000)), number(&format!("0.{}7", "0".repeat(16_000))));
+    let error =
+        |logarithm: Numeric, expected: f64| (logarithm.to_f64() - expected).abs() / expected.abs();
+    let ten = std::f64::consts::LN_10;
+    assert!(error(long.ln(&within).unwrap(), (7.0f64 / 9.0).ln() + 131_000.0 * ten) < 1e-15);
+    assert!(error(tiny.ln(&within).unwrap(), 7.0f64.ln() - 16_001.0 * ten) < 1e-15);
+    assert!(
+        error(number("10").log(&long, &within).unwrap(), 131_000.0 + (7.0f64 / 9.0).log10())
+            < 1e-15
+    );
+}
+
 #[test]
 fn integers_come_back() {
     for value in [0, 1, -1, 9999, 10_000, -10_001, i64::MAX, i64::MIN] {

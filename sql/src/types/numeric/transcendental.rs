@@ -113,8 +113,24 @@ fn round_root(
     Ok(rounded)
 }
 
-/// The natural logarithm to so many places; the argument is greater than zero.
+/// Weight beyond which a logarithm is computed without the power of ten.
+const WEIGHT_MAX: i32 = 2;
+
+/// The natural logarithm to so many places and [`GUARD`] more; the argument is greater than zero.
 fn ln(value: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
+    if value.weight.abs() <= WEIGHT_MAX {
+        return ln_of_small(value, places, within);
+    }
+    // ln(m · 10^e) = ln(m) + e · ln(10), which needs no places of m beyond those of the result.
+    let mut mantissa = Decimal { weight: 0, ..value.clone() };
+    mantissa.round(places + 2 * GUARD);
+    let tens = i64::from(value.weight) * i64::from(DIGIT_PLACES);
+    let ten = ln_of_small(&small(10), places + 6, within)?;
+    Ok(ln_of_small(&mantissa, places, within)?.add(&ten.mul(&small(tens), within)?))
+}
+
+/// The same, of a number whose power of ten is small.
+fn ln_of_small(value: &Decimal, places: i32, within: &Interrupt) -> SqlResult<Decimal> {
     let places = places + GUARD;
     // Roots bring it near one; each halves the logarithm.
     let mut reduced = value.clone();
