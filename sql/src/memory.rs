@@ -12,7 +12,11 @@
 //! - M3. A statement takes from the node in pieces of [`GRANT_BYTES`], and nothing for its first [`FREE_BYTES`]: a point
 //!   read asks nobody.
 //!
-//! Not counted: allocators' overhead, plans, the buffers of connections, and what a transaction has buffered.
+//! - M4. The trees of a text count in the node's memory alone, by their tokens (`parse`): nobody chooses their size by
+//!   `work_mem`.
+//!
+//! Not counted: allocators' overhead, plans that are kept (they have a bound of their own), the buffers of connections, and
+//! what a transaction has buffered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
