@@ -77,20 +77,24 @@ pub fn decode_engine_key(engine_key: &Bytes) -> Option<(Bytes, Bytes)> {
         // No escapes: the common case costs no copy.
         return Some((engine_key.slice(1..1 + first), engine_key.slice(first + 3..)));
     }
-    let mut key = BytesMut::with_capacity(body.len());
-    let mut at = 0;
+    let mut key = Vec::with_capacity(body.len());
+    let suffix = decode_engine_key_into(engine_key, &mut key)?.len();
+    Some((key.into(), engine_key.slice(engine_key.len() - suffix..)))
+}
+
+/// As [`decode_engine_key`], with the user key in the place of what `key` held before. Gives the suffix.
+pub fn decode_engine_key_into<'k>(engine_key: &'k [u8], key: &mut Vec<u8>) -> Option<&'k [u8]> {
+    key.clear();
+    let mut rest = engine_key.get(1..)?;
     loop {
-        match (*body.get(at)?, body.get(at + 1)) {
-            (ESCAPE, Some(&TERMINATOR)) => return Some((key.freeze(), engine_key.slice(at + 3..))),
-            (ESCAPE, Some(&ESCAPED_ZERO)) => {
-                key.put_u8(ESCAPE);
-                at += 2;
-            }
-            (ESCAPE, _) => return None,
-            (byte, _) => {
-                key.put_u8(byte);
-                at += 1;
-            }
+        let zero = rest.iter().position(|&byte| byte == ESCAPE)?;
+        key.extend_from_slice(&rest[..zero]);
+        let (&after, tail) = rest[zero + 1..].split_first()?;
+        rest = tail;
+        match after {
+            TERMINATOR => return Some(rest),
+            ESCAPED_ZERO => key.push(ESCAPE),
+            _ => return None,
         }
     }
 }

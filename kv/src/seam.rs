@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use prost::Message;
 
 use crate::clock::Timestamp;
-use crate::engine::{EngineError, EngineSnapshot};
+use crate::engine::{EngineError, EngineSnapshot, Visit};
 use crate::ids::{NodeId, RangeId};
 use crate::keys::{self, Space};
 use crate::range::descriptor::{Lease, RangeDescriptor};
@@ -163,6 +163,31 @@ impl RangeSnapshot {
     ) -> impl Iterator<Item = Result<RangeEntry, EngineError>> + '_ {
         assert!(self.start <= start && end <= &self.end[..], "scan of an undeclared span");
         self.engine.scan_reverse(keys::engine_span(space, start, end)).map(range_entry)
+    }
+
+    /// Shows the entries of a space without suffixes in the half-open user span, ascending or `reverse`, until it is told
+    /// to stop. As [`EngineSnapshot::visit`], with user keys.
+    ///
+    /// # Panics
+    /// When the span is not within the snapshot's.
+    pub fn visit(
+        &self,
+        space: Space,
+        (start, end): (&[u8], &[u8]),
+        reverse: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), EngineError> {
+        assert!(self.start <= start && end <= &self.end[..], "scan of an undeclared span");
+        let mut key = Vec::new();
+        let span = keys::engine_span(space, start, end);
+        self.engine.visit(
+            span,
+            reverse,
+            &mut |engine_key, value| match keys::decode_engine_key_into(engine_key, &mut key) {
+                Some([]) => visit(&key, value),
+                _ => Err(EngineError::Corrupt(format!("undecodable key {engine_key:?}"))),
+            },
+        )
     }
 
     fn entries(

@@ -17,6 +17,18 @@ const _: () = assert!(2 * MAX_VALUE_BYTES + 4 * MAX_KEY_BYTES + 4096 <= MAX_BATC
 // With every byte escaped, and the longest suffix.
 const _: () = assert!(2 * MAX_KEY_BYTES + 64 <= kv::engine::MAX_KEY_LEN);
 
+/// Writes of a one-phase commit at most, and further keys that it unlocks.
+pub const MAX_ONE_PHASE_WRITES: usize = 100_000;
+/// Bytes at most of what a one-phase commit writes and of the keys that it unlocks. With the versions that it supersedes,
+/// which only the server knows, it may still be more than one command holds.
+pub const MAX_ONE_PHASE_BYTES: usize = 6 << 20;
+
+// What a request says besides its key and value.
+const _: () = assert!(
+    MAX_ONE_PHASE_BYTES + 2 * MAX_ONE_PHASE_WRITES * 32 + (64 << 10) <= MAX_BATCH_BYTES,
+    "a one-phase commit is a batch that servers take"
+);
+
 /// A transaction as its requests carry it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TxnMeta {
@@ -488,9 +500,9 @@ pub struct BatchResponse {
 /// The answer to one request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Response {
-    /// Rows of a get or scan, in key order (descending if the scan is); a deleted or missing key has none.
-    #[prost(message, repeated, tag = "1")]
-    pub rows: Vec<Row>,
+    /// [`Rows`] of a get or scan, packed, in key order (descending if the scan is); a deleted or missing key has none.
+    #[prost(bytes = "bytes", tag = "11")]
+    pub rows: Bytes,
     /// Where a limited scan, a resolution or a refresh has to go on; empty when it is complete. The start of what is left,
     /// or the end (exclusive) if it is a scan that descends. Of a get: its key, if the batch's answers were full before
     /// it. Then nothing was read or locked, and it has to be asked again.
@@ -511,13 +523,11 @@ pub struct Response {
 }
 
 /// A key and its value.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The key.
-    #[prost(bytes = "bytes", tag = "1")]
     pub key: Bytes,
     /// The value.
-    #[prost(bytes = "bytes", tag = "2")]
     pub value: Bytes,
 }
 

@@ -8,6 +8,7 @@ use kv::env::Env;
 use kv::seam::Routing;
 
 pub use crate::api::{LockStrength, WaitPolicy};
+use crate::api::{MAX_ONE_PHASE_BYTES, MAX_ONE_PHASE_WRITES};
 use crate::coordinator::sender::Sender;
 pub use crate::coordinator::{BodyError, CommitDeadline, RowLock, Savepoint, Txn, TxnError};
 
@@ -46,10 +47,12 @@ pub struct Config {
     pub max_read_span_bytes: usize,
     /// Requests of one batch.
     pub batch_requests: usize,
-    /// Writes of one one-phase commit.
-    pub one_phase_writes: usize,
-    /// Bytes of one batch; also of a one-phase commit.
+    /// Bytes of one batch.
     pub batch_bytes: usize,
+    /// Writes of a one-phase commit, and further keys that it unlocks.
+    pub one_phase_writes: usize,
+    /// Bytes of what a one-phase commit writes and of the keys that it unlocks.
+    pub one_phase_bytes: usize,
     /// Bytes of the keys that a transaction's record names; beyond, it has spans over them.
     pub max_record_bytes: usize,
 }
@@ -72,8 +75,9 @@ impl Default for Config {
             max_read_spans: 10_000,
             max_read_span_bytes: 4 << 20,
             batch_requests: 1_000,
-            one_phase_writes: 10_000,
             batch_bytes: 2 << 20,
+            one_phase_writes: MAX_ONE_PHASE_WRITES,
+            one_phase_bytes: MAX_ONE_PHASE_BYTES,
             max_record_bytes: 256 << 10,
         }
     }

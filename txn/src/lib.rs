@@ -5,6 +5,7 @@ pub mod concurrency;
 pub mod coordinator;
 pub mod db;
 pub mod mvcc;
+pub mod rows;
 pub mod server;
 #[doc(hidden)]
 pub mod testing;

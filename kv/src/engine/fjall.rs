@@ -35,7 +35,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Sl
 use futures::future::BoxFuture;
 
 use super::fjall_repair::repair;
-use super::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot};
+use super::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot, Visit};
 
 const KEYSPACE: &str = "meridian";
 /// A value longer than this is handed out as it is; a shorter one is copied, which costs less than to count
@@ -53,13 +53,14 @@ pub struct FjallOptions {
     pub cache_bytes: u64,
     /// Bytes of journals at which fjall flushes to be rid of the oldest.
     pub journal_bytes: u64,
-    /// Threads that flush and compact.
+    /// Threads that flush and compact. One: of several, fjall's first leaves compactions to the others, and while those
+    /// are busy it takes each waiting one from the queue and puts it back, without a pause, which costs a whole core.
     pub worker_threads: usize,
 }
 
 impl Default for FjallOptions {
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, journal_bytes: 512 << 20, worker_threads: 2 }
+        Self { cache_bytes: 256 << 20, journal_bytes: 512 << 20, worker_threads: 1 }
     }
 }
 
@@ -187,6 +188,22 @@ impl EngineSnapshot for FjallSnapshot {
 
     fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_> {
         Box::new(self.range(range).into_iter().flat_map(Iterator::rev).map(entry))
+    }
+
+    fn visit(
+        &self,
+        range: Range<Bytes>,
+        reverse: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), EngineError> {
+        let Some(mut entries) = self.range(range) else { return Ok(()) };
+        while let Some(guard) = if reverse { entries.next_back() } else { entries.next() } {
+            let (key, value) = guard.into_inner()?;
+            if visit(&key, &value)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

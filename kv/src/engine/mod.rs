@@ -17,7 +17,7 @@ mod fjall_repair;
 pub mod sim;
 
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -73,7 +73,27 @@ pub trait EngineSnapshot: Send + Sync {
     fn scan(&self, range: Range<Bytes>) -> EngineIter<'_>;
     /// Entries with keys in `range`, descending. Lazy.
     fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_>;
+    /// Shows the entries with keys in `range` one by one, ascending or `reverse`, until it is told to stop: for who reads
+    /// many. Nothing is copied, and nobody is counted as an owner.
+    fn visit(
+        &self,
+        range: Range<Bytes>,
+        reverse: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), EngineError> {
+        let entries = if reverse { self.scan_reverse(range) } else { self.scan(range) };
+        for entry in entries {
+            let (key, value) = entry?;
+            if visit(&key, &value)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Takes a key and its value, and says whether it wants to see more.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, EngineError> + 'a;
 
 /// An ordered, snapshot-readable store with durability points. Shared by all ranges of a node.
 pub trait Engine: Send + Sync {

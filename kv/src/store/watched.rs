@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use raft::eraftpb::Entry;
 
-use crate::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineSnapshot};
+use crate::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineSnapshot, Visit};
 use crate::ids::RangeId;
 use crate::log::{GroupState, LogBatch, LogError, RaftLog};
 use crate::store::shared::SharedRef;
@@ -72,6 +72,15 @@ impl EngineSnapshot for WatchedSnapshot {
     fn scan_reverse(&self, range: Range<Bytes>) -> EngineIter<'_> {
         Box::new(self.snapshot.scan_reverse(range).map(|entry| watch(&self.shared, entry)))
     }
+
+    fn visit(
+        &self,
+        range: Range<Bytes>,
+        reverse: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), EngineError> {
+        watch(&self.shared, self.snapshot.visit(range, reverse, visit))
+    }
 }
 
 impl RaftLog for WatchedLog {
@@ -104,6 +113,8 @@ impl RaftLog for WatchedLog {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use futures::FutureExt;
 
     use super::*;
@@ -132,10 +143,13 @@ mod tests {
 
     #[test]
     fn a_read_that_fails_its_checksum_stops_the_store() {
-        let reads: [Read; 3] = [
+        let reads: [Read; 4] = [
             |snapshot, _| snapshot.get(b"k").is_err(),
             |snapshot, all| snapshot.scan(all).any(|entry| entry.is_err()),
             |snapshot, all| snapshot.scan_reverse(all).any(|entry| entry.is_err()),
+            |snapshot, all| {
+                snapshot.visit(all, false, &mut |_, _| Ok(ControlFlow::Continue(()))).is_err()
+            },
         ];
         for read in reads {
             let disk = SimDisk::new();

@@ -8,7 +8,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::row;
 use crate::types::Datum;
 
-pub(crate) use row::{bounded_span, not_null_span, point_key};
+pub(crate) use row::{bounded_span, missing, not_null_span, point_key};
 
 /// What a row has in an index.
 pub(crate) struct Entry {

@@ -56,12 +56,26 @@ pub fn encode_row(table: &TableDescriptor, row: &[Datum]) -> SqlResult<Bytes> {
 /// The columns of a row that are asked for, in that order. None was not there yet when the row was written: it has
 /// its default of that time, or NULL.
 pub fn decode_columns(bytes: &[u8], wanted: &[ColumnId]) -> SqlResult<Vec<Option<Datum>>> {
+    let mut out = vec![None; wanted.len()];
+    each_wanted(bytes, wanted, &mut |at, value| {
+        out[at] = Some(value.to_datum());
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Shows the columns of a row that are asked for, each by its place among them, in the row's order. Those that the row
+/// lacks are not shown.
+pub(crate) fn each_wanted<'b>(
+    bytes: &'b [u8],
+    wanted: &[ColumnId],
+    show: &mut impl FnMut(usize, &Value<'b>) -> SqlResult<()>,
+) -> SqlResult<()> {
     let mut rest = bytes;
     let version = rest.try_get_u8().map_err(|_| corrupted("a row is empty"))?;
     if version != VALUE_VERSION {
         return Err(corrupted("a row has an unknown version"));
     }
-    let mut out = vec![None; wanted.len()];
     // Columns lie in the table's order, and are mostly wanted in it.
     let mut likely = 0;
     while !rest.is_empty() {
@@ -77,16 +91,16 @@ pub fn decode_columns(bytes: &[u8], wanted: &[ColumnId]) -> SqlResult<Vec<Option
             continue;
         };
         likely = at + 1;
-        let value = get_datum(&mut rest, 0)?;
+        let value = get_value(&mut rest, 0)?;
+        show(at, &value)?;
         // A column may be wanted twice.
         for (again, column) in wanted.iter().enumerate() {
             if again != at && is_it(column) {
-                out[again] = Some(value.clone());
+                show(again, &value)?;
             }
         }
-        out[at] = Some(value);
     }
-    Ok(out)
+    Ok(())
 }
 
 /// A row: one datum a column of the table. Columns that it lacks have what rows of before have.
@@ -101,13 +115,34 @@ pub fn decode_wanted(
     wanted: &[ColumnId],
     bytes: &[u8],
 ) -> SqlResult<Vec<Datum>> {
-    let missing = |id: &ColumnId| {
-        let column = table.position(*id).map(|position| &table.columns[position]);
-        column.and_then(|column| column.missing.clone())
-    };
     let found = decode_columns(bytes, wanted)?.into_iter().zip(wanted);
-    let value = |(value, id): (Option<Datum>, &ColumnId)| value.or_else(|| missing(id));
-    Ok(found.map(|pair| value(pair).unwrap_or(Datum::Null)).collect())
+    Ok(found.map(|(value, id)| value.unwrap_or_else(|| missing(table, *id))).collect())
+}
+
+/// What rows have in a column that they were written without.
+pub(crate) fn missing(table: &TableDescriptor, column: ColumnId) -> Datum {
+    let column = table.position(column).map(|position| &table.columns[position]);
+    column.and_then(|column| column.missing.clone()).unwrap_or(Datum::Null)
+}
+
+/// A value of a row, where it lies: texts are not copied.
+pub(crate) enum Value<'b> {
+    Null,
+    Text(&'b str),
+    Bytea(&'b [u8]),
+    /// Any other.
+    Datum(Datum),
+}
+
+impl Value<'_> {
+    fn to_datum(&self) -> Datum {
+        match self {
+            Value::Null => Datum::Null,
+            Value::Text(text) => Datum::Text(Arc::from(*text)),
+            Value::Bytea(bytes) => Datum::Bytea(Bytes::copy_from_slice(bytes)),
+            Value::Datum(datum) => datum.clone(),
+        }
+    }
 }
 
 /// A datum by itself, as it is in rows.
@@ -259,8 +294,15 @@ fn get_numeric(rest: &mut &[u8]) -> SqlResult<Numeric> {
 }
 
 fn get_datum(rest: &mut &[u8], depth: u8) -> SqlResult<Datum> {
-    Ok(match rest.try_get_u8().map_err(short)? {
-        NULL => Datum::Null,
+    match get_value(rest, depth)? {
+        Value::Datum(datum) => Ok(datum),
+        value => Ok(value.to_datum()),
+    }
+}
+
+fn get_value<'b>(rest: &mut &'b [u8], depth: u8) -> SqlResult<Value<'b>> {
+    Ok(Value::Datum(match rest.try_get_u8().map_err(short)? {
+        NULL => return Ok(Value::Null),
         FALSE => Datum::Bool(false),
         TRUE => Datum::Bool(true),
         INT2 => Datum::Int2(get_fitting(rest)?),
@@ -272,9 +314,9 @@ fn get_datum(rest: &mut &[u8], depth: u8) -> SqlResult<Datum> {
         TEXT => {
             let text = std::str::from_utf8(get_bytes(rest)?)
                 .map_err(|_| corrupted("a row has text that is not UTF-8"))?;
-            Datum::Text(Arc::from(text))
+            return Ok(Value::Text(text));
         }
-        BYTEA => Datum::Bytea(Bytes::copy_from_slice(get_bytes(rest)?)),
+        BYTEA => return Ok(Value::Bytea(get_bytes(rest)?)),
         DATE => Datum::Date(get_fitting(rest)?),
         TIME => Datum::Time(get_signed(rest)?),
         TIMESTAMP => Datum::Timestamp(get_signed(rest)?),
@@ -293,7 +335,7 @@ fn get_datum(rest: &mut &[u8], depth: u8) -> SqlResult<Datum> {
         ARRAY => Datum::Array(get_values(rest, depth)?),
         RECORD => Datum::Record(get_values(rest, depth)?),
         _ => return Err(corrupted("a row has an unknown tag")),
-    })
+    }))
 }
 
 /// Passes over a datum that nobody wants, without making it. What is within it is not looked at.

@@ -87,9 +87,10 @@ impl Txn {
     ) -> Result<Option<Timestamp>, TxnError> {
         let config = self.sender.config.clone();
         let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(None) };
-        let too_many = self.buffer.len().max(keys.len()) > config.one_phase_writes;
+        let written = self.buffer.len();
+        let too_many = written.max(keys.len() - written) > config.one_phase_writes;
         let key_bytes: usize = keys.iter().map(Bytes::len).sum();
-        if too_many || self.buffer.bytes().max(key_bytes) > config.batch_bytes {
+        if too_many || self.buffer.bytes() + key_bytes > config.one_phase_bytes {
             return Ok(None);
         }
         let mut backoff = Backoff::new();
@@ -130,8 +131,9 @@ impl Txn {
     ) -> Result<Attempt, TxnError> {
         let mut requests: Vec<_> =
             self.buffer.send().into_iter().map(|put| request(RequestKind::Put(put))).collect();
-        let keys = keys.iter().cloned().collect();
-        let end = EndTxn { one_phase: true, ..self.end_txn((keys, Vec::new())) };
+        // What it writes, the server unlocks without being told.
+        let locked = keys.iter().filter(|key| self.buffer.get(key).is_none()).cloned().collect();
+        let end = EndTxn { one_phase: true, ..self.end_txn((locked, Vec::new())) };
         requests.push(request(RequestKind::EndTxn(end)));
         let batch = wait.complete(self.state.batch(requests), self.wait_budget(wait)?);
         self.phase = Phase::Committing;

@@ -69,6 +69,7 @@ pub use wait::RowLock;
 use crate::api::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Row};
 use crate::db::TxnOptions;
 use crate::mvcc::Order;
+use crate::rows::Rows;
 use buffer::WriteBuffer;
 use cleanup::Remains;
 use heartbeat::{Pulse, aborted_error};
@@ -236,11 +237,8 @@ impl Txn {
         end: Bytes,
         limit: usize,
     ) -> Result<Vec<Row>, TxnError> {
-        self.ensure_open()?;
-        let (start, end) = (bound(start), bound(end));
-        self.see_until(self.pinned);
-        let read = self.read_span((start, end), Order::Ascending, limit, None).await;
-        self.settle(read)
+        let rows = self.scan_rows((start, end), Order::Ascending, limit, None).await?;
+        Ok(rows.to_vec())
     }
 
     /// As [`Txn::scan`], with a lock on every row found (and on some beyond, where this transaction's own
@@ -251,22 +249,9 @@ impl Txn {
         end: Bytes,
         limit: usize,
     ) -> Result<Vec<Row>, TxnError> {
-        self.scan_locked(start, end, limit, RowLock::UPDATE).await
-    }
-
-    /// As [`Txn::scan_for_update`], with another lock.
-    pub async fn scan_locked(
-        &mut self,
-        start: Bytes,
-        end: Bytes,
-        limit: usize,
-        lock: RowLock,
-    ) -> Result<Vec<Row>, TxnError> {
-        self.ensure_open()?;
-        let (start, end) = (bound(start), bound(end));
-        self.see_until(self.pinned);
-        let read = self.read_span((start, end), Order::Ascending, limit, Some(lock)).await;
-        self.settle(read)
+        let lock = Some(RowLock::UPDATE);
+        let rows = self.scan_rows((start, end), Order::Ascending, limit, lock).await?;
+        Ok(rows.to_vec())
     }
 
     /// The last `limit` rows of `[start, end)`, descending. What lies before them is not read.
@@ -276,25 +261,23 @@ impl Txn {
         end: Bytes,
         limit: usize,
     ) -> Result<Vec<Row>, TxnError> {
-        self.ensure_open()?;
-        let (start, end) = (bound(start), bound(end));
-        self.see_until(self.pinned);
-        let read = self.read_span((start, end), Order::Descending, limit, None).await;
-        self.settle(read)
+        let rows = self.scan_rows((start, end), Order::Descending, limit, None).await?;
+        Ok(rows.to_vec())
     }
 
-    /// As [`Txn::scan_reverse`], with a lock on every row found.
-    pub async fn scan_reverse_locked(
+    /// The first `limit` rows of `[start, end)` in an order, with a lock on every row found if one is asked for, as by
+    /// [`Txn::scan_for_update`].
+    pub async fn scan_rows(
         &mut self,
-        start: Bytes,
-        end: Bytes,
+        (start, end): (Bytes, Bytes),
+        order: Order,
         limit: usize,
-        lock: RowLock,
-    ) -> Result<Vec<Row>, TxnError> {
+        lock: Option<RowLock>,
+    ) -> Result<Rows, TxnError> {
         self.ensure_open()?;
         let (start, end) = (bound(start), bound(end));
         self.see_until(self.pinned);
-        let read = self.read_span((start, end), Order::Descending, limit, Some(lock)).await;
+        let read = self.read_span((start, end), order, limit, lock).await;
         self.settle(read)
     }
 

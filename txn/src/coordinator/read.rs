@@ -12,10 +12,9 @@ use super::Txn;
 use super::error::TxnError;
 use super::sender::{Backoff, request};
 use super::wait::{LockWait, RowLock};
-use crate::api::{
-    ErrorKind, Get, MAX_KEY_BYTES, RequestKind, Response, Row, Scan, Span, WaitPolicy,
-};
+use crate::api::{ErrorKind, Get, MAX_KEY_BYTES, RequestKind, Response, Scan, Span, WaitPolicy};
 use crate::mvcc::Order;
+use crate::rows::{Rows, RowsBuilder};
 
 /// Rows that one request asks for at most.
 const PAGE_ROWS: usize = 10_000;
@@ -57,7 +56,10 @@ impl Txn {
             return Ok(None);
         }
         self.record_read(key.clone(), successor(&key));
-        Ok(buffered.unwrap_or(value_of(response, &key)))
+        Ok(match buffered {
+            Some(value) => value,
+            None => value_of(response, &key)?,
+        })
     }
 
     /// Keys in any order, also twice. One request for those of a range, up to the bounds of a batch; one after the
@@ -98,7 +100,7 @@ impl Txn {
                 if response.own_sequence > 0 {
                     own.push((key.clone(), response.own_sequence));
                 }
-                found.extend(value_of(response, key).map(|value| (key.clone(), value)));
+                found.extend(value_of(response, key)?.map(|value| (key.clone(), value)));
             }
             self.condense_reads();
             if read == 0 {
@@ -164,9 +166,9 @@ impl Txn {
         order: Order,
         limit: usize,
         lock: Option<RowLock>,
-    ) -> Result<Vec<Row>, TxnError> {
+    ) -> Result<Rows, TxnError> {
         let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
-        let mut rows = Vec::new();
+        let mut rows = RowsBuilder::default();
         // Between the two is what is left.
         while start < end && rows.len() < limit {
             let mut number = 0;
@@ -197,6 +199,7 @@ impl Txn {
             };
             let (mut responses, range) = self.read(at, lock, scan).await?;
             let response = responses.pop().expect("the sender counts answers");
+            let found = unpack(response.rows)?;
             let mut covered = clip(&range);
             match (response.resume, order) {
                 (none, _) if none.is_empty() => {}
@@ -208,8 +211,8 @@ impl Txn {
                 _ => return Err(TxnError::Invalid("a scan does not get ahead".into())),
             }
             if lock.is_some() {
-                for row in &response.rows {
-                    self.locks.entry(row.key.clone()).or_insert(number);
+                for (key, _) in found.iter() {
+                    self.locks.entry(Bytes::copy_from_slice(key)).or_insert(number);
                 }
                 if self.locks.len() > self.sender.config.max_locks {
                     return Err(TxnError::TooLarge);
@@ -217,8 +220,8 @@ impl Txn {
             }
             if skips {
                 // What was left out was not read.
-                for row in &response.rows {
-                    self.record_read(row.key.clone(), successor(&row.key));
+                for (key, _) in found.iter() {
+                    self.record_read(Bytes::copy_from_slice(key), successor(key));
                 }
             } else {
                 self.record_read(covered.start.clone(), covered.end.clone());
@@ -226,16 +229,16 @@ impl Txn {
             let written = self.buffer.range(&covered.start, &covered.end);
             match order {
                 Order::Ascending => {
-                    merge(&mut rows, response.rows, written, limit, |a, b| a < b);
+                    merge(&mut rows, found, written, limit, |a, b| a < b);
                     start = covered.end;
                 }
                 Order::Descending => {
-                    merge(&mut rows, response.rows, written.rev(), limit, |a, b| a > b);
+                    merge(&mut rows, found, written.rev(), limit, |a, b| a > b);
                     end = covered.start;
                 }
             }
         }
-        Ok(rows)
+        Ok(rows.finish())
     }
 
     /// Sends reads to the range of `at` (`read_on` says which, at least one), waiting for others and moving the
@@ -299,38 +302,50 @@ impl Txn {
 }
 
 /// The value of a key in the answer to its get.
-fn value_of(response: Response, key: &Bytes) -> Option<Bytes> {
-    response.rows.into_iter().find(|row| row.key == *key).map(|row| row.value)
+fn value_of(response: Response, key: &Bytes) -> Result<Option<Bytes>, TxnError> {
+    let mut found = unpack(response.rows)?.to_vec().into_iter();
+    Ok(found.find(|row| row.key == *key).map(|row| row.value))
+}
+
+fn unpack(rows: Bytes) -> Result<Rows, TxnError> {
+    Rows::unpack(rows).ok_or_else(|| TxnError::Invalid("an answer whose rows are cut short".into()))
 }
 
 /// Appends to `out`, up to `limit` rows, what the server found in a span with the buffered writes of that span
 /// laid over it. Both are in one order, in which a key comes before another.
 fn merge<'a>(
-    out: &mut Vec<Row>,
-    found: Vec<Row>,
+    out: &mut RowsBuilder,
+    found: Rows,
     written: impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)>,
     limit: usize,
-    before: impl Fn(&Bytes, &Bytes) -> bool,
+    before: impl Fn(&[u8], &[u8]) -> bool,
 ) {
-    let mut found = found.into_iter().peekable();
     let mut written = written.peekable();
+    if written.peek().is_none() && out.len() + found.len() <= limit {
+        return out.append(found);
+    }
+    let mut found = found.iter().peekable();
     while out.len() < limit {
         let next_written = match (found.peek(), written.peek()) {
             (None, None) => return,
             (Some(_), None) => None,
             (None, Some(_)) => written.next(),
-            (Some(row), Some((key, _))) if before(&row.key, key) => None,
-            (Some(row), Some((key, _))) => {
-                if row.key == **key {
+            (Some((found, _)), Some((key, _))) if before(found, key) => None,
+            (Some((same, _)), Some((key, _))) => {
+                if same == key {
                     found.next();
                 }
                 written.next()
             }
         };
         match next_written {
-            Some((key, Some(value))) => out.push(Row { key: key.clone(), value: value.clone() }),
+            Some((key, Some(value))) => out.push(key, value),
             Some((_, None)) => {}
-            None => out.extend(found.next()),
+            None => {
+                if let Some((key, value)) = found.next() {
+                    out.push(key, value);
+                }
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod write;
 pub use finished::Finished;
 pub use intent::Intent;
 pub use layout::Order;
+pub(crate) use layout::{newest, put as put_version_over};
 pub use read::{Outcome, Reader, Uncertainty};
 pub use version::Version;
-pub use write::{Refreshed, newest_ts, put_version, refresh, resolve};
+pub use write::{Refreshed, put_version, refresh, resolve};

@@ -11,26 +11,28 @@
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::engine::EngineError;
-use kv::keys;
+use kv::keys::{self, Space};
 use kv::seam::RangeSnapshot;
 
 use super::finished::Finished;
 use super::intent;
 use super::layout::{self, Order};
-use super::version::Version;
+use super::version::{Seen, Version};
 use crate::api::SequenceRange;
 use crate::mvcc::Intent;
+use crate::rows::RowsBuilder;
 
 /// So many conflicts are reported together; they are resolved together if their transaction is finished.
 pub(super) const MAX_CONFLICTS: usize = 256;
 /// A scan stops, with a resume key, once it has so many bytes.
 const MAX_BYTES: usize = 4 << 20;
 /// A scan reads so many versions before it looks for the intents among them.
-const PORTION: usize = 256;
+const PORTION: usize = 1_024;
 
 /// How far above its read timestamp a reader has to look.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +80,8 @@ pub struct Reader<'a> {
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Keys with their values, in the scan's order.
-    pub rows: Vec<(Bytes, Bytes)>,
-    /// Bytes of a scan's rows.
+    pub rows: RowsBuilder,
+    /// Bytes of the keys and values.
     pub bytes: usize,
     /// Where a limited scan has to go on: the start of what is left, or its end (exclusive) if the scan descends.
     pub resume: Option<Bytes>,
@@ -93,6 +95,65 @@ pub struct Outcome {
     pub own_sequence: u32,
 }
 
+impl Outcome {
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes += key.len() + value.len();
+        self.rows.push(key, value);
+    }
+
+    fn is_full(&self, limit: usize) -> bool {
+        self.rows.len() + self.newer.len() >= limit
+            || self.bytes >= MAX_BYTES
+            || self.conflicts.len() >= MAX_CONFLICTS
+    }
+}
+
+/// Newest versions that were read of a span and not looked at, as they are stored.
+#[derive(Default)]
+struct Portion {
+    bytes: Vec<u8>,
+    entries: Vec<PortionEntry>,
+}
+
+/// Where a key and its stored version end; each begins where the one before ends.
+struct PortionEntry {
+    start: usize,
+    key_end: usize,
+    end: usize,
+}
+
+impl Portion {
+    fn push(&mut self, key: &[u8], stored: &[u8]) -> Result<(), EngineError> {
+        Seen::of(stored)?;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(stored);
+        let end = self.bytes.len();
+        self.entries.push(PortionEntry { start, key_end: start + key.len(), end });
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    fn seen(&self, entry: &PortionEntry) -> (&[u8], Seen<'_>) {
+        let seen = Seen::of(&self.bytes[entry.key_end..entry.end]);
+        (&self.bytes[entry.start..entry.key_end], seen.expect("looked at when it was pushed"))
+    }
+
+    fn version(&self, entry: &PortionEntry) -> (Bytes, Version) {
+        let (key, seen) = self.seen(entry);
+        let value = seen.value.map(Bytes::copy_from_slice);
+        (Bytes::copy_from_slice(key), Version { ts: seen.ts, local_ts: seen.local_ts, value })
+    }
+
+    fn versions(&self) -> impl Iterator<Item = (Bytes, Version)> {
+        self.entries.iter().map(|entry| self.version(entry))
+    }
+}
+
 impl Reader<'_> {
     /// Reads a key.
     pub fn get(&self, key: &Bytes) -> Result<Outcome, EngineError> {
@@ -103,7 +164,7 @@ impl Reader<'_> {
         };
         let newest = layout::newest(self.snapshot, key)?;
         if let Some(value) = self.read_key(key, intent, newest, &mut outcome)? {
-            outcome.rows.push((key.clone(), value));
+            outcome.push(key, &value);
         }
         Ok(outcome)
     }
@@ -120,33 +181,80 @@ impl Reader<'_> {
         order: Order,
         limit: usize,
     ) -> Result<Outcome, EngineError> {
+        if layout::is_key(start, end) {
+            return self.get(&Bytes::copy_from_slice(start));
+        }
         let mut outcome = Outcome::default();
-        let mut data = layout::newest_of_span(self.snapshot, start, end, order);
         // What is left of the span.
         let (mut from, mut to) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
-        let mut portion = limit.clamp(1, PORTION);
-        while from < to {
-            let versions = data.by_ref().take(portion).collect::<Result<Vec<_>, _>>()?;
-            let last = versions.last().filter(|_| versions.len() == portion);
-            let (part, left) = match (last, order) {
-                (None, _) => ((from, to.clone()), (to.clone(), to)),
-                (Some((last, _)), Order::Ascending) => {
-                    let after = keys::successor(last);
-                    ((from, after.clone()), (after, to))
-                }
-                (Some((last, _)), Order::Descending) => ((last.clone(), to), (from, last.clone())),
-            };
-            portion = (portion * 2).min(PORTION);
-            if let Some(last) = self.merge(&part, order, versions, limit, &mut outcome)? {
-                outcome.resume = match order {
-                    Order::Ascending => Some(keys::successor(&last)).filter(|next| next < end),
-                    Order::Descending => Some(last).filter(|last| start < last),
-                };
-                return Ok(outcome);
+        let mut portion = Portion::default();
+        let mut size = limit.clamp(1, PORTION);
+        let mut last = None;
+        let reverse = order == Order::Descending;
+        self.snapshot.visit(Space::Data, (start, end), reverse, &mut |key, stored| {
+            portion.push(key, stored)?;
+            if portion.entries.len() < size {
+                return Ok(ControlFlow::Continue(()));
             }
-            (from, to) = left;
+            size = (size * 2).min(PORTION);
+            let part = match order {
+                Order::Ascending => {
+                    let after = keys::successor(key);
+                    (std::mem::replace(&mut from, after.clone()), after)
+                }
+                Order::Descending => {
+                    let here = Bytes::copy_from_slice(key);
+                    (here.clone(), std::mem::replace(&mut to, here))
+                }
+            };
+            last = self.part(&part, order, &portion, limit, &mut outcome)?;
+            portion.clear();
+            let is_over = last.is_some() || from >= to;
+            Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        if last.is_none() && from < to {
+            last = self.part(&(from, to), order, &portion, limit, &mut outcome)?;
+        }
+        if let Some(last) = last {
+            outcome.resume = match order {
+                Order::Ascending => Some(keys::successor(&last)).filter(|next| next < end),
+                Order::Descending => Some(last).filter(|last| start < last),
+            };
         }
         Ok(outcome)
+    }
+
+    /// Reads a part of a span whose newest versions are known. Returns the last key that was read if the answer is full.
+    fn part(
+        &self,
+        part: &(Bytes, Bytes),
+        order: Order,
+        portion: &Portion,
+        limit: usize,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Bytes>, EngineError> {
+        let mut locks = intent::scan(self.snapshot, &part.0, &part.1, order).peekable();
+        let mut overlay = self.overlay.range::<Bytes, _>(&part.0..&part.1);
+        if locks.peek().is_some() || overlay.next().is_some() {
+            return self.merge(part, order, locks, portion.versions(), limit, outcome);
+        }
+        for entry in &portion.entries {
+            let (key, seen) = portion.seen(entry);
+            if seen.ts <= self.read_ts {
+                if let Some(value) = seen.value {
+                    outcome.push(key, value);
+                }
+            } else {
+                let (key, version) = portion.version(entry);
+                if let Some(value) = self.read_key(&key, None, Some(version), outcome)? {
+                    outcome.push(&key, &value);
+                }
+            }
+            if outcome.is_full(limit) {
+                return Ok(Some(Bytes::copy_from_slice(key)));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads a part of a span whose newest versions are known, with the intents in it. Returns the last key that was
@@ -155,12 +263,12 @@ impl Reader<'_> {
         &self,
         (from, to): &(Bytes, Bytes),
         order: Order,
-        versions: Vec<(Bytes, Version)>,
+        mut locks: Peekable<layout::Entries<'_, Intent>>,
+        versions: impl Iterator<Item = (Bytes, Version)>,
         limit: usize,
         outcome: &mut Outcome,
     ) -> Result<Option<Bytes>, EngineError> {
-        let mut versions = versions.into_iter().peekable();
-        let mut locks = intent::scan(self.snapshot, from, to, order).peekable();
+        let mut versions = versions.peekable();
         let overlay = self.overlay.range::<Bytes, _>(from..to);
         let overlay: Box<dyn Iterator<Item = (&Bytes, &Intent)>> = match order {
             Order::Ascending => Box::new(overlay),
@@ -187,11 +295,9 @@ impl Reader<'_> {
             };
             let newest = versions.next_if(|(k, _)| *k == key).map(|(_, version)| version);
             if let Some(value) = self.read_key(&key, intent, newest, outcome)? {
-                outcome.bytes += key.len() + value.len();
-                outcome.rows.push((key.clone(), value));
+                outcome.push(&key, &value);
             }
-            let full = outcome.rows.len() + outcome.newer.len() >= limit;
-            if full || outcome.bytes >= MAX_BYTES || outcome.conflicts.len() >= MAX_CONFLICTS {
+            if outcome.is_full(limit) {
                 return Ok(Some(key));
             }
         }
@@ -375,7 +481,7 @@ mod tests {
                     let outcome = reader.scan(&from, &to, order, limit).unwrap();
                     assert!(outcome.conflicts.is_empty());
                     assert!(outcome.rows.len() <= limit);
-                    seen.extend(outcome.rows.into_iter().map(|(key, _)| key));
+                    seen.extend(outcome.rows.iter().map(|(key, _)| Bytes::copy_from_slice(key)));
                     let Some(resume) = outcome.resume else { break };
                     match order {
                         Order::Ascending => from = resume,

@@ -52,7 +52,23 @@ impl Version {
     }
 
     /// The inverse of [`Version::encode`]; the payload shares the buffer.
-    pub fn decode(mut stored: Bytes) -> Result<Self, EngineError> {
+    pub fn decode(stored: Bytes) -> Result<Self, EngineError> {
+        let seen = Seen::of(&stored)?;
+        let value = seen.value.map(|value| stored.slice_ref(value));
+        Ok(Version { ts: seen.ts, local_ts: seen.local_ts, value })
+    }
+}
+
+/// A [`Version`] as it is stored, looked at where it lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) ts: Timestamp,
+    pub(super) local_ts: Timestamp,
+    pub(super) value: Option<&'a [u8]>,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn of(mut stored: &'a [u8]) -> Result<Self, EngineError> {
         let damaged = || EngineError::Corrupt("undecodable version".into());
         if stored.len() < 10 || stored.get_u8() != FORMAT {
             return Err(damaged());
@@ -60,15 +76,11 @@ impl Version {
         let flags = stored.get_u8();
         let ts = Timestamp::from_raw(stored.get_u64());
         let local_ts = if flags & FLAG_LOCAL_TS != 0 {
-            if stored.len() < 8 {
-                return Err(damaged());
-            }
-            Timestamp::from_raw(stored.get_u64())
+            Timestamp::from_raw(stored.try_get_u64().map_err(|_| damaged())?)
         } else {
             ts
         };
-        let value = (flags & FLAG_TOMBSTONE == 0).then_some(stored);
-        Ok(Version { ts, local_ts, value })
+        Ok(Seen { ts, local_ts, value: (flags & FLAG_TOMBSTONE == 0).then_some(stored) })
     }
 }
 

@@ -14,11 +14,6 @@ use super::read::MAX_CONFLICTS;
 use super::version::Version;
 use crate::mvcc::Intent;
 
-/// The timestamp of the newest committed version of a key; zero if it has none.
-pub fn newest_ts(snapshot: &RangeSnapshot, key: &[u8]) -> Result<Timestamp, EngineError> {
-    Ok(layout::newest(snapshot, key)?.map_or(Timestamp::ZERO, |version| version.ts))
-}
-
 /// Adds a committed version to a key.
 pub fn put_version(
     snapshot: &RangeSnapshot,

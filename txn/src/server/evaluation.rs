@@ -1,5 +1,8 @@
 //! One attempt at a batch: from a snapshot to answers, a write batch, and what has to happen in memory.
-//! Synchronous, under latches; the families of commands are in the modules beside this one.
+//! Under latches; the families of commands are in the modules beside this one.
+//!
+//! A batch of very many requests gives way to others of its thread now and then. What it reads does not change meanwhile:
+//! it is the snapshot's, and the latches hold off whoever would write it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +19,10 @@ use crate::api::{
     Response, TxnMeta, WaitPolicy,
 };
 use crate::concurrency::Place;
-use crate::mvcc::{Finished, Intent, intent};
+use crate::mvcc::{Finished, Intent, Version, intent};
+
+/// Requests between two times that others go first: about a millisecond of work.
+const SLICE: usize = 512;
 
 /// How a request wants to lock its keys.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +114,16 @@ pub(super) enum Effect {
     RollBack { id: Bytes, keys: Vec<Bytes>, numbers: LockNumbers },
 }
 
+/// What a one-phase commit makes of a key.
+pub(super) struct NewVersion {
+    /// Number of the write.
+    pub(super) sequence: u32,
+    /// None deletes.
+    pub(super) value: Option<Bytes>,
+    /// What it supersedes.
+    pub(super) newest: Option<Version>,
+}
+
 /// An attempt.
 pub(super) struct Evaluation<'a> {
     pub(super) server: &'a Inner,
@@ -129,7 +145,7 @@ pub(super) struct Evaluation<'a> {
     /// Intents of this batch, not yet in `batch`.
     pub(super) intents: BTreeMap<Bytes, Intent>,
     /// Newest writes of a one-phase commit.
-    pub(super) versions: BTreeMap<Bytes, (u32, Option<Bytes>)>,
+    pub(super) versions: BTreeMap<Bytes, NewVersion>,
     pub(super) batch: WriteBatch,
     /// The highest timestamp in `batch`.
     pub(super) batch_ts: Timestamp,
@@ -177,18 +193,28 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Evaluates the batch.
-    pub(super) fn run(&mut self) -> Result<Vec<Response>, Stop> {
+    pub(super) async fn run(&mut self) -> Result<Vec<Response>, Stop> {
         if self.one_phase
             && let Some(answer) = self.delivered_before()?
         {
             return Ok(answer);
         }
         let request = self.request;
-        let responses = request.requests.iter().map(|one| self.one(one)).collect();
-        if let Err(Stop::Conflict(_)) = responses {
-            self.keep_writes()?;
+        let mut responses = Vec::with_capacity(request.requests.len());
+        for (number, one) in request.requests.iter().enumerate() {
+            if number % SLICE == SLICE - 1 {
+                self.server.env.tasks.give_way().await;
+            }
+            match self.one(one) {
+                Ok(response) => responses.push(response),
+                Err(stop) => {
+                    if let Stop::Conflict(_) = stop {
+                        self.keep_writes()?;
+                    }
+                    return Err(stop);
+                }
+            }
         }
-        let responses: Vec<_> = responses?;
         if self.move_to != Timestamp::ZERO {
             return Err(self.must_move(self.move_to, "a newer version may have to be seen"));
         }

@@ -60,7 +60,8 @@ use self::markers::{Creation, Markers};
 use self::plan::Plan;
 use self::wait::{Failed, MAX_WAIT};
 use crate::api::{
-    BatchError, BatchRequest, BatchResponse, ErrorKind, RequestKind, Response, TxnMeta,
+    BatchError, BatchRequest, BatchResponse, ErrorKind, MAX_ONE_PHASE_WRITES, RequestKind,
+    Response, TxnMeta,
 };
 use crate::concurrency::{
     Ended, LatchGuard, LatchSpan, Latches, LockTable, Place, TimestampCache, Waits,
@@ -71,8 +72,9 @@ use crate::mvcc::Finished;
 const MAX_PAYLOAD: usize = MAX_COMMAND_BYTES;
 /// Longest wait for latches. They are held over one consensus round; longer means that the range is stuck.
 const MAX_LATCH_WAIT: Duration = Duration::from_secs(10);
-/// Spans that the timestamp cache remembers.
-const TIMESTAMP_CACHE: usize = 50_000;
+/// Spans that the timestamp cache remembers: more than the keys that a one-phase commit writes and has read one by one. To
+/// forget some of those would make the commit move in time, and read all of them again.
+const TIMESTAMP_CACHE: usize = 3 * MAX_ONE_PHASE_WRITES / 2;
 /// The sequence of the first lease that a range ever had. What a split makes inherits its lease, and its sequence.
 const FIRST_LEASE: u64 = 1;
 
@@ -283,7 +285,7 @@ impl Inner {
     ) -> Result<Result<Vec<Response>, BatchError>, Refusal> {
         loop {
             let guards = self.latch(plan).await?;
-            let stop = match self.evaluate(range, request, plan, attempt, guards)? {
+            let stop = match self.evaluate(range, request, plan, attempt, guards).await? {
                 Ok((responses, proposal)) => {
                     if let Some(proposal) = proposal {
                         proposal.await.map_err(|error| match error {
@@ -337,7 +339,7 @@ impl Inner {
     /// One evaluation under latches. Outer error: this replica may not serve. With a proposal, the latches are
     /// in it.
     #[allow(clippy::type_complexity)]
-    fn evaluate(
+    async fn evaluate(
         self: &Arc<Self>,
         range: RangeId,
         request: &BatchRequest,
@@ -358,7 +360,7 @@ impl Inner {
         let place = attempt.place.as_ref();
         let others = (&attempt.alive, &attempt.finished);
         let mut evaluation = Evaluation::new(self, &eval, request, plan, place, others, times);
-        let result = evaluation.run();
+        let result = evaluation.run().await;
         attempt.locked.append(&mut evaluation.locked);
         let responses = match result {
             Ok(responses) => responses,

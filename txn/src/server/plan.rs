@@ -5,11 +5,13 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::keys::{self, Space};
 
-use crate::api::{BatchRequest, EndTxn, MAX_KEY_BYTES, RequestKind, Span, TxnMeta};
+use crate::api::{
+    BatchRequest, EndTxn, MAX_KEY_BYTES, MAX_ONE_PHASE_WRITES, RequestKind, Span, TxnMeta,
+};
 use crate::concurrency::LatchSpan;
 
-/// More requests than any coordinator sends in one batch.
-const MAX_REQUESTS: usize = 100_000;
+/// As many requests as any coordinator sends in one batch: writes, and the end of their transaction.
+const MAX_REQUESTS: usize = MAX_ONE_PHASE_WRITES + 1;
 /// Timestamps at or above it are refused: arithmetic on the others cannot overflow.
 const TS_END: u64 = 1 << 63;
 

@@ -15,7 +15,7 @@ use kv::env::Mutant;
 use kv::keys;
 
 use super::evaluation::{Conflict, Evaluation, Mode, Stop, error};
-use crate::api::{ErrorKind, Get, Refresh, Response, Row, Scan, TxnMeta, WaitPolicy};
+use crate::api::{ErrorKind, Get, Refresh, Response, Scan, TxnMeta, WaitPolicy};
 use crate::mvcc::{self, Intent, Order, Outcome, Reader, Refreshed, Uncertainty};
 
 /// Rows of a scan that names no limit, and of one that names a greater.
@@ -49,7 +49,7 @@ impl Evaluation<'_> {
             self.move_to = self.move_to.max(ts);
             return Ok(Response::default());
         }
-        self.answer_bytes += outcome.rows.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+        self.answer_bytes += outcome.bytes;
         self.reads.push((get.key.clone(), keys::successor(&get.key)));
         Ok(response(outcome))
     }
@@ -67,8 +67,8 @@ impl Evaluation<'_> {
         let mut outcome = self.reader(txn, scan.lock).scan(start, end, order, limit)?;
         self.no_conflicts(&mut outcome, mode)?;
         if let Some(mode) = mode {
-            let keys = outcome.rows.iter().map(|(key, _)| key).chain(&outcome.newer);
-            let keys: Vec<Bytes> = keys.cloned().collect();
+            let found = outcome.rows.iter().map(|(key, _)| Bytes::copy_from_slice(key));
+            let keys: Vec<Bytes> = found.chain(outcome.newer.iter().cloned()).collect();
             let mut skipped = BTreeSet::new();
             for key in keys {
                 match self.may_lock(&key, txn, mode)? {
@@ -76,13 +76,15 @@ impl Evaluation<'_> {
                     false => drop(skipped.insert(key)),
                 }
             }
-            outcome.rows.retain(|(key, _)| !skipped.contains(key));
+            if !skipped.is_empty() {
+                outcome.rows.retain(|key| !skipped.contains(key));
+            }
         }
         self.no_move(&outcome)?;
         if mode.is_some_and(|mode| mode.policy == WaitPolicy::Skip) {
             // What was left out was not read.
-            let rows = outcome.rows.iter().map(|(key, _)| (key.clone(), keys::successor(key)));
-            self.reads.extend(rows);
+            let read = |(key, _): (&[u8], _)| (Bytes::copy_from_slice(key), keys::successor(key));
+            self.reads.extend(outcome.rows.iter().map(read));
         } else {
             let (mut from, mut to) = (start.clone(), end.clone());
             if let Some(resume) = &outcome.resume {
@@ -191,9 +193,9 @@ impl Evaluation<'_> {
         if mode.is_some_and(|mode| mode.policy == WaitPolicy::Skip)
             && outcome.conflicts.iter().all(is_alive)
         {
-            let left_out: BTreeSet<_> = outcome.conflicts.iter().map(|(key, _)| key).collect();
-            outcome.rows.retain(|(key, _)| !left_out.contains(key));
-            outcome.newer.retain(|key| !left_out.contains(key));
+            let left_out: BTreeSet<_> = outcome.conflicts.iter().map(|(key, _)| &key[..]).collect();
+            outcome.rows.retain(|key| !left_out.contains(key));
+            outcome.newer.retain(|key| !left_out.contains(&key[..]));
             return Ok(());
         }
         let found = outcome.conflicts.clone();
@@ -209,9 +211,8 @@ impl Evaluation<'_> {
 }
 
 fn response(outcome: Outcome) -> Response {
-    let rows = outcome.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
     Response {
-        rows,
+        rows: outcome.rows.finish().packed(),
         resume: outcome.resume.unwrap_or_default(),
         own_sequence: outcome.own_sequence,
         ..Response::default()

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use kv::clock::Timestamp;
 
-use super::evaluation::{Effect, Evaluation, Stop, error};
+use super::evaluation::{Effect, Evaluation, NewVersion, Stop, error};
 use super::markers::{Creation, committed_record};
 use crate::api::{
     CollectTxn, EndTxn, ErrorKind, Heartbeat, QueryTxn, Response, TxnMeta, TxnRecord, TxnStatus,
@@ -98,9 +98,9 @@ impl Evaluation<'_> {
     }
 
     fn commit_versions(&mut self) -> Result<(), Stop> {
-        for (key, (_, value)) in std::mem::take(&mut self.versions) {
+        for (key, NewVersion { value, newest, .. }) in std::mem::take(&mut self.versions) {
             let version = Version::new(self.write_ts, self.now, value);
-            mvcc::put_version(&self.eval.snapshot, &mut self.batch, key, &version)?;
+            mvcc::put_version_over(&mut self.batch, key, &version, newest.as_ref());
             self.batch_ts = self.write_ts;
             // With old versions that move into the history it may be more than the gateway knows.
             self.fits()?;

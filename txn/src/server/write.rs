@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::seam::WriteBatch;
 
-use super::evaluation::{Conflict, Effect, Evaluation, Mode, Stop, error};
+use super::evaluation::{Conflict, Effect, Evaluation, Mode, NewVersion, Stop, error};
 use crate::api::{ErrorKind, Put, Resolve, Response};
 use crate::mvcc::{self, Finished, Intent, intent};
 
@@ -41,17 +41,19 @@ impl Evaluation<'_> {
             (ts, Some(owner)) if owner == txn.id => ts,
             (ts, _) => ts.next(),
         };
-        let newest = mvcc::newest_ts(&self.eval.snapshot, &put.key)?;
-        let ts = self.write_ts.max(above_reads).max(newest.next());
+        let newest = mvcc::newest(&self.eval.snapshot, &put.key)?;
+        let newest_ts = newest.as_ref().map_or(Timestamp::ZERO, |version| version.ts);
+        let ts = self.write_ts.max(above_reads).max(newest_ts.next());
         self.write_ts = ts;
         if self.one_phase {
             if existing.is_some() {
                 let message = "a one-phase commit of a transaction that has intents";
                 return Err(error(ErrorKind::Invalid, Timestamp::ZERO, message));
             }
-            let newer = self.versions.get(&put.key).is_some_and(|(seq, _)| *seq > put.sequence);
+            let newer = self.versions.get(&put.key).is_some_and(|new| new.sequence > put.sequence);
             if !newer {
-                self.versions.insert(put.key.clone(), (put.sequence, put.value.clone()));
+                let (sequence, value) = (put.sequence, put.value.clone());
+                self.versions.insert(put.key.clone(), NewVersion { sequence, value, newest });
             }
             return Ok(Response::default());
         }

@@ -16,7 +16,8 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder, StringBuilder,
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder,
+    StringBuilder,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt32Type};
@@ -25,6 +26,7 @@ use bytes::Bytes;
 
 use super::encoding;
 use crate::error::{SqlError, SqlResult};
+use crate::row::Value;
 use crate::types::{Datum, SqlType};
 
 /// What a column of a type is kept as.
@@ -146,6 +148,37 @@ impl ColumnBuilder {
             }
         }
         Ok(())
+    }
+
+    /// As [`ColumnBuilder::push`].
+    pub(super) fn push_value(&mut self, value: &Value<'_>) -> SqlResult<()> {
+        match (&mut self.builder, value) {
+            (_, Value::Datum(datum)) => return self.push(datum),
+            (_, Value::Null) => self.push_null(),
+            (Builder::Utf8(column), Value::Text(text)) => column.append_value(text),
+            (Builder::Binary(column), Value::Bytea(bytes)) => column.append_value(bytes),
+            (_, Value::Text(_) | Value::Bytea(_)) => {
+                let ty = self.ty;
+                return Err(SqlError::internal(format!("a string in a slot of type {ty:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of values.
+    pub(super) fn len(&self) -> usize {
+        match &self.builder {
+            Builder::Bool(column) => column.len(),
+            Builder::Int16(column) => column.len(),
+            Builder::Int32(column) => column.len(),
+            Builder::Int64(column) => column.len(),
+            Builder::Float32(column) => column.len(),
+            Builder::Float64(column) => column.len(),
+            Builder::UInt32(column) => column.len(),
+            Builder::Utf8(column) => column.len(),
+            Builder::Binary(column) | Builder::Encoded(column) => column.len(),
+            Builder::Uuid(column) => column.len(),
+        }
     }
 
     fn push_null(&mut self) {

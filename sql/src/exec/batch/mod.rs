@@ -10,6 +10,7 @@
 
 mod column;
 mod encoding;
+mod gather;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -19,10 +20,13 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 
 use super::context::Row;
+use crate::catalog::descriptor::ColumnId;
 use crate::error::{SqlError, SqlResult};
 use crate::memory::{Pool, Reservation, heap_bytes};
+use crate::row::{self, Value};
 use crate::types::{Datum, SqlType};
 use column::ColumnBuilder;
+pub(crate) use gather::{Kept, NONE, is_integer};
 
 /// Rows of a batch at most.
 pub const MAX_ROWS: usize = 1_024;
@@ -137,16 +141,51 @@ impl BatchBuilder {
             let (given, wanted) = (row.len(), self.columns.len());
             return Err(SqlError::internal(format!("{given} values for {wanted} slots")));
         }
-        self.bytes += row.iter().map(heap_bytes).sum::<usize>();
+        self.count(row.iter().map(heap_bytes).sum())?;
+        for (column, datum) in self.columns.iter_mut().zip(row) {
+            column.push(datum)?;
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Adds a row as it is stored, of a table's columns. `missing` has what it may have been written without.
+    pub(crate) fn push_stored(
+        &mut self,
+        stored: &[u8],
+        columns: &[ColumnId],
+        missing: &[Datum],
+    ) -> SqlResult<()> {
+        if columns.len() != self.columns.len() {
+            let (given, wanted) = (columns.len(), self.columns.len());
+            return Err(SqlError::internal(format!("{given} columns for {wanted} slots")));
+        }
+        self.len += 1;
+        row::each_wanted(stored, columns, &mut |at, value| {
+            self.count(match value {
+                Value::Null => 0,
+                Value::Text(text) => text.len(),
+                Value::Bytea(bytes) => bytes.len(),
+                Value::Datum(datum) => heap_bytes(datum),
+            })?;
+            self.columns[at].push_value(value)
+        })?;
+        for (column, missing) in self.columns.iter_mut().zip(missing) {
+            if column.len() < self.len {
+                column.push(missing)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Before so many bytes of values are copied.
+    fn count(&mut self, bytes: usize) -> SqlResult<()> {
+        self.bytes += bytes;
         if self.bytes > self.reserved.max(RESERVED_BYTES) {
             let reserved = self.bytes.next_multiple_of(RESERVED_BYTES);
             self.held.grow(reserved - self.reserved)?;
             self.reserved = reserved;
         }
-        for (column, datum) in self.columns.iter_mut().zip(row) {
-            column.push(datum)?;
-        }
-        self.len += 1;
         Ok(())
     }
 

@@ -1,64 +1,88 @@
 //! Joins of independent inputs: by hash where there are equal pairs, else every row with every row.
 //!
-//! The right input is read to the end and kept; the left one streams. A row whose key has a NULL matches nothing.
+//! ```text
+//!  right ──▶ Build: rows by number, and by key the chain of its rows
+//!                      │
+//!  left ──▶ a batch ───┴──▶ pairs (left row, right row), a batch of them at a time ──▶ condition ──▶ rows
+//! ```
+//!
+//! - J1. The right input is read to the end and kept; the left one streams. A row whose key has a NULL matches nothing.
+//! - J2. Rows come in the order of the left rows and, for each, of the right ones; of a full join, right rows without a
+//!   match come last.
+//! - J3. A condition is computed over a batch of pairs. Of semi and anti joins a left row needs one match: each row tries
+//!   its first pair, then those that have found nothing two more, and so on. Where computing a batch fails, its pairs are
+//!   looked at one by one, and no further than to a row's first match.
 
-use super::input::Input;
-use super::keys::KeyTable;
+use std::collections::VecDeque;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, BooleanArray};
+
+use super::Op;
+use super::keys::KeyIndex;
 use crate::error::{SqlError, SqlResult};
-use crate::exec::batch::{Batch, BatchBuilder};
-use crate::exec::context::{Row, Run};
+use crate::exec::batch::{Batch, FULL_BYTES, Kept, MAX_ROWS, NONE};
+use crate::exec::context::Run;
 use crate::memory::Reservation;
 use crate::plan::{Expr, JoinKind, Node};
-use crate::types::{Datum, SqlType};
+use crate::types::SqlType;
 
-/// Pairs between two pauses.
-const STRIDE: usize = 64;
-/// About what a key's list of rows needs, a row.
-const CHAIN_BYTES: usize = size_of::<Vec<u32>>() + 16;
-
-/// The right input, kept.
-struct Build {
-    rows: Vec<Row>,
-    /// For a full join: which right rows have found a match.
-    matched: Vec<bool>,
-    keys: KeyTable,
-    /// By number of the key, the rows that have it.
-    chains: Vec<Vec<u32>>,
-    _held: Reservation,
-}
-
-/// A left row and how far it was joined.
-struct Probe {
-    row: Row,
-    /// Number of its key; none if it matches nothing, and of no meaning without equal pairs.
-    key: Option<usize>,
-    at: usize,
-    found: bool,
-}
+/// Pairs in a unit of work.
+const PAIRS_PER_UNIT: usize = 16;
 
 /// A join that is being run.
 pub(crate) struct Join {
-    left: Input,
-    right: Input,
+    left: Op,
+    right: Op,
     build: Option<Build>,
     probe: Option<Probe>,
     /// The left side has ended; how many right rows have been looked at for a full join.
-    rest: Option<usize>,
-    types: Vec<SqlType>,
-    widths: (usize, usize),
+    rest: Option<u32>,
+}
+
+/// The right input, kept.
+struct Build {
+    rows: Kept,
+    chains: Chains,
+    keys: Option<KeyIndex>,
+    /// For a full join: which right rows have found a match.
+    matched: Vec<bool>,
+    _held: Reservation,
+}
+
+/// By number of a key, the rows that have it, ascending.
+#[derive(Default)]
+struct Chains {
+    /// By key: the first row and the last one.
+    ends: Vec<(u32, u32)>,
+    /// By row: the next one with the same key.
+    next: Vec<u32>,
+}
+
+/// A batch of left rows, and how far it was joined.
+struct Probe {
+    batch: Batch,
+    widths: Vec<u32>,
+    /// By row, the number of its key; [`NONE`] if it matches nothing. Nothing at all without equal pairs.
+    keys: Vec<u32>,
+    row: u32,
+    /// The next right row to try with it; none before the first.
+    candidate: Option<u32>,
+    /// The present row has found a match.
+    found: bool,
+}
+
+/// Pairs of rows. A right row that is [`NONE`] ends the pairs of its left row, for those who want to know.
+#[derive(Default)]
+struct Pairs {
+    left: Vec<u32>,
+    right: Vec<u32>,
+    bytes: usize,
 }
 
 impl Join {
     pub(super) fn new(left: &Node, right: &Node) -> Self {
-        Join {
-            left: Input::new(left),
-            right: Input::new(right),
-            build: None,
-            probe: None,
-            rest: None,
-            types: Vec::new(),
-            widths: (0, 0),
-        }
+        Join { left: Op::open(left), right: Op::open(right), build: None, probe: None, rest: None }
     }
 
     pub(super) async fn next(
@@ -69,132 +93,367 @@ impl Join {
         let Node::Join { kind, left, right, equal, condition } = node else {
             return Err(SqlError::internal("a join is run with another node"));
         };
-        if self.build.is_none() {
-            self.types = node.types();
-            self.widths = (left.types().len(), right.types().len());
-            self.build = Some(self.build(right, equal, run).await?);
-        }
-        let Some(build) = &mut self.build else {
-            return Ok(None);
+        let build = match &mut self.build {
+            Some(build) => build,
+            none => none.insert(Build::read(&mut self.right, right, equal, run).await?),
         };
-        let mut builder = BatchBuilder::new(&self.types, &run.shared.pool);
-        if build.rows.is_empty() && matches!(kind, JoinKind::Inner | JoinKind::Semi) {
+        if build.rows.len() == 0 && matches!(kind, JoinKind::Inner | JoinKind::Semi) {
             return Ok(None);
         }
-        while !builder.is_full() {
+        loop {
+            run.step().await?;
             if let Some(seen) = &mut self.rest {
-                // Right rows without a match, with NULLs on the left.
-                let Some(row) = build.rows.get(*seen) else {
-                    break;
-                };
-                if !build.matched[*seen] {
-                    let mut pair = vec![Datum::Null; self.widths.0];
-                    pair.extend_from_slice(row);
-                    builder.push(&pair)?;
-                }
-                *seen += 1;
-                continue;
+                return build.unmatched(seen, &left.types(), run);
             }
             let Some(probe) = &mut self.probe else {
                 match self.left.next(left, run).await? {
-                    Some(row) => {
-                        let mut key = Vec::with_capacity(equal.len());
-                        for (side, _) in equal {
-                            key.push(run.eval(side, &row).await?);
-                        }
-                        let is_null = key.iter().any(Datum::is_null);
-                        let key = if is_null { None } else { build.keys.find(&key) };
-                        self.probe = Some(Probe { row, key, at: 0, found: false });
-                    }
+                    Some(batch) => self.probe = Some(build.probe(batch, equal, run).await?),
                     None if *kind == JoinKind::Full => self.rest = Some(0),
-                    None => break,
+                    None => return Ok(None),
                 }
                 continue;
             };
-            let Some(at) = build.candidate(probe, equal.is_empty()) else {
-                let give = match kind {
-                    JoinKind::Left | JoinKind::Full | JoinKind::Anti => !probe.found,
-                    JoinKind::Inner | JoinKind::Semi => false,
-                };
-                if give {
-                    let mut row = std::mem::take(&mut probe.row);
-                    if *kind != JoinKind::Anti {
-                        row.resize(self.types.len(), Datum::Null);
+            let condition = condition.as_ref();
+            let batch = match kind {
+                JoinKind::Inner | JoinKind::Left | JoinKind::Full => {
+                    probe.pairs(*kind, condition, build, run).await?
+                }
+                JoinKind::Semi | JoinKind::Anti => {
+                    let mut found = probe.rows_that_match(condition, build, run).await?;
+                    if *kind == JoinKind::Anti {
+                        found.iter_mut().for_each(|found| *found = !*found);
                     }
-                    builder.push(&row)?;
+                    probe.batch.clone().filter(&BooleanArray::from(found))?
                 }
-                self.probe = None;
-                continue;
             };
-            probe.at += 1;
-            if probe.at % STRIDE == 0 {
-                run.step().await?;
+            if probe.is_done() {
+                self.probe = None;
             }
-            let mut pair = probe.row.clone();
-            pair.extend_from_slice(&build.rows[at]);
-            if let Some(condition) = condition
-                && !run.holds(condition, &pair).await?
-            {
-                continue;
-            }
-            probe.found = true;
-            match kind {
-                JoinKind::Inner | JoinKind::Left => builder.push(&pair)?,
-                JoinKind::Full => {
-                    build.matched[at] = true;
-                    builder.push(&pair)?;
-                }
-                JoinKind::Semi => {
-                    builder.push(&probe.row)?;
-                    self.probe = None;
-                }
-                JoinKind::Anti => self.probe = None,
+            if batch.is_some() {
+                return Ok(batch);
             }
         }
-        Ok(builder.finish())
-    }
-
-    async fn build(
-        &mut self,
-        right: &Node,
-        equal: &[(Expr, Expr)],
-        run: &mut Run<'_>,
-    ) -> SqlResult<Build> {
-        let mut held = run.shared.pool.reserve();
-        let rows = self.right.collect(right, run, &mut held).await?;
-        let mut keys = KeyTable::new(equal.iter().map(|(_, side)| side.ty()).collect());
-        let mut chains: Vec<Vec<u32>> = Vec::new();
-        if !equal.is_empty() {
-            held.grow(rows.len() * CHAIN_BYTES)?;
-            let scratch = run.shared.pool.scratch();
-            for (at, row) in (0u32..).zip(&rows) {
-                let mut key = Vec::with_capacity(equal.len());
-                for (_, side) in equal {
-                    key.push(run.eval(side, row).await?);
-                }
-                // The key has its own reservation.
-                run.shared.pool.set_scratch(scratch);
-                if key.iter().any(Datum::is_null) {
-                    continue;
-                }
-                let (number, is_new) = keys.insert(key, &mut held)?;
-                if is_new {
-                    chains.push(Vec::new());
-                }
-                chains[number].push(at);
-            }
-        }
-        held.grow(rows.len() * size_of::<u64>())?;
-        Ok(Build { matched: vec![false; rows.len()], rows, keys, chains, _held: held })
     }
 }
 
 impl Build {
-    /// The next right row that may match.
-    fn candidate(&self, probe: &Probe, every: bool) -> Option<usize> {
-        if every {
-            return (probe.at < self.rows.len()).then_some(probe.at);
+    async fn read(
+        input: &mut Op,
+        node: &Node,
+        equal: &[(Expr, Expr)],
+        run: &mut Run<'_>,
+    ) -> SqlResult<Build> {
+        let pool = run.shared.pool.clone();
+        let types = node.types();
+        let mut rows = Kept::new(&types, &pool)?;
+        let mut held = pool.reserve();
+        let mut chains = Chains::default();
+        let mut keys = (!equal.is_empty()).then(|| KeyIndex::of_pairs(equal));
+        while let Some(batch) = input.next(node, run).await? {
+            if let Some(keys) = &mut keys {
+                let scratch = pool.scratch();
+                let key = key_of(&batch, equal.iter().map(|(_, right)| right), run).await?;
+                let numbers = keys.insert(&key, &mut held)?;
+                pool.set_scratch(scratch);
+                held.grow(chains.add(&numbers))?;
+            }
+            rows.push(batch)?;
         }
-        self.chains[probe.key?].get(probe.at).map(|at| *at as usize)
+        held.grow(rows.len())?;
+        let matched = vec![false; rows.len()];
+        Ok(Build { rows, chains, keys, matched, _held: held })
     }
+
+    async fn probe(
+        &self,
+        batch: Batch,
+        equal: &[(Expr, Expr)],
+        run: &mut Run<'_>,
+    ) -> SqlResult<Probe> {
+        let scratch = run.shared.pool.scratch();
+        let keys = match &self.keys {
+            Some(keys) => {
+                keys.find(&key_of(&batch, equal.iter().map(|(left, _)| left), run).await?)?
+            }
+            None => Vec::new(),
+        };
+        run.shared.pool.set_scratch(scratch);
+        let widths = batch.widths();
+        Ok(Probe { batch, widths, keys, row: 0, candidate: None, found: false })
+    }
+
+    /// The first right row that may match a left row; [`NONE`] if there is none.
+    fn first(&self, probe: &Probe, row: u32) -> u32 {
+        if self.keys.is_none() {
+            return if self.rows.len() > 0 { 0 } else { NONE };
+        }
+        let key = probe.keys.get(row as usize).map_or(NONE, |key| *key);
+        self.chains.ends.get(key as usize).map_or(NONE, |ends| ends.0)
+    }
+
+    /// The right row after another one.
+    fn after(&self, row: u32) -> u32 {
+        match &self.keys {
+            Some(_) => self.chains.next.get(row as usize).map_or(NONE, |next| *next),
+            None if (row as usize) + 1 < self.rows.len() => row + 1,
+            None => NONE,
+        }
+    }
+
+    /// Right rows without a match, with NULLs on the left.
+    fn unmatched(
+        &self,
+        seen: &mut u32,
+        left: &[SqlType],
+        run: &Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        let (mut right, mut bytes) = (Vec::new(), 0);
+        while (*seen as usize) < self.rows.len() && right.len() < MAX_ROWS && bytes < FULL_BYTES {
+            if !self.matched[*seen as usize] {
+                bytes += self.rows.width(*seen);
+                right.push(*seen);
+            }
+            *seen += 1;
+        }
+        if right.is_empty() {
+            return Ok(None);
+        }
+        let pool = &run.shared.pool;
+        let mut columns = Kept::new(left, pool)?.pick(&vec![NONE; right.len()])?;
+        columns.extend(self.rows.pick(&right)?);
+        let types = left.iter().copied().chain(self.rows.types()).collect();
+        Batch::of_columns(right.len(), types, columns, bytes, pool).map(Some)
+    }
+}
+
+/// The keys of a batch's rows.
+async fn key_of(
+    batch: &Batch,
+    exprs: impl Iterator<Item = &Expr>,
+    run: &mut Run<'_>,
+) -> SqlResult<Batch> {
+    let (mut types, mut columns) = (Vec::new(), Vec::new());
+    for expr in exprs {
+        types.push(expr.ty());
+        columns.push(run.eval_batch(expr, batch).await?);
+    }
+    Batch::of_columns(batch.len(), types, columns, 0, &run.shared.pool)
+}
+
+impl Chains {
+    /// Adds the rows with these keys behind the others. Returns the bytes that this needs.
+    fn add(&mut self, keys: &[u32]) -> usize {
+        let before = self.ends.len();
+        for key in keys {
+            let row = self.next.len() as u32;
+            self.next.push(NONE);
+            match self.ends.get_mut(*key as usize) {
+                _ if *key == NONE => {}
+                Some((_, last)) => {
+                    self.next[*last as usize] = row;
+                    *last = row;
+                }
+                // Keys are numbered as they come.
+                None => self.ends.push((row, row)),
+            }
+        }
+        keys.len() * size_of::<u32>() + (self.ends.len() - before) * size_of::<(u32, u32)>()
+    }
+}
+
+impl Probe {
+    fn is_done(&self) -> bool {
+        self.row as usize >= self.batch.len()
+    }
+
+    fn width(&self, row: u32) -> usize {
+        self.widths.get(row as usize).map_or(0, |width| *width as usize)
+    }
+
+    /// The next rows of an inner or outer join; none if the next pairs give none.
+    async fn pairs(
+        &mut self,
+        kind: JoinKind,
+        condition: Option<&Expr>,
+        build: &mut Build,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        let is_outer = kind != JoinKind::Inner;
+        let mut pairs = Pairs::default();
+        while !pairs.is_full() && !self.is_done() {
+            let right = self.candidate.unwrap_or_else(|| build.first(self, self.row));
+            if right != NONE {
+                pairs.push(self, build, self.row, right);
+                self.candidate = Some(build.after(right));
+                continue;
+            }
+            if is_outer {
+                pairs.push(self, build, self.row, NONE);
+            }
+            self.row += 1;
+            self.candidate = None;
+        }
+        run.ctx.eval.interrupt.spend((pairs.len() / PAIRS_PER_UNIT) as u32)?;
+        let Some(batch) = pairs.batch(self, build, run)? else { return Ok(None) };
+        let holds = match condition {
+            // With what ends a row's pairs as a pair of it and NULLs: what comes out there is not looked at.
+            Some(condition) => Some(self.holds(condition, &batch, &pairs, run).await?),
+            None => None,
+        };
+        let mut keep = Vec::with_capacity(pairs.len());
+        for (at, right) in pairs.right.iter().enumerate() {
+            if *right == NONE {
+                keep.push(!self.found);
+                self.found = false;
+                continue;
+            }
+            let holds = holds.as_ref().is_none_or(|holds| holds[at]);
+            if holds && is_outer {
+                self.found = true;
+                build.matched[*right as usize] = true;
+            }
+            keep.push(holds);
+        }
+        batch.filter(&BooleanArray::from(keep))
+    }
+
+    /// For which pairs a condition is true. Ends of rows are left out.
+    async fn holds(
+        &self,
+        condition: &Expr,
+        batch: &Batch,
+        pairs: &Pairs,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Vec<bool>> {
+        let real = pairs.right.iter().filter(|right| **right != NONE).count();
+        if real == 0 {
+            return Ok(vec![false; pairs.len()]);
+        }
+        let scratch = run.shared.pool.scratch();
+        let mut holds = vec![false; pairs.len()];
+        if real == pairs.len() {
+            let values = run.eval_batch(condition, batch).await?;
+            set(&mut holds, 0..pairs.len(), values.as_boolean_opt())?;
+        } else {
+            let is_real: Vec<bool> = pairs.right.iter().map(|right| *right != NONE).collect();
+            let Some(part) = batch.clone().filter(&BooleanArray::from(is_real))? else {
+                return Ok(holds);
+            };
+            let values = run.eval_batch(condition, &part).await?;
+            let places = (0..pairs.len()).filter(|at| pairs.right[*at] != NONE);
+            set(&mut holds, places, values.as_boolean_opt())?;
+        }
+        run.shared.pool.set_scratch(scratch);
+        Ok(holds)
+    }
+
+    /// Which rows of the batch have a match.
+    async fn rows_that_match(
+        &mut self,
+        condition: Option<&Expr>,
+        build: &Build,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Vec<bool>> {
+        let rows = 0..self.batch.len() as u32;
+        self.row = rows.end;
+        let first = rows.map(|row| (row, build.first(self, row)));
+        let Some(condition) = condition else {
+            return Ok(first.map(|(_, right)| right != NONE).collect());
+        };
+        let mut waiting: VecDeque<(u32, u32)> = first.filter(|(_, right)| *right != NONE).collect();
+        let mut found = vec![false; self.batch.len()];
+        let mut quota = 1;
+        while !waiting.is_empty() {
+            run.step().await?;
+            let mut pairs = Pairs::default();
+            let mut next = Vec::new();
+            while !pairs.is_full()
+                && let Some((row, mut right)) = waiting.pop_front()
+            {
+                for _ in 0..quota {
+                    if right == NONE || pairs.is_full() {
+                        break;
+                    }
+                    pairs.push(self, build, row, right);
+                    right = build.after(right);
+                }
+                next.push((row, right));
+            }
+            run.ctx.eval.interrupt.spend((pairs.len() / PAIRS_PER_UNIT) as u32)?;
+            self.look(condition, &pairs, build, &mut found, run).await?;
+            let is_open = |(row, right): &(u32, u32)| !found[*row as usize] && *right != NONE;
+            waiting.extend(next.into_iter().filter(is_open));
+            quota = (quota * 2).min(MAX_ROWS);
+        }
+        Ok(found)
+    }
+
+    /// Notes the left rows of pairs for which a condition is true.
+    async fn look(
+        &self,
+        condition: &Expr,
+        pairs: &Pairs,
+        build: &Build,
+        found: &mut [bool],
+        run: &mut Run<'_>,
+    ) -> SqlResult<()> {
+        let Some(batch) = pairs.batch(self, build, run)? else { return Ok(()) };
+        match self.holds(condition, &batch, pairs, run).await {
+            Ok(holds) => {
+                for (row, holds) in pairs.left.iter().zip(holds) {
+                    found[*row as usize] |= holds;
+                }
+            }
+            // Perhaps of a pair that nobody has to look at.
+            Err(_) => {
+                for (at, row) in pairs.left.iter().enumerate() {
+                    if !found[*row as usize] {
+                        found[*row as usize] = run.holds(condition, &batch.row(at)?).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pairs {
+    fn push(&mut self, probe: &Probe, build: &Build, left: u32, right: u32) {
+        self.left.push(left);
+        self.right.push(right);
+        self.bytes += probe.width(left) + build.rows.width(right);
+    }
+
+    fn len(&self) -> usize {
+        self.left.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= MAX_ROWS || self.bytes >= FULL_BYTES
+    }
+
+    /// The rows of both sides; none if there are no pairs.
+    fn batch(&self, probe: &Probe, build: &Build, run: &Run<'_>) -> SqlResult<Option<Batch>> {
+        if self.len() == 0 {
+            return Ok(None);
+        }
+        let mut columns = probe.batch.pick(&self.left)?;
+        columns.extend(build.rows.pick(&self.right)?);
+        let types = probe.batch.types().iter().copied().chain(build.rows.types()).collect();
+        let pool = &run.shared.pool;
+        Batch::of_columns(self.len(), types, columns, self.bytes, pool).map(Some)
+    }
+}
+
+/// Puts the values of a condition in their places.
+fn set(
+    holds: &mut [bool],
+    places: impl Iterator<Item = usize>,
+    values: Option<&BooleanArray>,
+) -> SqlResult<()> {
+    let values = values.ok_or_else(|| SqlError::internal("a condition that is no boolean"))?;
+    for (at, place) in places.enumerate() {
+        holds[place] = values.is_valid(at) && values.value(at);
+    }
+    Ok(())
 }

@@ -4,11 +4,13 @@ use std::cmp::Ordering;
 use std::hash::Hasher;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::error::SqlResult;
+use crate::exec::batch::{self, Batch, NONE};
 use crate::exec::context::Row;
 use crate::memory::{Reservation, row_bytes};
+use crate::plan::Expr;
 use crate::types::{Datum, SqlType};
 
 /// A set of keys, numbered from zero in the order of their insertion. Equal is what the types' order calls equal; a NULL
@@ -55,7 +57,7 @@ impl KeyTable {
     }
 
     fn hash(&self, key: &[Datum]) -> u64 {
-        let mut state = Xxh3Default::new();
+        let mut state = Collected::new();
         for (datum, ty) in key.iter().zip(&self.types) {
             match datum {
                 Datum::Null => state.write_u8(0),
@@ -63,6 +65,127 @@ impl KeyTable {
             }
         }
         state.finish()
+    }
+}
+
+/// The keys of whole batches, numbered from zero in the order of their insertion. A key with a NULL has no number.
+pub(crate) enum KeyIndex {
+    /// Of one integer.
+    Integers(HashTable<(i64, u32)>),
+    /// Of any values.
+    Any(KeyTable),
+}
+
+/// Bytes that a key of one integer needs, with the room that the table keeps.
+const INTEGER_KEY_BYTES: usize = 2 * size_of::<(i64, u32)>();
+
+impl KeyIndex {
+    /// For keys that are compared pair by pair.
+    pub(crate) fn of_pairs(equal: &[(Expr, Expr)]) -> Self {
+        let is_integer = |(a, b): &(Expr, Expr)| batch::is_integer(a.ty()) && a.ty() == b.ty();
+        match equal {
+            [pair] if is_integer(pair) => KeyIndex::Integers(HashTable::new()),
+            _ => KeyIndex::Any(KeyTable::new(equal.iter().map(|(_, side)| side.ty()).collect())),
+        }
+    }
+
+    /// The number of each row's key; [`NONE`] for a key with a NULL. Keys that are new are added, and counted.
+    pub(crate) fn insert(&mut self, keys: &Batch, held: &mut Reservation) -> SqlResult<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(keys.len());
+        match self {
+            KeyIndex::Integers(index) => {
+                let before = index.len();
+                for key in keys.integers(0)? {
+                    let Some(key) = key else {
+                        numbers.push(NONE);
+                        continue;
+                    };
+                    let next = index.len() as u32;
+                    let entry = index.entry(
+                        hash_integer(key),
+                        |entry| entry.0 == key,
+                        |entry| hash_integer(entry.0),
+                    );
+                    numbers.push(entry.or_insert((key, next)).get().1);
+                }
+                held.grow((index.len() - before) * INTEGER_KEY_BYTES)?;
+            }
+            KeyIndex::Any(table) => {
+                for at in 0..keys.len() {
+                    let key = keys.row(at)?;
+                    let has_null = key.iter().any(Datum::is_null);
+                    numbers.push(if has_null { NONE } else { table.insert(key, held)?.0 as u32 });
+                }
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// The number of each row's key; [`NONE`] for one that is not there.
+    pub(crate) fn find(&self, keys: &Batch) -> SqlResult<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(keys.len());
+        match self {
+            KeyIndex::Integers(index) => {
+                let find = |key| index.find(hash_integer(key), |entry| entry.0 == key);
+                let number = |key: Option<i64>| key.and_then(find).map_or(NONE, |entry| entry.1);
+                numbers.extend(keys.integers(0)?.into_iter().map(number));
+            }
+            KeyIndex::Any(table) => {
+                for at in 0..keys.len() {
+                    let key = keys.row(at)?;
+                    let found =
+                        if key.iter().any(Datum::is_null) { None } else { table.find(&key) };
+                    numbers.push(found.map_or(NONE, |number| number as u32));
+                }
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// Multiplies, and folds the upper half into the lower: every bit of the key reaches those that a table looks at.
+fn hash_integer(key: i64) -> u64 {
+    let product = u128::from(key as u64 ^ 0x2d35_8dcc_aa6c_78a5) * 0x9e37_79b9_7f4a_7c15;
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// Collects what is hashed: short keys, which are most, are hashed at once.
+struct Collected {
+    bytes: [u8; 64],
+    len: usize,
+    /// Of a long key, from its beginning.
+    long: Option<Box<Xxh3Default>>,
+}
+
+impl Collected {
+    fn new() -> Self {
+        Collected { bytes: [0; 64], len: 0, long: None }
+    }
+}
+
+impl Hasher for Collected {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(long) = &mut self.long {
+            return long.update(bytes);
+        }
+        match self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => {
+                let long = self.long.insert(Box::default());
+                long.update(&self.bytes[..self.len]);
+                long.update(bytes);
+            }
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        match &self.long {
+            Some(long) => long.digest(),
+            None => xxh3_64(&self.bytes[..self.len]),
+        }
     }
 }
 

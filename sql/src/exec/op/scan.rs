@@ -9,9 +9,11 @@
 
 use bytes::Bytes;
 use txn::db::{RowLock, WaitPolicy};
+use txn::mvcc::Order;
+use txn::rows::Rows;
 
 use super::span::{self, Keys};
-use crate::catalog::descriptor::{ColumnId, IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
+use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, BatchBuilder, MAX_ROWS};
 use crate::exec::context::{Row, Run};
@@ -21,8 +23,6 @@ use crate::plan::Node;
 
 /// Entries of the first page.
 const FIRST_PAGE: usize = 16;
-
-type Entry = (Bytes, Bytes);
 
 /// A scan that is being run.
 #[derive(Default)]
@@ -38,6 +38,8 @@ struct Started {
     page: usize,
     /// Rows that are still wanted.
     left: u64,
+    /// By column, what rows have that were written without it.
+    missing: Option<Row>,
 }
 
 impl Scan {
@@ -72,7 +74,7 @@ impl Scan {
                     Some(_) => usize::try_from(left).unwrap_or(usize::MAX).clamp(1, FIRST_PAGE),
                     None => FIRST_PAGE,
                 };
-                none.insert(Started { keys, reverse: *reverse, page, left })
+                none.insert(Started { keys, reverse: *reverse, page, left, missing: None })
             }
         };
         let types = node.types();
@@ -83,9 +85,14 @@ impl Scan {
             let Some(entries) = started.page(lock_entries, exact, run).await? else {
                 return Ok(None);
             };
+            let rows = rows_of(table, index, entries, *lock, run).await?;
             let mut builder = BatchBuilder::new(&types, &run.shared.pool);
-            for row in fetch(table, index, columns, entries, *lock, run).await? {
-                builder.push(&row)?;
+            let missing = started.missing.get_or_insert_with(|| {
+                columns.iter().map(|column| store::missing(table, *column)).collect()
+            });
+            run.ctx.eval.interrupt.spend(rows.len() as u32)?;
+            for (_, stored) in rows.iter() {
+                builder.push_stored(stored, columns, missing)?;
             }
             let Some(batch) = builder.finish() else {
                 continue;
@@ -110,7 +117,7 @@ impl Started {
         lock: Option<RowLock>,
         exact: bool,
         run: &mut Run<'_>,
-    ) -> SqlResult<Option<Vec<Entry>>> {
+    ) -> SqlResult<Option<Rows>> {
         let wanted =
             if exact { usize::try_from(self.left).unwrap_or(usize::MAX) } else { MAX_ROWS };
         let page = self.page.min(wanted);
@@ -123,13 +130,15 @@ impl Started {
             return Ok(None);
         };
         self.page = (self.page * 2).min(MAX_ROWS);
-        let rows = scan((&start, &end), self.reverse, page, lock, run).await?;
-        if let Some((last, _)) = rows.last()
+        let order = if self.reverse { Order::Descending } else { Order::Ascending };
+        let rows = run.txn.scan_rows((start.clone(), end.clone()), order, page, lock).await;
+        let rows = rows.map_err(from_txn)?;
+        if let Some(last) = rows.last_key()
             && rows.len() == page
         {
             let rest = match self.reverse {
                 false => (store::after(last), end),
-                true => (start, last.clone()),
+                true => (start, Bytes::copy_from_slice(last)),
             };
             if rest.0 < rest.1 {
                 self.keys.push(Keys::Span(rest.0, rest.1));
@@ -151,24 +160,11 @@ impl Started {
     }
 }
 
-async fn scan(
-    (start, end): (&Bytes, &Bytes),
-    reverse: bool,
-    limit: usize,
+async fn point(
+    key: Bytes,
     lock: Option<RowLock>,
     run: &mut Run<'_>,
-) -> SqlResult<Vec<Entry>> {
-    let (start, end) = (start.clone(), end.clone());
-    let rows = match (reverse, lock) {
-        (false, None) => run.txn.scan(start, end, limit).await,
-        (false, Some(lock)) => run.txn.scan_locked(start, end, limit, lock).await,
-        (true, None) => run.txn.scan_reverse(start, end, limit).await,
-        (true, Some(lock)) => run.txn.scan_reverse_locked(start, end, limit, lock).await,
-    };
-    Ok(rows.map_err(from_txn)?.into_iter().map(|row| (row.key, row.value)).collect())
-}
-
-async fn point(key: Bytes, lock: Option<RowLock>, run: &mut Run<'_>) -> SqlResult<Option<Entry>> {
+) -> SqlResult<Option<(Bytes, Bytes)>> {
     let value = match lock {
         Some(lock) => run.txn.get_locked(key.clone(), lock).await,
         None => run.txn.get(key.clone()).await,
@@ -177,11 +173,7 @@ async fn point(key: Bytes, lock: Option<RowLock>, run: &mut Run<'_>) -> SqlResul
 }
 
 /// The entries that are there, in the order of the keys.
-async fn points(
-    keys: Vec<Bytes>,
-    lock: Option<RowLock>,
-    run: &mut Run<'_>,
-) -> SqlResult<Vec<Entry>> {
+async fn points(keys: Vec<Bytes>, lock: Option<RowLock>, run: &mut Run<'_>) -> SqlResult<Rows> {
     let values = many(&keys, lock, run).await?;
     Ok(keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect())
 }
@@ -198,29 +190,28 @@ async fn many(
     .map_err(from_txn)
 }
 
-/// The columns of the rows of entries of any index.
-async fn fetch(
+/// The rows of entries of any index.
+async fn rows_of(
     table: &TableDescriptor,
     index: &IndexDescriptor,
-    columns: &[ColumnId],
-    entries: Vec<Entry>,
+    entries: Rows,
     lock: Option<RowLock>,
     run: &mut Run<'_>,
-) -> SqlResult<Vec<Row>> {
+) -> SqlResult<Rows> {
     if index.id == PRIMARY_INDEX {
-        let row = |(_, value): &Entry| store::decode_columns(table, columns, value);
-        return entries.iter().map(row).collect();
+        return Ok(entries);
     }
     let keys = entries.iter().map(|(key, value)| store::row_key(table, index, key, value));
     let keys: Vec<Bytes> = keys.collect::<SqlResult<_>>()?;
     let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
-    let row = |value: Option<Bytes>| match value {
-        Some(value) => Some(store::decode_columns(table, columns, &value)),
+    let values = many(&keys, lock, run).await?;
+    let row = |(key, value): (Bytes, Option<Bytes>)| match value {
+        Some(value) => Some(Ok((key, value))),
         // Locked by others.
         None if skips => None,
         None => Some(Err(store::missing_row(table, index))),
     };
-    many(&keys, lock, run).await?.into_iter().filter_map(row).collect()
+    keys.into_iter().zip(values).filter_map(row).collect()
 }
 
 /// The row of a scan that reads one key at most, with the scan's columns; the filter is not looked at.
@@ -238,7 +229,9 @@ pub(crate) async fn point_row(node: &Node, run: &mut Run<'_>) -> SqlResult<Optio
     let Some(entry) = point(key, lock_entry, run).await.map_err(named)? else {
         return Ok(None);
     };
-    let row = fetch(table, index, columns, vec![entry], *lock, run).await.map_err(named)?;
+    let entries = [entry].into_iter().collect();
+    let rows = rows_of(table, index, entries, *lock, run).await.map_err(named)?;
     // None: it is locked by others, and left out.
-    Ok(row.into_iter().next())
+    let row = rows.iter().next().map(|(_, stored)| store::decode_columns(table, columns, stored));
+    row.transpose()
 }

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::input::Input;
+use super::Op;
 use super::keys::compare;
 use super::limit::bound;
 use crate::error::SqlResult;
-use crate::exec::batch::{Batch, MAX_ROWS, next_batch};
+use crate::exec::batch::{Batch, next_batch};
 use crate::exec::context::{Row, Run};
 use crate::memory::{Reservation, row_bytes};
 use crate::plan::{Expr, Node, SortKey};
@@ -17,13 +17,13 @@ pub(crate) type Keyed = (Row, Row);
 
 /// Reads its input to the end before its first row.
 pub(crate) struct Sort {
-    input: Input,
+    input: Op,
     sorted: Option<(std::vec::IntoIter<Keyed>, Reservation)>,
 }
 
 impl Sort {
     pub(super) fn new(input: &Node) -> Self {
-        Sort { input: Input::new(input), sorted: None }
+        Sort { input: Op::open(input), sorted: None }
     }
 
     pub(super) async fn next(
@@ -51,7 +51,8 @@ impl Sort {
     }
 
     /// Of more than twice the wanted rows, those that cannot be among the first are dropped from time to time: what
-    /// stays keeps its order, so the sort is stable all the same.
+    /// stays keeps its order, so the sort is stable all the same. From then on, rows that come after all that stayed are
+    /// not even taken out of their batch.
     async fn read(
         &mut self,
         input: &Node,
@@ -60,29 +61,48 @@ impl Sort {
         run: &mut Run<'_>,
         held: &mut Reservation,
     ) -> SqlResult<Vec<Keyed>> {
-        let exprs: Vec<&Expr> = keys.iter().map(|key| &key.expr).collect();
-        let room = limit.saturating_mul(2).saturating_add(MAX_ROWS);
+        let room = limit.saturating_mul(2).saturating_add(ROOM_ROWS);
+        let pool = run.shared.pool.clone();
+        let scratch = pool.scratch();
         let mut rows: Vec<Keyed> = Vec::new();
-        while let Some(row) = self.input.next(input, run).await? {
-            let mut key = Vec::with_capacity(exprs.len());
-            for expr in &exprs {
-                key.push(run.eval(expr, &row).await?);
+        // The key of the last row that is wanted, as far as is known.
+        let mut last: Option<Row> = None;
+        while let Some(batch) = self.input.next(input, run).await? {
+            let mut columns = Vec::with_capacity(keys.len());
+            for key in keys {
+                columns.push(run.eval_batch(&key.expr, &batch).await?);
             }
-            held.grow_row(&key)?;
-            held.grow_row(&row)?;
-            rows.push((key, row));
-            if rows.len() >= room {
-                rows = sort(rows, keys, run).await?;
-                for (key, row) in rows.drain(limit..) {
-                    held.shrink(row_bytes(&key) + row_bytes(&row));
+            let types = keys.iter().map(|key| key.expr.ty()).collect();
+            let sorted_by = Batch::of_columns(batch.len(), types, columns, 0, &pool)?;
+            for at in 0..batch.len() {
+                run.ctx.eval.interrupt.spend(1)?;
+                let key = sorted_by.row(at)?;
+                if last.as_ref().is_some_and(|last| order(keys, &key, last).is_ge()) {
+                    continue;
+                }
+                let row = batch.row(at)?;
+                held.grow_row(&key)?;
+                held.grow_row(&row)?;
+                rows.push((key, row));
+                if rows.len() >= room {
+                    rows = sort(rows, keys, run).await?;
+                    for (key, row) in rows.drain(limit..) {
+                        held.shrink(row_bytes(&key) + row_bytes(&row));
+                    }
+                    last = rows.last().map(|(key, _)| key.clone());
                 }
             }
+            pool.set_scratch(scratch);
+            run.step().await?;
         }
         rows = sort(rows, keys, run).await?;
         rows.truncate(limit);
         Ok(rows)
     }
 }
+
+/// Rows beyond twice the wanted ones that are kept before some are dropped.
+const ROOM_ROWS: usize = 128;
 
 /// Rows that are sorted at once; longer lists are merged from such.
 const RUN_ROWS: usize = 1_024;

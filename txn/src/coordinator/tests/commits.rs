@@ -335,7 +335,8 @@ async fn a_commit_deadline_may_move_on_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn large_commits_are_divided_and_too_large_ones_refused() {
     let world = World::new(&[]);
-    let config = Config { batch_bytes: 8, max_buffer_bytes: 16, ..Config::default() };
+    let (batch_bytes, one_phase_bytes, max_buffer_bytes) = (8, 8, 16);
+    let config = Config { batch_bytes, one_phase_bytes, max_buffer_bytes, ..Config::default() };
     let mut txn = world.db_with(config).begin(TxnOptions::default());
     for key in ["a", "b", "c"] {
         txn.put(b(key), b("123")).expect("small");

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::fake::{State, ends_with};
 use crate::api::*;
+use crate::rows::Rows;
 
 impl State {
     pub(super) fn execute(&mut self, batch: &BatchRequest) -> BatchResponse {
@@ -57,7 +58,7 @@ impl State {
         match request.kind.as_ref().expect("a kind") {
             RequestKind::Get(get) => {
                 let end = kv::keys::successor(&get.key);
-                response.rows = self.rows(txn, &get.key, &end, 1, can_forward)?.0;
+                response.rows = pack(self.rows(txn, &get.key, &end, 1, can_forward)?.0);
             }
             RequestKind::Scan(scan) => {
                 let limit = scan.limit as usize;
@@ -65,16 +66,17 @@ impl State {
                 if scan.reverse {
                     // All of it, of which the last rows are answered with.
                     let all = self.rows(txn, &span.start, &span.end, usize::MAX, can_forward)?;
-                    response.rows = all.0.into_iter().rev().take(limit).collect();
-                    let full = response.rows.len() == limit;
-                    let last = response.rows.last().map(|row| row.key.clone()).unwrap_or_default();
+                    let rows: Vec<Row> = all.0.into_iter().rev().take(limit).collect();
+                    let full = rows.len() == limit;
+                    let last = rows.last().map(|row| row.key.clone()).unwrap_or_default();
+                    response.rows = pack(rows);
                     if full && last > span.start {
                         response.resume = last;
                     }
                     return Ok(response);
                 }
                 let (rows, resume) = self.rows(txn, &span.start, &span.end, limit, can_forward)?;
-                response.rows = rows;
+                response.rows = pack(rows);
                 response.resume = resume;
             }
             RequestKind::Put(put) => {
@@ -178,4 +180,8 @@ impl State {
         }
         Ok((rows, Bytes::new()))
     }
+}
+
+fn pack(rows: Vec<Row>) -> Bytes {
+    rows.into_iter().map(|row| (row.key, row.value)).collect::<Rows>().packed()
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::end_to_end::{bytes, db, get, number};
 use crate::api::{LockStrength, WaitPolicy};
 use crate::db::{Config, Db, RowLock, Txn, TxnError, TxnOptions};
+use crate::mvcc::Order;
 use crate::testing::LocalCluster;
 
 fn b(text: &'static str) -> Bytes {
@@ -111,7 +112,8 @@ async fn what_is_left_out_or_refused_was_neither_locked_nor_read() {
     let lock = |policy| RowLock { strength: LockStrength::Update, policy };
     let mut txn = begin(&db);
     assert_eq!(txn.get_locked(b("b"), lock(WaitPolicy::Error)).await, Err(TxnError::Locked));
-    let rows = txn.scan_locked(b("a"), b("z"), 10, lock(WaitPolicy::Skip)).await.expect("skips");
+    let (span, skip) = ((b("a"), b("z")), Some(lock(WaitPolicy::Skip)));
+    let rows = txn.scan_rows(span, Order::Ascending, 10, skip).await.expect("skips").to_vec();
     assert_eq!(rows.iter().map(|row| &row.key[..]).collect::<Vec<_>>(), [b"a", b"c"]);
     let keys = [b("c"), b("b")];
     let found = txn.get_many_locked(&keys, lock(WaitPolicy::Skip)).await.expect("skips");

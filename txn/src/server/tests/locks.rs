@@ -82,7 +82,7 @@ async fn a_locking_scan_locks_the_rows_that_it_returns() {
     txn.anchor("a");
     let scan = Scan { span: span("a", "z"), limit: 2, lock: true, ..Scan::default() };
     let scan = RequestKind::Scan(scan);
-    assert_eq!(txn.send("a", vec![scan]).await.unwrap()[0].rows.len(), 2);
+    assert_eq!(txn.send("a", vec![scan]).await.unwrap()[0].rows().len(), 2);
     let mut other = Txn::new(&cluster, 2);
     assert!(other.clone().lock("b").now_or_never().is_none());
     assert!(other.lock("c").now_or_never().is_some());
@@ -359,11 +359,11 @@ async fn who_does_not_want_to_wait_gets_an_error_or_other_rows() {
         let error = refused.unwrap_err();
         assert_eq!((error.kind(), error.ticket.unwrap().key), (ErrorKind::Locked, key(at)));
         let skipped = txn.lock_as(at, LockStrength::Update, WaitPolicy::Skip).await.unwrap();
-        assert!(skipped.skipped && skipped.rows.is_empty());
+        assert!(skipped.skipped && skipped.rows().is_empty());
     }
     let mode = Some(LockMode { policy: WaitPolicy::Skip as i32, ..LockMode::default() });
     let scan = Scan { span: span("a", "z"), limit: 0, lock: true, mode, ..Scan::default() };
-    let rows = txn.send("a", vec![RequestKind::Scan(scan)]).await.unwrap().remove(0).rows;
+    let rows = txn.send("a", vec![RequestKind::Scan(scan)]).await.unwrap().remove(0).rows();
     let keys: Vec<_> = rows.into_iter().map(|row| row.key).collect();
     assert_eq!(keys, ["a", "c", "e"], "what is nobody's is not skipped");
     drop(dead);
@@ -433,7 +433,7 @@ async fn many_intents_of_one_dead_transaction_are_resolved_together() {
     lost.send("k000", vec![end(false, false, &["k000"])]).await.unwrap();
     let start = tokio::time::Instant::now();
     let mut reader = Txn::new(&cluster, 2);
-    assert!(reader.scan("a", "z", 0).await.unwrap().rows.is_empty());
+    assert!(reader.scan("a", "z", 0).await.unwrap().rows().is_empty());
     assert!(start.elapsed() < Duration::from_millis(200));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(cluster.count(Space::Lock), 0);

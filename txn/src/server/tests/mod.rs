@@ -14,7 +14,19 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 
 use crate::api::*;
+use crate::rows::Rows;
 use crate::testing::{LocalCluster, MAX_OFFSET};
+
+/// The rows of an answer, one by one.
+trait Found {
+    fn rows(&self) -> Vec<Row>;
+}
+
+impl Found for Response {
+    fn rows(&self) -> Vec<Row> {
+        Rows::unpack(self.rows.clone()).expect("the server packs rows").to_vec()
+    }
+}
 
 /// A hand-driven transaction: what a coordinator would keep.
 #[derive(Clone)]
@@ -117,14 +129,14 @@ impl Txn {
     async fn get(&mut self, at: &str) -> Result<Option<Bytes>, BatchError> {
         let get = RequestKind::Get(Get { key: key(at), lock: false, mode: None });
         let mut answers = self.send(at, vec![get]).await?;
-        Ok(answers.remove(0).rows.pop().map(|row| row.value))
+        Ok(answers.remove(0).rows().pop().map(|row| row.value))
     }
 
     async fn lock(&mut self, at: &str) -> Result<Option<Bytes>, BatchError> {
         self.anchor(at);
         let get = RequestKind::Get(Get { key: key(at), lock: true, mode: None });
         let mut answers = self.send(at, vec![get]).await?;
-        Ok(answers.remove(0).rows.pop().map(|row| row.value))
+        Ok(answers.remove(0).rows().pop().map(|row| row.value))
     }
 
     async fn lock_as(

@@ -28,7 +28,7 @@ async fn a_version_within_the_uncertainty_interval_has_to_be_seen() {
     // With nothing to refresh the server moves by itself.
     request.can_forward = true;
     let answers = reader.send_raw("k", request).await.unwrap();
-    assert_eq!(answers[0].rows[0].value, "new");
+    assert_eq!(answers[0].rows()[0].value, "new");
     assert_eq!(reader.meta.read_ts, ahead.meta.write_ts);
 }
 
@@ -57,7 +57,7 @@ async fn the_mutant_that_ignores_uncertainty_misses_the_version() {
     let get = RequestKind::Get(Get { key: key("k"), lock: false, mode: None });
     let mut request = reader.request(vec![get]);
     request.observed.clear();
-    assert!(reader.send_raw("k", request).await.unwrap()[0].rows.is_empty());
+    assert!(reader.send_raw("k", request).await.unwrap()[0].rows().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn an_uncertain_intent_is_waited_for() {
     assert!(!read.is_finished());
     let commit_ts = writer.commit_two_phase(&["k"]).await.unwrap().commit_ts;
     writer.resolve(&["k"], commit_ts).await;
-    assert_eq!(read.await.unwrap().unwrap()[0].rows[0].value, "new");
+    assert_eq!(read.await.unwrap().unwrap()[0].rows()[0].value, "new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,7 +146,7 @@ async fn a_limited_scan_marks_only_what_it_returned() {
     let mut reader = Txn::new(&cluster, 1);
     let mut writer = Txn::at(&cluster, 2, Timestamp::from_raw(reader.meta.read_ts));
     let page = reader.scan("a", "z", 2).await.unwrap();
-    assert_eq!(page.rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
+    assert_eq!(page.rows().iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
     assert_eq!(page.resume, "b\0");
     writer.put("c", "2").await.unwrap();
     assert_eq!(writer.meta.write_ts, writer.meta.read_ts);
@@ -164,7 +164,7 @@ async fn a_limited_reverse_scan_marks_only_what_it_returned() {
     let mut reader = Txn::new(&cluster, 1);
     let begin = Timestamp::from_raw(reader.meta.read_ts);
     let page = reader.scan_reverse("a", "z", 2).await.unwrap();
-    assert_eq!(page.rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"e", b"c"]);
+    assert_eq!(page.rows().iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"e", b"c"]);
     assert_eq!(page.resume, "c");
     for (id, at, is_free) in
         [(2, "a", true), (3, "b", true), (4, "c", false), (5, "d", false), (6, "y", false)]
@@ -174,7 +174,7 @@ async fn a_limited_reverse_scan_marks_only_what_it_returned() {
         assert_eq!(writer.meta.write_ts == writer.meta.read_ts, is_free, "{at}");
     }
     let rest = reader.scan_reverse("a", "c", 2).await.unwrap();
-    assert_eq!(rest.rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"a"]);
+    assert_eq!(rest.rows().iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"a"]);
     assert!(rest.resume.is_empty());
 }
 
@@ -214,13 +214,13 @@ async fn a_reverse_scan_sees_what_an_ascending_one_sees() {
     // The readers are older than the writes.
     readers.extend([own, earlier]);
     for mut reader in readers {
-        let mut expected = reader.scan("a", "z", 0).await.unwrap().rows;
+        let mut expected = reader.scan("a", "z", 0).await.unwrap().rows();
         expected.reverse();
         for limit in [1, 3, 100] {
             let (mut seen, mut to) = (Vec::new(), "z".to_string());
             loop {
                 let page = reader.scan_reverse("a", &to, limit).await.unwrap();
-                seen.extend(page.rows);
+                seen.extend(page.rows());
                 if page.resume.is_empty() {
                     break;
                 }
@@ -249,7 +249,7 @@ async fn a_reverse_scan_minds_intents_and_newer_versions_within_its_reach() {
     assert!(!scan.is_finished());
     let commit_ts = writer.commit_two_phase(&["b"]).await.unwrap().commit_ts;
     writer.resolve(&["b"], commit_ts).await;
-    let rows = scan.await.unwrap().unwrap().rows;
+    let rows = scan.await.unwrap().unwrap().rows();
     assert_eq!(rows.iter().map(|r| &r.key[..]).collect::<Vec<_>>(), [b"e", b"c", b"b"]);
     // Committed by a gateway whose clock is ahead, before the reader's first reading of this node.
     let mut reader = Txn::new(&cluster, 4);
@@ -260,7 +260,7 @@ async fn a_reverse_scan_minds_intents_and_newer_versions_within_its_reach() {
     };
     let mut request = reader.request(vec![scan(1)]);
     request.observed.clear();
-    assert_eq!(reader.send_raw("a", request.clone()).await.unwrap()[0].rows[0].key, "e");
+    assert_eq!(reader.send_raw("a", request.clone()).await.unwrap()[0].rows()[0].key, "e");
     request.requests[0].kind = Some(scan(2));
     let error = reader.send_raw("a", request).await.unwrap_err();
     assert_eq!((error.kind(), error.retry_ts), (ErrorKind::RetryAt, ahead.meta.write_ts));
@@ -277,7 +277,7 @@ async fn own_writes_are_seen_up_to_the_sequence_and_merged_into_scans() {
     txn.put("b", "2").await.unwrap();
     txn.put("a", "3").await.unwrap();
     let values =
-        |page: Response| -> Vec<Bytes> { page.rows.into_iter().map(|r| r.value).collect() };
+        |page: Response| -> Vec<Bytes> { page.rows().into_iter().map(|r| r.value).collect() };
     assert_eq!(values(txn.scan("a", "z", 0).await.unwrap()), ["3", "2"]);
     let mut earlier = txn.clone();
     earlier.meta.sequence = 1;
@@ -286,7 +286,7 @@ async fn own_writes_are_seen_up_to_the_sequence_and_merged_into_scans() {
     let get = RequestKind::Get(Get { key: key("c"), lock: false, mode: None });
     txn.meta.sequence = 4;
     let answers = txn.send("c", vec![put("c", "4", 4), get]).await.unwrap();
-    assert_eq!(answers[1].rows[0].value, "4");
+    assert_eq!(answers[1].rows()[0].value, "4");
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,7 +299,7 @@ async fn old_versions_are_read_from_the_history() {
     }
     for (n, reader) in readers.iter_mut().enumerate() {
         assert_eq!(reader.get("k").await.unwrap().unwrap(), n.to_string());
-        assert_eq!(reader.scan("a", "z", 0).await.unwrap().rows[0].value, n.to_string());
+        assert_eq!(reader.scan("a", "z", 0).await.unwrap().rows()[0].value, n.to_string());
     }
     assert_eq!(cluster.count(kv::keys::Space::Data), 1);
     assert_eq!(cluster.count(kv::keys::Space::History), 4);
@@ -326,7 +326,7 @@ async fn many_locking_reads_move_once() {
     assert_eq!(cluster.server().locked_keys(), 3);
     locker.meta.read_ts = newest;
     let answers = locker.send("a", gets(&["a", "b", "c"], true)).await.unwrap();
-    assert!(answers.iter().all(|answer| answer.rows[0].value == "new"));
+    assert!(answers.iter().all(|answer| answer.rows()[0].value == "new"));
 }
 
 /// An answer is bounded: what does not fit is neither read nor locked.
@@ -340,7 +340,7 @@ async fn a_full_answer_leaves_the_rest_to_be_asked_again() {
     let mut locker = Txn::new(&cluster, 1);
     locker.anchor("a");
     let answers = locker.send("a", gets(&["a", "b", "c", "d"], true)).await.unwrap();
-    let read: Vec<_> = answers.iter().map(|answer| answer.rows.len()).collect();
+    let read: Vec<_> = answers.iter().map(|answer| answer.rows().len()).collect();
     assert_eq!(read, [1, 1, 0, 0]);
     assert_eq!((&answers[2].resume, &answers[3].resume), (&key("c"), &key("d")));
     assert_eq!(cluster.server().locked_keys(), 2);

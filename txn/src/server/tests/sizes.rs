@@ -168,8 +168,8 @@ async fn what_finished_transactions_leave_is_in_no_readers_way() {
     let start = tokio::time::Instant::now();
     let mut reader = Txn::new(&cluster, 4);
     let page = reader.scan("a", "z", 0).await.unwrap();
-    let old = page.rows.iter().filter(|row| row.value == "old").count();
-    assert_eq!((page.rows.len(), old), (1_000 - 6 - 1 + 2, 2));
+    let old = page.rows().iter().filter(|row| row.value == "old").count();
+    assert_eq!((page.rows().len(), old), (1_000 - 6 - 1 + 2, 2));
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     // Nor in that of a refresh: nothing of the aborted one counts, and what committed later does.
     let from_ts = reader.meta.read_ts;
