@@ -25,6 +25,7 @@
 //!   found by writing to the disk what a flush would (`FjallEngine::explain`); the node stops.
 //! - Blocks are checked when they are read from a file, not when they come from the cache.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice};
 use futures::future::BoxFuture;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::fjall_repair::repair;
 use super::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot, Visit};
@@ -149,19 +151,16 @@ impl Engine for FjallEngine {
 /// All operations of a fjall batch share one sequence number, so of two on one key none is "later": only the
 /// last one of each key goes in.
 fn last_of_each_key(ops: Vec<EngineOp>) -> Vec<EngineOp> {
-    let mut by_key: Vec<_> =
-        ops.iter().enumerate().map(|(at, op)| (op.key().clone(), at)).collect();
-    by_key.sort();
-    if by_key.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+    // Hardly ever is a key there twice, and then two hashes are equal. To sort numbers is cheap, and keys is not.
+    let mut hashes: Vec<u64> = ops.iter().map(|op| xxh3_64(op.key())).collect();
+    hashes.sort_unstable();
+    if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
         return ops;
     }
-    let mut ops: Vec<_> = ops.into_iter().map(Some).collect();
-    let mut kept = Vec::with_capacity(by_key.len());
-    for (n, (key, at)) in by_key.iter().enumerate() {
-        if by_key.get(n + 1).is_none_or(|(next, _)| next != key) {
-            kept.extend(ops[*at].take());
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let mut kept: Vec<EngineOp> =
+        ops.into_iter().rev().filter(|op| seen.insert(op.key().clone())).collect();
+    kept.reverse();
     kept
 }
 

@@ -39,6 +39,8 @@ pub struct ExecContext<'a> {
     pub params: &'a [Datum],
     /// The rows of virtual tables.
     pub virtual_tables: &'a dyn VirtualTables,
+    /// The statement is a transaction by itself, which has not been begun anew yet, and will be if it cannot be serialized.
+    pub may_repeat: bool,
 }
 
 /// What outlives a call into an execution: a portal keeps it between fetches.

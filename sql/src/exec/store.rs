@@ -35,6 +35,18 @@ pub(crate) fn entry(
     Ok(Entry { key, value, exclusive: is_exclusive(table, index, row) })
 }
 
+/// The key of a row's entry in an index.
+pub(crate) fn entry_key(
+    table: &TableDescriptor,
+    index: &IndexDescriptor,
+    row: &[Datum],
+) -> SqlResult<Bytes> {
+    match index.id {
+        PRIMARY_INDEX => row::primary_key(table, row),
+        _ => row::index_entry(table, index, row).map(|(key, _)| key),
+    }
+}
+
 fn is_exclusive(table: &TableDescriptor, index: &IndexDescriptor, row: &[Datum]) -> bool {
     let is_set = |id| table.position(id).and_then(|at| row.get(at)).is_some_and(|v| !v.is_null());
     index.unique && index.key.iter().all(|(id, _)| is_set(*id)) && !is_random(table, index)
@@ -56,10 +68,7 @@ pub(crate) fn exclusive_key(
     if !is_exclusive(table, index, row) {
         return Ok(None);
     }
-    if index.id == PRIMARY_INDEX {
-        return row::primary_key(table, row).map(Some);
-    }
-    row::index_entry(table, index, row).map(|(key, _)| Some(key))
+    entry_key(table, index, row).map(Some)
 }
 
 /// The row of an entry of the primary index.

@@ -215,11 +215,8 @@ impl Session {
                     self.forbid_transaction(what)?;
                 }
                 self.read_ahead().await?;
-                let alone = mode.last && self.was_alone;
                 self.ensure_open();
-                if let State::Open(open) = &mut self.state {
-                    open.alone = alone;
-                }
+                self.note_whole(mode.last);
                 let (tag, notices) = self.change(other).await?;
                 for notice in notices {
                     self.notify(notice, sink)?;
@@ -235,13 +232,22 @@ impl Session {
         Ok(Step::Done)
     }
 
+    /// Tells the transaction whether the statement that runs is all of it.
+    fn note_whole(&mut self, last: bool) {
+        if let State::Open(open) = &mut self.state {
+            open.alone = last && self.was_alone;
+        }
+    }
+
     async fn run_query(
         &mut self,
         query: &Query,
         text: &str,
-        Mode { types, params, .. }: Mode<'_>,
+        Mode { types, params, last }: Mode<'_>,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<String> {
+        self.ensure_open();
+        self.note_whole(last);
         let plan = self.work()?.plan(query, text, types).await?;
         if plan.parameters.len() > params.len() {
             let text = format!("there is no parameter ${}", params.len() + 1);

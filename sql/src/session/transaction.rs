@@ -39,6 +39,8 @@ pub(crate) struct Open {
     pub(crate) read_only: bool,
     /// When it began, in microseconds since 2000.
     pub(crate) started: i64,
+    /// How often it was begun anew.
+    pub(crate) restarts: u32,
     /// Statements that have run in it.
     pub(crate) statements: usize,
     /// Settings that `set_config` asked for: name, value, and whether for this transaction only.
@@ -58,20 +60,21 @@ impl Open {
         Self::begin_again(engine, explicit, read_only, 0)
     }
 
-    /// Begins, with precedence over those with less `priority`.
+    /// Begins, with precedence over those that were begun anew less often.
     pub(super) fn begin_again(
         engine: &Arc<SqlEngine>,
         explicit: bool,
         read_only: bool,
-        priority: u32,
+        restarts: u32,
     ) -> Box<Open> {
-        let txn = engine.db.begin(TxnOptions { priority, deadline: None });
+        let txn = engine.db.begin(TxnOptions { priority: restarts, deadline: None });
         Box::new(Open {
             txn,
             catalog: TxnCatalog::new(engine.leases.clone()),
             explicit,
             read_only,
             started: engine.now(),
+            restarts,
             statements: 0,
             asked: Vec::new(),
             alone: false,

@@ -193,6 +193,8 @@ impl Work<'_> {
             },
             params,
             virtual_tables: &tables,
+            // The rows of a COPY are not sent twice.
+            may_repeat: self.open.alone && self.open.restarts == 0 && !matches!(job, Job::Each(_)),
         };
         let txn = &mut self.open.txn;
         let done = match job {

@@ -205,8 +205,8 @@ impl LockTable {
         })
     }
 
-    /// A locking read of `txn` got the key. Call under its latch, after [`LockTable::admits`]. True if it had no lock
-    /// there before.
+    /// A locking read of `txn`, which is [`owned`], got the key. Call under its latch, after [`LockTable::admits`]. True if
+    /// it had no lock there before.
     pub fn acquire(
         &self,
         key: &Bytes,
@@ -230,7 +230,7 @@ impl LockTable {
                 return false;
             }
             let locks = vec![(number, strength)];
-            entry.holders.push(Holder { txn: owned(txn), last_active: now, intent: false, locks });
+            entry.holders.push(Holder { txn: txn.clone(), last_active: now, intent: false, locks });
             // Other requests of the same transaction have it now too.
             entry.wake(|waiter| waiter.txn_id == txn.id);
             true
@@ -411,7 +411,7 @@ impl State {
 }
 
 /// What is remembered does not keep the request's buffer alive.
-fn owned(txn: &TxnMeta) -> TxnMeta {
+pub fn owned(txn: &TxnMeta) -> TxnMeta {
     TxnMeta {
         id: Bytes::copy_from_slice(&txn.id),
         anchor: Bytes::copy_from_slice(&txn.anchor),

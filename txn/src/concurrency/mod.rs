@@ -14,6 +14,6 @@ mod waits;
 
 pub use ended::Ended;
 pub use latches::{LatchGuard, LatchSpan, Latches};
-pub use lock_table::{Blocked, Holder, LockTable, Place};
+pub use lock_table::{Blocked, Holder, LockTable, Place, owned};
 pub use timestamp_cache::{Mark, TimestampCache};
 pub use waits::{Search, Waiting, Waits, order};

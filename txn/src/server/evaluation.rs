@@ -18,7 +18,7 @@ use crate::api::{
     BatchError, BatchRequest, ErrorKind, LockMode, LockNumbers, LockStrength, Request, RequestKind,
     Response, TxnMeta, WaitPolicy,
 };
-use crate::concurrency::Place;
+use crate::concurrency::{Place, owned};
 use crate::mvcc::{Finished, Intent, Version, intent};
 
 /// Requests between two times that others go first: about a millisecond of work.
@@ -137,6 +137,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) finished: &'a BTreeMap<Bytes, Finished>,
     /// Keys that this attempt has locked.
     pub(super) locked: BTreeSet<Bytes>,
+    /// The transaction as the lock table keeps it, if this attempt has locked a key.
+    pub(super) owner: Option<TxnMeta>,
     /// A reading of the clock, below the lease's stasis if the plan says that it is acted upon.
     pub(super) now: Timestamp,
     pub(super) read_ts: Timestamp,
@@ -177,6 +179,7 @@ impl<'a> Evaluation<'a> {
             alive,
             finished,
             locked: BTreeSet::new(),
+            owner: None,
             now,
             read_ts,
             write_ts,
@@ -266,9 +269,9 @@ impl<'a> Evaluation<'a> {
         if self.one_phase || self.intents.is_empty() {
             return Ok(());
         }
-        let txn = self.txn()?;
+        let txn = owned(self.txn()?);
         for key in self.intents.keys() {
-            self.server.locks.acquire(key, txn, (0, Mode::WRITE.strength), self.now);
+            self.server.locks.acquire(key, &txn, (0, Mode::WRITE.strength), self.now);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use kv::keys;
 
 use super::evaluation::{Conflict, Evaluation, Mode, Stop, error};
 use crate::api::{ErrorKind, Get, Refresh, Response, Scan, TxnMeta, WaitPolicy};
+use crate::concurrency::owned;
 use crate::mvcc::{self, Intent, Order, Outcome, Reader, Refreshed, Uncertainty};
 
 /// Rows of a scan that names no limit, and of one that names a greater.
@@ -170,6 +171,7 @@ impl Evaluation<'_> {
     }
 
     fn lock(&mut self, key: &Bytes, txn: &TxnMeta, mode: Mode) {
+        let txn = self.owner.get_or_insert_with(|| owned(txn));
         if self.server.locks.acquire(key, txn, (mode.number, mode.strength), self.now) {
             self.locked.insert(key.clone());
         }

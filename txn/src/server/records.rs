@@ -98,7 +98,9 @@ impl Evaluation<'_> {
     }
 
     fn commit_versions(&mut self) -> Result<(), Stop> {
-        for (key, NewVersion { value, newest, .. }) in std::mem::take(&mut self.versions) {
+        let versions = std::mem::take(&mut self.versions);
+        self.batch.ops.reserve(2 * versions.len());
+        for (key, NewVersion { value, newest, .. }) in versions {
             let version = Version::new(self.write_ts, self.now, value);
             mvcc::put_version_over(&mut self.batch, key, &version, newest.as_ref());
             self.batch_ts = self.write_ts;

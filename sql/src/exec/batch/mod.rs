@@ -80,16 +80,12 @@ impl Batch {
         (0..self.len).map(|row| self.row(row)).collect()
     }
 
-    /// A batch of other columns and as many rows. What is not of this batch is in the reservation.
-    pub(crate) fn with_columns(
-        &self,
-        types: Vec<SqlType>,
-        columns: Vec<ArrayRef>,
-        held: Reservation,
-    ) -> Batch {
+    /// A batch of the columns of another one with as many rows, in the place of the own ones. What is not of this batch is
+    /// in the reservation.
+    pub(crate) fn with_columns(&self, values: Batch, held: Reservation) -> Batch {
         // Columns of this batch may be among them.
         let held = vec![Arc::new(held)].into_iter().chain(self.held.clone()).collect();
-        Batch { len: self.len, types, columns, held }
+        Batch { len: self.len, types: values.types, columns: values.columns, held }
     }
 
     /// The rows for which `keep` is true; none if there is none.

@@ -1,8 +1,13 @@
 //! GROUP BY and aggregates, by hash. Groups come in the order in which they were first seen.
 
-use super::input::Input;
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+
+use super::Op;
 use super::keys::KeyTable;
+use super::parts::Parts;
 use super::sort::{Keyed, sort};
+
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, next_batch};
 use crate::exec::context::{Row, Run};
@@ -27,13 +32,14 @@ struct Running {
 
 /// Reads its input to the end before its first row.
 pub(crate) struct Aggregate {
-    input: Input,
+    input: Op,
+    parts: Parts,
     done: Option<(std::vec::IntoIter<Row>, Reservation)>,
 }
 
 impl Aggregate {
     pub(super) fn new(input: &Node) -> Self {
-        Aggregate { input: Input::new(input), done: None }
+        Aggregate { input: Op::open(input), parts: Parts::new(), done: None }
     }
 
     pub(super) async fn next(
@@ -69,15 +75,28 @@ impl Aggregate {
             table.insert(Vec::new(), held)?;
             groups.push(start(calls, held)?);
         }
-        while let Some(row) = self.input.next(input, run).await? {
-            let key = run.eval_all(keys, &row).await?;
-            let (number, is_new) = table.insert(key, held)?;
-            if is_new {
-                groups.push(start(calls, held)?);
+        let pool = run.shared.pool.clone();
+        let scratch = pool.scratch();
+        while let Some(batch) = self.input.next(input, run).await? {
+            run.ctx.eval.interrupt.spend(batch.len() as u32)?;
+            // Without keys, all are in the only group.
+            let mut numbers = Vec::new();
+            while !keys.is_empty()
+                && let Some(part) = self.parts.next(&batch, numbers.len(), keys.iter(), run).await?
+            {
+                for at in 0..part.rows.len() {
+                    let (number, is_new) = table.insert(part.values.row(at)?, held)?;
+                    if is_new {
+                        groups.push(start(calls, held)?);
+                    }
+                    numbers.push(number);
+                }
+                pool.set_scratch(scratch);
             }
-            for (call, running) in calls.iter().zip(&mut groups[number]) {
-                running.feed(call, &row, run, held).await?;
+            for (at, call) in calls.iter().enumerate() {
+                feed(call, at, &batch, &numbers, &mut groups, run, held).await?;
             }
+            run.step().await?;
         }
         held.grow(groups.len() * size_of::<Row>())?;
         let mut rows = Vec::with_capacity(groups.len());
@@ -106,20 +125,56 @@ fn start(calls: &[AggregateCall], held: &mut Reservation) -> SqlResult<Vec<Runni
     calls.iter().map(start).collect()
 }
 
+/// Feeds the rows of a batch to an aggregate, each to that of its group: of the group with its number, or of the only one.
+async fn feed(
+    call: &AggregateCall,
+    at: usize,
+    batch: &Batch,
+    numbers: &[usize],
+    groups: &mut [Vec<Running>],
+    run: &mut Run<'_>,
+    held: &mut Reservation,
+) -> SqlResult<()> {
+    let mut batch = batch.clone();
+    let mut rows: Option<Vec<usize>> = None;
+    if let Some(filter) = &call.filter {
+        // Arguments of rows that are left out are not computed.
+        let passes = run.eval_batch(filter, &batch).await?;
+        let passes = passes.as_boolean_opt();
+        let passes = passes.ok_or_else(|| SqlError::internal("a filter that is no boolean"))?;
+        let is_in = |row: &usize| passes.is_valid(*row) && passes.value(*row);
+        rows = Some((0..batch.len()).filter(is_in).collect());
+        let Some(rest) = batch.filter(passes)? else { return Ok(()) };
+        batch = rest;
+    }
+    let pool = run.shared.pool.clone();
+    let scratch = pool.scratch();
+    let exprs = || call.args.iter().chain(call.order.iter().map(|order| &order.expr));
+    let mut parts = Parts::new();
+    let mut done = 0;
+    while let Some(part) = parts.next(&batch, done, exprs(), run).await? {
+        for place in 0..part.rows.len() {
+            let row = rows.as_ref().map_or(done + place, |rows| rows[done + place]);
+            let group = numbers.get(row).copied().unwrap_or(0);
+            let mut args = part.values.row(place)?;
+            let order = args.split_off(call.args.len());
+            groups[group][at].feed(args, order, run, held)?;
+        }
+        done += part.rows.len();
+        pool.set_scratch(scratch);
+    }
+    Ok(())
+}
+
 impl Running {
-    async fn feed(
+    /// One row's arguments, and what they are sorted by, if they are.
+    fn feed(
         &mut self,
-        call: &AggregateCall,
-        row: &[Datum],
-        run: &mut Run<'_>,
+        args: Row,
+        order: Row,
+        run: &Run<'_>,
         held: &mut Reservation,
     ) -> SqlResult<()> {
-        if let Some(filter) = &call.filter
-            && !run.holds(filter, row).await?
-        {
-            return Ok(());
-        }
-        let args = run.eval_all(&call.args, row).await?;
         if self.strict && args.iter().any(Datum::is_null) {
             return Ok(());
         }
@@ -128,13 +183,9 @@ impl Running {
         {
             return Ok(());
         }
-        if !call.order.is_empty() {
-            let mut key = Vec::with_capacity(call.order.len());
-            for order in &call.order {
-                key.push(run.eval(&order.expr, row).await?);
-            }
-            held.grow(row_bytes(&key) + row_bytes(&args))?;
-            self.waiting.push((key, args));
+        if !order.is_empty() {
+            held.grow(row_bytes(&order) + row_bytes(&args))?;
+            self.waiting.push((order, args));
             return Ok(());
         }
         self.add(&args, run, held)

@@ -20,6 +20,7 @@ use arrow_array::{Array, BooleanArray};
 
 use super::Op;
 use super::keys::KeyIndex;
+use super::parts::Parts;
 use crate::error::{SqlError, SqlResult};
 use crate::exec::batch::{Batch, FULL_BYTES, Kept, MAX_ROWS, NONE};
 use crate::exec::context::Run;
@@ -151,10 +152,8 @@ impl Build {
         let mut keys = (!equal.is_empty()).then(|| KeyIndex::of_pairs(equal));
         while let Some(batch) = input.next(node, run).await? {
             if let Some(keys) = &mut keys {
-                let scratch = pool.scratch();
-                let key = key_of(&batch, equal.iter().map(|(_, right)| right), run).await?;
-                let numbers = keys.insert(&key, &mut held)?;
-                pool.set_scratch(scratch);
+                let right = equal.iter().map(|(_, right)| right);
+                let numbers = number(&batch, right, run, |key| keys.insert(key, &mut held)).await?;
                 held.grow(chains.add(&numbers))?;
             }
             rows.push(batch)?;
@@ -170,14 +169,13 @@ impl Build {
         equal: &[(Expr, Expr)],
         run: &mut Run<'_>,
     ) -> SqlResult<Probe> {
-        let scratch = run.shared.pool.scratch();
         let keys = match &self.keys {
             Some(keys) => {
-                keys.find(&key_of(&batch, equal.iter().map(|(left, _)| left), run).await?)?
+                let left = equal.iter().map(|(left, _)| left);
+                number(&batch, left, run, |key| keys.find(key)).await?
             }
             None => Vec::new(),
         };
-        run.shared.pool.set_scratch(scratch);
         let widths = batch.widths();
         Ok(Probe { batch, widths, keys, row: 0, candidate: None, found: false })
     }
@@ -226,18 +224,23 @@ impl Build {
     }
 }
 
-/// The keys of a batch's rows.
-async fn key_of(
+/// The number of the key of each row of a batch.
+async fn number<'e>(
     batch: &Batch,
-    exprs: impl Iterator<Item = &Expr>,
+    exprs: impl Iterator<Item = &'e Expr> + Clone,
     run: &mut Run<'_>,
-) -> SqlResult<Batch> {
-    let (mut types, mut columns) = (Vec::new(), Vec::new());
-    for expr in exprs {
-        types.push(expr.ty());
-        columns.push(run.eval_batch(expr, batch).await?);
+    mut of: impl FnMut(&Batch) -> SqlResult<Vec<u32>>,
+) -> SqlResult<Vec<u32>> {
+    let pool = run.shared.pool.clone();
+    let scratch = pool.scratch();
+    let mut parts = Parts::new();
+    let mut numbers = Vec::with_capacity(batch.len());
+    while let Some(part) = parts.next(batch, numbers.len(), exprs.clone(), run).await? {
+        numbers.extend(of(&part.values)?);
+        // A key that is kept has its own reservation.
+        pool.set_scratch(scratch);
     }
-    Batch::of_columns(batch.len(), types, columns, 0, &run.shared.pool)
+    Ok(numbers)
 }
 
 impl Chains {

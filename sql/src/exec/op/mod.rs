@@ -18,6 +18,7 @@ mod input;
 mod join;
 mod keys;
 mod limit;
+mod parts;
 mod project;
 pub(crate) mod scan;
 mod setop;

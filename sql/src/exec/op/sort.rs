@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::Op;
 use super::keys::compare;
 use super::limit::bound;
+use super::parts::Parts;
 use crate::error::SqlResult;
 use crate::exec::batch::{Batch, next_batch};
 use crate::exec::context::{Row, Run};
@@ -18,12 +19,13 @@ pub(crate) type Keyed = (Row, Row);
 /// Reads its input to the end before its first row.
 pub(crate) struct Sort {
     input: Op,
+    parts: Parts,
     sorted: Option<(std::vec::IntoIter<Keyed>, Reservation)>,
 }
 
 impl Sort {
     pub(super) fn new(input: &Node) -> Self {
-        Sort { input: Op::open(input), sorted: None }
+        Sort { input: Op::open(input), parts: Parts::new(), sorted: None }
     }
 
     pub(super) async fn next(
@@ -68,32 +70,31 @@ impl Sort {
         // The key of the last row that is wanted, as far as is known.
         let mut last: Option<Row> = None;
         while let Some(batch) = self.input.next(input, run).await? {
-            let mut columns = Vec::with_capacity(keys.len());
-            for key in keys {
-                columns.push(run.eval_batch(&key.expr, &batch).await?);
-            }
-            let types = keys.iter().map(|key| key.expr.ty()).collect();
-            let sorted_by = Batch::of_columns(batch.len(), types, columns, 0, &pool)?;
-            for at in 0..batch.len() {
-                run.ctx.eval.interrupt.spend(1)?;
-                let key = sorted_by.row(at)?;
-                if last.as_ref().is_some_and(|last| order(keys, &key, last).is_ge()) {
-                    continue;
-                }
-                let row = batch.row(at)?;
-                held.grow_row(&key)?;
-                held.grow_row(&row)?;
-                rows.push((key, row));
-                if rows.len() >= room {
-                    rows = sort(rows, keys, run).await?;
-                    for (key, row) in rows.drain(limit..) {
-                        held.shrink(row_bytes(&key) + row_bytes(&row));
-                    }
-                    last = rows.last().map(|(key, _)| key.clone());
-                }
-            }
-            pool.set_scratch(scratch);
             run.step().await?;
+            let mut done = 0;
+            let exprs = || keys.iter().map(|key| &key.expr);
+            while let Some(part) = self.parts.next(&batch, done, exprs(), run).await? {
+                done += part.rows.len();
+                for at in 0..part.rows.len() {
+                    run.ctx.eval.interrupt.spend(1)?;
+                    let key = part.values.row(at)?;
+                    if last.as_ref().is_some_and(|last| order(keys, &key, last).is_ge()) {
+                        continue;
+                    }
+                    let row = part.rows.row(at)?;
+                    held.grow_row(&key)?;
+                    held.grow_row(&row)?;
+                    rows.push((key, row));
+                    if rows.len() >= room {
+                        rows = sort(rows, keys, run).await?;
+                        for (key, row) in rows.drain(limit..) {
+                            held.shrink(row_bytes(&key) + row_bytes(&row));
+                        }
+                        last = rows.last().map(|(key, _)| key.clone());
+                    }
+                }
+                pool.set_scratch(scratch);
+            }
         }
         rows = sort(rows, keys, run).await?;
         rows.truncate(limit);

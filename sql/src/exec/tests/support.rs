@@ -60,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) memory: Pool,
     /// Never by direct operators.
     pub(crate) by_operators: bool,
+    /// As [`ExecContext::may_repeat`].
+    pub(crate) may_repeat: bool,
 }
 
 impl Default for Session {
@@ -69,6 +71,7 @@ impl Default for Session {
             params: Vec::new(),
             memory: Pool::new(DEFAULT_STATEMENT_BYTES),
             by_operators: false,
+            may_repeat: false,
         }
     }
 }
@@ -91,6 +94,7 @@ impl Session {
             },
             params: &self.params,
             virtual_tables: &NoVirtualTables,
+            may_repeat: self.may_repeat,
         }
     }
 

@@ -1,7 +1,9 @@
+use txn::db::{Txn, TxnOptions};
+
 use super::support::*;
 use crate::catalog::descriptor::IndexId;
 use crate::error::SqlState;
-use crate::exec::{Execution, Row, tag};
+use crate::exec::{Execution, Row, from_txn, tag};
 use crate::plan::{Expr, Node, OnConflict};
 use crate::types::{Datum, SqlType};
 
@@ -234,4 +236,49 @@ async fn a_portal_over_a_write_has_written_before_its_first_row() {
     let rest = execution.next_rows(&plan, &mut txn, &session.context(), 5).await.unwrap();
     assert_eq!((rest, execution.is_done()), (vec![vec![Datum::text("b")]], true));
     assert_eq!(tag(&plan, execution.affected()), "INSERT 0 2");
+}
+
+/// Rows of a load: their keys are all of a span.
+fn load(ids: std::ops::Range<i32>) -> Node {
+    insert(&ids.map(|id| (id, None, None)).collect::<Vec<_>>())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_new_keys_locks_none_of_them_if_it_may_be_run_again() {
+    let db = database();
+    let write = async |txn: &mut Txn, ids, may_repeat| {
+        let session = Session { may_repeat, ..Session::default() };
+        session.run(txn, &plan(load(ids))).await
+    };
+    for (may_repeat, retries) in [(true, true), (false, false)] {
+        let mut loading = db.begin(TxnOptions::default());
+        write(&mut loading, 0..100, may_repeat).await.unwrap();
+        let mut other = db.begin(TxnOptions::default());
+        other.set_lock_timeout(Some(std::time::Duration::from_millis(50)));
+        let wrote = write(&mut other, 50..51, false).await;
+        if !retries {
+            assert_eq!(wrote.unwrap_err().state, SqlState::LOCK_NOT_AVAILABLE);
+            loading.rollback();
+            continue;
+        }
+        wrote.unwrap();
+        other.commit().await.unwrap();
+        let error = from_txn(loading.commit().await.unwrap_err());
+        assert_eq!(error.state, SqlState::SERIALIZATION_FAILURE);
+        // What is there is seen, by whichever way.
+        for ids in [0..100, 20..52, 40..51] {
+            let mut again = db.begin(TxnOptions::default());
+            let error = write(&mut again, ids, true).await.unwrap_err();
+            assert_eq!(error.state, SqlState::UNIQUE_VIOLATION);
+            assert_eq!(error.detail.unwrap(), "Key (id)=(50) already exists.");
+            again.rollback();
+        }
+        let mut undo = db.begin(TxnOptions::default());
+        write_delete(&mut undo, 50).await;
+        undo.commit().await.unwrap();
+    }
+}
+
+async fn write_delete(txn: &mut Txn, id: i32) {
+    assert_eq!(write(txn, delete(point(id))).await.unwrap().1, 1);
 }

@@ -39,9 +39,12 @@ impl Run<'_> {
 
     /// A row may come that the statement has written through (W3).
     async fn foresee_written(&mut self, table: &TableDescriptor, rows: &[Row]) -> SqlResult<()> {
+        if !self.shared.pending.has_written_through() {
+            return Ok(());
+        }
         let key = |row: &Row| {
             let (primary, row) = (table.primary()?, stored_part(table, row).ok()?);
-            Some(store::entry(table, primary, row).ok()?.key)
+            store::entry_key(table, primary, row).ok()
         };
         let keys: Vec<Bytes> = rows.iter().filter_map(key).collect();
         self.find_written(&keys).await

@@ -6,8 +6,9 @@
 //!   A statement that writes more than it should keep writes through to the transaction, portion by portion: until it is
 //!   done, its reads are those of a transaction that has not ([`txn::db::Txn::pin`]), and if it fails a savepoint
 //!   undoes it.
-//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it (also what it has written through), or
-//!   else what a locking read finds. The lock makes others that would write the same key wait.
+//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it (also what it
+//!   has written through), or else what a locking read finds. The lock makes others that would write the same key wait.
+//!   A statement that may be run again asks whether a whole span of new keys is empty, and locks nothing if it is.
 //! - W3. A row is written once by a statement: who comes second to a row that was updated or deleted leaves it (as
 //!   PostgreSQL does), and ON CONFLICT DO UPDATE refuses.
 //! - W4. Rows are taken one after the other: NOT NULL, checks, then uniqueness, index by index in the table's

@@ -37,8 +37,8 @@ impl Run<'_> {
             return Ok(None);
         }
         for index in table.maintained() {
-            let entry = store::entry(table, index, old)?;
-            self.shared.pending.set(entry.key, None)?;
+            let key = store::entry_key(table, index, old)?;
+            self.shared.pending.set(key, None)?;
         }
         Ok(Some(input))
     }
@@ -54,14 +54,14 @@ impl Run<'_> {
     ) -> SqlResult<()> {
         self.check(table, new, checks).await?;
         for (position, index) in table.maintained().enumerate() {
-            let before = store::entry(table, index, old)?;
+            let before = store::entry_key(table, index, old)?;
             let after = store::entry(table, index, new)?;
-            if before.key != after.key {
-                self.shared.pending.set(before.key, None)?;
+            if before != after.key {
+                self.shared.pending.set(before, None)?;
                 if after.exclusive && self.locked(&after.key).await?.is_some() {
                     return Err(self.duplicate(table, index, new));
                 }
-            } else if before.value == after.value && position > 0 {
+            } else if position > 0 && store::entry(table, index, old)?.value == after.value {
                 continue;
             }
             self.shared.pending.set(after.key, Some(after.value))?;
@@ -72,8 +72,8 @@ impl Run<'_> {
     fn is_written(&self, table: &TableDescriptor, row: &[Datum]) -> SqlResult<bool> {
         let primary = table.primary();
         let primary = primary.ok_or_else(|| SqlError::internal("a table without rows"))?;
-        let entry = store::entry(table, primary, row)?;
-        Ok(self.shared.pending.contains(&entry.key))
+        let key = store::entry_key(table, primary, row)?;
+        Ok(self.shared.pending.contains(&key))
     }
 }
 

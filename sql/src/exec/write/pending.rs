@@ -5,16 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use txn::api::MAX_VALUE_BYTES;
 use txn::db::{Savepoint, Txn, TxnError};
+use txn::mvcc::Order;
 
 use crate::error::SqlResult;
 use crate::exec::context::Run;
 use crate::exec::errors::from_txn;
+use crate::exec::store;
 use crate::memory::{Pool, Reservation};
 
 /// About what an entry needs beside its key and value.
 const ENTRY_BYTES: usize = 96;
 /// Keys read at once, whose values are not counted before they are here.
 const FORESEEN_KEYS: usize = 1_000;
+
+/// Fewer keys are locked and read one by one.
+const ABSENT_KEYS: usize = 32;
 
 /// Which part of a statement's memory may be what it has written.
 const KEPT_PART: usize = 4;
@@ -50,6 +55,11 @@ impl Pending {
     /// True iff the statement has written this key: of those that were written through, as far as was foreseen.
     pub(super) fn contains(&self, key: &Bytes) -> bool {
         self.entries.contains_key(key) || self.written.contains(key)
+    }
+
+    /// True iff there are writes of the statement that are not kept here any more.
+    pub(super) fn has_written_through(&self) -> bool {
+        self.through.is_some()
     }
 
     pub(super) fn set(&mut self, key: Bytes, value: Option<Bytes>) -> SqlResult<()> {
@@ -125,6 +135,18 @@ fn put_all(entries: BTreeMap<Bytes, Option<Bytes>>, txn: &mut Txn) -> SqlResult<
     Ok(())
 }
 
+/// True iff keys of one length, `count` of them, from one to another, are all that there can be: but for their last bytes
+/// they are the same, and those count up.
+fn is_dense(count: usize, first: &[u8], last: &[u8]) -> bool {
+    let (Some((head, from)), Some((other, to))) =
+        (first.split_last_chunk::<8>(), last.split_last_chunk::<8>())
+    else {
+        return false;
+    };
+    let steps = u64::from_be_bytes(*to).checked_sub(u64::from_be_bytes(*from));
+    head == other && steps == Some(count as u64 - 1)
+}
+
 impl Run<'_> {
     /// Between two portions: if the statement has written more than it should keep, sends it. It still does not see it.
     pub(super) async fn write_through(&mut self) -> SqlResult<()> {
@@ -145,7 +167,7 @@ impl Run<'_> {
 
     /// Finds out which keys were written through, of rows that are about to be updated or deleted.
     pub(super) async fn find_written(&mut self, keys: &[Bytes]) -> SqlResult<()> {
-        if self.shared.pending.through.is_some() && !keys.is_empty() {
+        if self.shared.pending.has_written_through() && !keys.is_empty() {
             let written = self.txn.written_since_pin(keys).await.map_err(from_txn)?;
             self.shared.pending.written.extend(written);
         }
@@ -171,6 +193,23 @@ impl Run<'_> {
         }
     }
 
+    /// True iff it is known, for the price of one read, that none of these keys is there: they ascend and are all that a
+    /// short span could have, as those of a load are. Nothing is locked then. Should another transaction write one of
+    /// them meanwhile, this one cannot be serialized, and waits for the locks when it runs again.
+    async fn are_absent(&mut self, keys: &[Bytes]) -> SqlResult<bool> {
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(false) };
+        if !self.ctx.may_repeat
+            || keys.len() < ABSENT_KEYS
+            || self.shared.pending.has_written_through()
+            || !is_dense(keys.len(), first, last)
+        {
+            return Ok(false);
+        }
+        let span = (first.clone(), store::after(last));
+        let found = self.txn.scan_rows(span, Order::Ascending, 1, None).await.map_err(from_txn)?;
+        Ok(found.is_empty())
+    }
+
     /// Locks and reads keys that are about to be written, so that [`Run::locked`] knows them: a few requests, where
     /// each key by itself would be one.
     pub(super) async fn foresee(&mut self, mut keys: Vec<Bytes>) -> SqlResult<()> {
@@ -182,7 +221,10 @@ impl Run<'_> {
         keys.sort_unstable();
         keys.dedup();
         for keys in keys.chunks(FORESEEN_KEYS) {
-            let values = self.lock_newest(keys).await?;
+            let values = match self.are_absent(keys).await? {
+                true => vec![None; keys.len()],
+                false => self.lock_newest(keys).await?,
+            };
             let pending = &mut self.shared.pending;
             for (key, value) in keys.iter().zip(values) {
                 let bytes = key.len() + value.as_ref().map_or(0, Bytes::len);
@@ -191,5 +233,20 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_dense;
+
+    #[test]
+    fn keys_are_dense_if_no_other_could_be_between_them() {
+        let key = |head: &str, tail: u64| [head.as_bytes(), &tail.to_be_bytes()].concat();
+        assert!(is_dense(3, &key("t", 254), &key("t", 256)));
+        assert!(!is_dense(3, &key("t", 254), &key("t", 257)));
+        assert!(!is_dense(3, &key("t", 254), &key("u", 256)));
+        assert!(!is_dense(3, &key("t", 254), &key("tt", 256)));
+        assert!(!is_dense(2, b"a", b"b"), "too short to be told");
     }
 }
