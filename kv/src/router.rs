@@ -29,7 +29,7 @@ use crate::rpc::{
     RpcRequest, SplitRequest,
 };
 use crate::seam::{Routing, SendError};
-use crate::store::StoreHandle;
+use crate::store::{SharedRef, StoreHandle};
 
 /// Pause before asking again when nobody could answer; doubles up to the maximum.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
@@ -49,7 +49,8 @@ pub struct Router(Arc<Inner>);
 
 struct Inner {
     env: Env,
-    store: StoreHandle,
+    /// Of the own store. Not its handle: who holds a gateway must not hold the engine's files.
+    shared: SharedRef,
     meta: RangeDescriptor,
     state: Mutex<State>,
 }
@@ -86,13 +87,16 @@ enum Attempt {
 
 impl Router {
     /// A router of the node with this store, which knows where the meta range is.
-    pub fn new(env: Env, store: StoreHandle, meta: RangeDescriptor) -> Self {
-        Router(Arc::new(Inner { env, store, meta, state: Mutex::default() }))
+    pub fn new(env: Env, store: &StoreHandle, meta: RangeDescriptor) -> Self {
+        Router(Arc::new(Inner { env, shared: store.shared(), meta, state: Mutex::default() }))
     }
 
     /// A node whose store has stopped sends nothing any more: it could not finish what it begins.
     fn ensure_running(&self) -> Result<(), SendError> {
-        self.0.store.failure().map_or(Ok(()), |failure| Err(SendError::Stopped(failure)))
+        match self.0.shared.failure.get() {
+            Some(failure) => Err(SendError::Stopped(failure.clone())),
+            None => Ok(()),
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

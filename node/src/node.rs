@@ -83,7 +83,7 @@ impl Node {
         let store = Store::open(env.clone(), config.store, engine, log)?;
         let handle = store.handle();
         let meta = meta_range(&handle)?;
-        let router = Router::new(env.clone(), handle.clone(), meta);
+        let router = Router::new(env.clone(), &handle, meta);
         let ranges = Arc::new(handle.clone());
         let server = Server::new(env.clone(), ranges, Arc::new(router.clone()));
         let db = Db::new(env.clone(), Arc::new(router.clone()), config.txn);

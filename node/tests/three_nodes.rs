@@ -1,11 +1,23 @@
 //! Three real nodes in one process, over tonic and real disks.
 
-#![expect(clippy::disallowed_types, reason = "real nodes listen on real sockets")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real nodes listen on real sockets, and take real time"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use kv::env::TimeSource;
+use kv::store::FailureKind;
+use node::real::RealTime;
 use txn::db::TxnOptions;
 
 use crate::common::{Cluster, NODES};
@@ -56,4 +68,79 @@ async fn a_transaction_spans_ranges_after_a_split() {
     let rows = txn.scan(Bytes::from("\x03"), Bytes::from("\x04"), 10).await.unwrap();
     let keys: Vec<&[u8]> = rows.iter().map(|row| &row.key[..]).collect();
     assert_eq!(keys, [&b"\x03a"[..], b"\x03b", b"\x03x"]);
+}
+
+/// The system's clock, moved.
+struct Moved(RealTime, AtomicI64);
+
+impl TimeSource for Moved {
+    fn wall_ms(&self) -> u64 {
+        self.0.wall_ms().saturating_add_signed(self.1.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+}
+
+fn moved(ms: i64) -> Arc<Moved> {
+    Arc::new(Moved(RealTime::new(), AtomicI64::new(ms)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_whose_clock_is_wrong_stops_itself_and_the_others_go_on() {
+    let mut cluster = Cluster::start().await;
+    cluster.put(NODES[0], "\x03a", "1").await;
+    for wrong_ms in [45_000, -45_000, 450] {
+        cluster.nodes.remove(&NODES[2]).expect("it runs").stop().await;
+        cluster.restart_by(NODES[2], moved(wrong_ms)).await;
+        let failure = loop {
+            if let Some(failure) = cluster.nodes[&NODES[2]].node().store().failure() {
+                break failure;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(failure.kind, FailureKind::Clock);
+        let direction = if wrong_ms > 0 { "ahead of n1's" } else { "behind n1's" };
+        assert!(failure.what.contains(direction), "{failure}");
+        // Its gateway says so at once; the others need it for nothing.
+        let mut txn = cluster.nodes[&NODES[2]].node().db().begin(TxnOptions::default());
+        let error = txn.get(Bytes::from("\x03a")).await.unwrap_err();
+        assert_eq!(error.sqlstate(), "57P02");
+        cluster.put(NODES[0], "\x03b", "2").await;
+        assert_eq!(cluster.get(NODES[1], "\x03b").await, Some(Bytes::from("2")));
+        cluster.nodes.remove(&NODES[2]).expect("it runs").stop().await;
+        cluster.restart(NODES[2]).await;
+        assert_eq!(cluster.get(NODES[2], "\x03b").await, Some(Bytes::from("2")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_clock_that_is_ahead_for_a_while_changes_nothing() {
+    let mut cluster = Cluster::start().await;
+    let mut clocks = Vec::new();
+    for node in NODES {
+        cluster.nodes.remove(&node).expect("it runs").stop().await;
+        clocks.push(moved(0));
+        cluster.restart_by(node, clocks[clocks.len() - 1].clone()).await;
+    }
+    for (clock, node) in clocks.iter().zip(NODES) {
+        cluster.put(node, "\x03a", "before").await;
+        for ahead_ms in [45_000, 300_000, 0] {
+            clock.1.store(ahead_ms, Ordering::SeqCst);
+            for gateway in NODES {
+                cluster.put(gateway, "\x03a", "meanwhile").await;
+                let found = cluster.get(gateway, "\x03a").await;
+                assert_eq!(found, Some(Bytes::from("meanwhile")), "{node} {ahead_ms}");
+            }
+        }
+        assert_eq!(cluster.nodes[&node].node().trouble(), None);
+    }
+    for node in NODES {
+        assert_eq!(cluster.nodes[&node].node().store().failure(), None);
+    }
 }

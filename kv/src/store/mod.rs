@@ -38,6 +38,7 @@ pub use failure::{Failure, FailureKind};
 pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
 pub use service::Service;
+pub(crate) use shared::SharedRef;
 
 /// Settings of a store, the same on every node.
 #[derive(Clone, Debug)]

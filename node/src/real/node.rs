@@ -10,7 +10,7 @@ use std::time::Duration;
 use kv::clock::Clock;
 use kv::engine::fjall::FjallEngine;
 use kv::engine::{Engine, EngineError};
-use kv::env::Env;
+use kv::env::{Env, TimeSource};
 use kv::ids::NodeId;
 use kv::log::LogError;
 use kv::log::raft_engine::RaftEngineLog;
@@ -82,9 +82,18 @@ impl RealNode {
     /// Opens the node's store, bootstraps it if it is new, and listens. On the current runtime, which must be
     /// multi-threaded.
     pub async fn start(options: RealOptions, listener: TcpListener) -> Result<Self, StartError> {
+        Self::start_by(options, listener, Arc::new(RealTime::new())).await
+    }
+
+    /// As [`RealNode::start`], by another clock than the system's.
+    pub async fn start_by(
+        options: RealOptions,
+        listener: TcpListener,
+        time: Arc<dyn TimeSource>,
+    ) -> Result<Self, StartError> {
         let scope = RealScope::new(Handle::current());
         let work = WorkRuntime::start()?;
-        let clock = Clock::new(Arc::new(RealTime::new()), options.max_offset);
+        let clock = Clock::new(time, options.max_offset);
         let rng = os_rng()?;
         let engine: Arc<dyn Engine> = Arc::new(FjallEngine::open(options.directory.join("data"))?);
         let log = Arc::new(RaftEngineLog::open(options.directory.join("log"))?);

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kv::env::TimeSource;
 use kv::ids::NodeId;
 use kv::range::bootstrap::FIRST_DATA_RANGE;
 use kv::store::StoreConfig;
+use node::real::RealTime;
 use node::real::node::{RealNode, RealOptions};
 use tokio::net::TcpListener;
 use txn::coordinator::TxnError;
@@ -35,6 +38,7 @@ async fn start(
     members: &BTreeMap<NodeId, SocketAddr>,
     node_id: NodeId,
     listener: TcpListener,
+    time: Arc<dyn TimeSource>,
 ) -> RealNode {
     let options = RealOptions {
         cluster_id: 42,
@@ -46,7 +50,7 @@ async fn start(
         max_offset: Duration::from_millis(500),
         store: StoreConfig::recommended(),
     };
-    RealNode::start(options, listener).await.expect("an empty directory and a free port")
+    RealNode::start_by(options, listener, time).await.expect("an empty directory and a free port")
 }
 
 impl Cluster {
@@ -62,15 +66,29 @@ impl Cluster {
         }
         let mut nodes = BTreeMap::new();
         for (node_id, listener) in listeners {
-            nodes.insert(node_id, start(directory.path(), &members, node_id, listener).await);
+            let time = Arc::new(RealTime::new());
+            let node = start(directory.path(), &members, node_id, listener, time).await;
+            nodes.insert(node_id, node);
         }
         Cluster { directory, members, nodes }
     }
 
     /// Starts a stopped node again, over what it left on disk and at its old address.
     pub(crate) async fn restart(&mut self, node_id: NodeId) {
-        let listener = TcpListener::bind(self.members[&node_id]).await.unwrap();
-        let node = start(self.directory.path(), &self.members, node_id, listener).await;
+        self.restart_by(node_id, Arc::new(RealTime::new())).await;
+    }
+
+    /// As [`Cluster::restart`], by a clock of its own.
+    pub(crate) async fn restart_by(&mut self, node_id: NodeId, time: Arc<dyn TimeSource>) {
+        // Somebody else may have been given the free port meanwhile, for a moment.
+        let listener = loop {
+            match TcpListener::bind(self.members[&node_id]).await {
+                Ok(listener) => break listener,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let node = start(self.directory.path(), &self.members, node_id, listener, time).await;
         self.nodes.insert(node_id, node);
     }
 
