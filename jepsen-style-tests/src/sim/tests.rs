@@ -6,15 +6,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kv::ids::NodeId;
+use kv::range::bootstrap::{DATA_PREFIX, FIRST_DATA_RANGE};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
+use txn::db::TxnOptions;
 
 use crate::client::Workload;
 use crate::generator::{Generator, GeneratorConfig};
 use crate::history::Recorder;
+use crate::nemesis::{Action, Fault, FaultPlan, Step};
 use crate::rng::SeedRng;
 use crate::sim::clients::{Client, Way};
 use crate::sim::cluster::{Cluster, NODES};
+use crate::sim::nemesis;
 use crate::sim::seed::drain;
 
 async fn in_the_world<T>(test: impl Future<Output = T>) -> T {
@@ -58,6 +63,88 @@ async fn clients_that_wait_for_ever_are_a_violation() {
         let stuck = drain(vec![waits(), ends, waits()], Duration::from_secs(5)).await;
         assert_eq!(stuck.as_deref(), Some("2 clients wait for ever"));
         assert_eq!(drain(vec![], Duration::from_secs(5)).await, None);
+    })
+    .await;
+}
+
+/// The node that holds the lease of the data.
+async fn holder(cluster: &Cluster) -> NodeId {
+    loop {
+        let holds = |id: &NodeId| {
+            cluster.node(*id).is_some_and(|(node, _)| {
+                node.store().held_ranges().iter().any(|range| range.id() == FIRST_DATA_RANGE)
+            })
+        };
+        if let Some(id) = NODES.into_iter().find(holds) {
+            return id;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Reads or writes through a node until `end`; the longest time without a success.
+async fn longest_stall(cluster: Rc<Cluster>, id: NodeId, writes: bool, end: Instant) -> Duration {
+    let key = bytes::Bytes::from(vec![DATA_PREFIX, b'k']);
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+    while last < end {
+        let (node, _) = cluster.node(id).expect("nothing happens to this one");
+        let mut txn = node.db().begin(TxnOptions::default());
+        let done = match writes {
+            true => {
+                txn.put(key.clone(), "v".into()).unwrap();
+                txn.commit().await.is_ok()
+            }
+            false => txn.get(key.clone()).await.is_ok(),
+        };
+        if done {
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+        }
+        longest = longest.max(last.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    longest
+}
+
+/// With the real timeouts: whatever befalls the lease holder, and whether or not anything says so, reads and writes
+/// through the other two go on within five seconds.
+#[tokio::test(start_paused = true)]
+async fn a_lease_holder_that_is_gone_stalls_the_majority_for_five_seconds_at_most() {
+    let faults: [fn(NodeId) -> Fault; 6] = [
+        Fault::Crash,
+        Fault::Pause,
+        Fault::BlackHole,
+        Fault::Isolate,
+        Fault::DiskFull,
+        Fault::DiskRot,
+    ];
+    in_the_world(async {
+        for (seed, fault) in (1..).zip(faults) {
+            let cluster = Rc::new(Cluster::start(seed, None, None).await);
+            let gone = holder(&cluster).await;
+            let start = Instant::now();
+            let end = start + Duration::from_secs(20);
+            let tasks: Vec<_> = NODES
+                .into_iter()
+                .filter(|id| *id != gone)
+                .flat_map(|id| [(id, false), (id, true)])
+                .map(|(id, writes)| {
+                    tokio::task::spawn_local(longest_stall(cluster.clone(), id, writes, end))
+                })
+                .collect();
+            let at = |seconds, action| Step { at: Duration::from_secs(seconds), action };
+            let fault = fault(gone);
+            let steps =
+                vec![at(2, Action::Inflict(fault.clone())), at(15, Action::Heal(fault.clone()))];
+            nemesis::run(cluster.clone(), FaultPlan { steps }, start, |_, _, _| {}).await;
+            for task in tasks {
+                let stall = task.await.unwrap();
+                assert!(stall < Duration::from_secs(5), "{fault:?}: {stall:?}");
+                assert!(stall > Duration::from_millis(100), "{fault:?} was felt: {stall:?}");
+            }
+            cluster.stop().await;
+            assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
+        }
     })
     .await;
 }

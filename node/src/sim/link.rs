@@ -77,7 +77,8 @@ pub(super) struct Link {
     pub(super) cut: bool,
     /// A cut that nobody is told of: nothing is refused, nothing is closed.
     pub(super) black_hole: bool,
-    /// The other end was silent for too long: calls are refused until it is heard, or tried again then.
+    /// The other end was silent for too long: calls are refused until it is heard. When it is called next after this
+    /// time, it is dialled, too.
     pub(super) silent_until: Option<Instant>,
     pub(super) profile: LinkProfile,
     /// Raft messages under way, which are bounded.

@@ -199,6 +199,10 @@ impl SimNetwork {
         if !state.is_alive(from, life) || pending >= IN_FLIGHT_MAX {
             return Err(RpcError::NotSent);
         }
+        if state.link(from, to).silent_until.is_some() {
+            self.dial_again(&mut state, from, to, clock);
+            return Err(RpcError::NotSent);
+        }
         state.next_number += 1;
         let call = state.next_number;
         let parcel = state.parcel(from, to, clock, Body::Request { call, request });
@@ -209,9 +213,8 @@ impl SimNetwork {
         }
         let link = state.link(from, to);
         let (cut, black_hole) = (link.cut, link.black_hole);
-        let known_silent = link.silent_until.is_some_and(|until| Instant::now() < until);
         let broken = (parcel.life == 0 || cut) && !black_hole;
-        if known_silent || (broken && chance(&*self.rng, NOTICED)) {
+        if broken && chance(&*self.rng, NOTICED) {
             self.drop_parcel(&mut state, &parcel, "not sent");
             return Err(RpcError::NotSent);
         }
@@ -225,6 +228,23 @@ impl SimNetwork {
             self.dispatch(&mut state, parcel, Lane::Calls);
         }
         Ok(Begun { call, answer, alive })
+    }
+
+    /// Looks whether a silent node is back, at most every [`RETRY_MAX`]. Nobody waits for it.
+    fn dial_again(&self, state: &mut State, from: NodeId, to: NodeId, clock: &Clock) {
+        let link = state.link(from, to);
+        let now = Instant::now();
+        if link.silent_until.is_some_and(|until| now < until) {
+            return;
+        }
+        link.silent_until = Some(now + RETRY_MAX);
+        let parcel = state.parcel(from, to, clock, Body::Dial);
+        self.trace(|| parcel.line("send"));
+        if parcel.life == 0 {
+            self.drop_parcel(state, &parcel, "down");
+        } else {
+            self.dispatch(state, parcel, Lane::Calls);
+        }
     }
 
     /// `to` has been silent for too long while `from` waited for it. All other calls to it have no answer either.
@@ -373,6 +393,16 @@ impl SimNetwork {
                     answer(pending, result);
                 }
             }
+            (Body::Dial, Some(_)) => {
+                let (network, replier) = (Arc::downgrade(self), endpoint.clone());
+                let answer = async move {
+                    if let Some(network) = network.upgrade() {
+                        network.reply(&replier, to, from, Body::Alive { call: 0 });
+                    }
+                };
+                endpoint.scope.spawn("rpc.accept", Box::pin(answer));
+            }
+            (Body::Dial, None) => {}
             (Body::Alive { call }, _) => {
                 if let Some(pending) = self.state().calls.get(&call).filter(|_| admitted) {
                     pending.alive.notify_one();

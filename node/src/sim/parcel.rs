@@ -38,6 +38,8 @@ pub(super) enum Body {
     Alive {
         call: u64,
     },
+    /// Is the node there? It shows by an answer to no call.
+    Dial,
 }
 
 impl Parcel {
@@ -47,7 +49,7 @@ impl Parcel {
             Body::Raft(message) => message.encoded_len(),
             Body::Request { request, .. } => request.encoded_len(),
             Body::Answer { result: Ok(response), .. } => response.encoded_len(),
-            Body::Answer { result: Err(_), .. } | Body::Alive { .. } => 0,
+            Body::Answer { result: Err(_), .. } | Body::Alive { .. } | Body::Dial => 0,
         };
         bytes > MAX_MESSAGE_BYTES
     }
@@ -70,6 +72,7 @@ impl Parcel {
             }
             Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
             Body::Alive { call } => format!("alive {call}"),
+            Body::Dial => "dial".to_owned(),
         };
         format!("{event} #{number} {from}>{to} @{ts} {body}")
     }

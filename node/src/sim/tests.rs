@@ -180,8 +180,10 @@ async fn a_cut_works_in_one_direction_and_on_what_is_under_way() {
     );
     assert_eq!(*n2.served.lock().unwrap(), 0);
     network.heal_all();
-    // Whoever was found silent is tried again after a while.
+    // Whoever was found silent is dialled again after a while.
     pass(1_100).await;
+    assert_eq!(n1.call(&n2).await, Err(RpcError::NotSent));
+    pass(100).await;
     assert_eq!(n1.call(&n2).await, Ok(1));
 }
 
