@@ -198,6 +198,11 @@ impl Cluster {
         &self.sql
     }
 
+    /// Where the nodes listen for each other.
+    pub(crate) fn rpc_addresses(&self) -> &[String] {
+        &self.rpc
+    }
+
     /// Where a node keeps its data.
     pub(crate) fn store(&self, index: usize) -> PathBuf {
         self.directory.join(index.to_string())
@@ -231,8 +236,13 @@ impl Cluster {
         self.nodes[index] = Some(Node::spawn(command, sql, &store));
     }
 
+    /// Asks all nodes to end, and returns how they did. They can be restarted.
+    pub(crate) fn stop(&mut self) -> Vec<Option<i32>> {
+        self.nodes.iter_mut().filter_map(Option::take).map(Node::terminate).collect()
+    }
+
     /// Asks all nodes to end, and returns how they did.
-    pub(crate) fn terminate(self) -> Vec<Option<i32>> {
-        self.nodes.into_iter().flatten().map(Node::terminate).collect()
+    pub(crate) fn terminate(mut self) -> Vec<Option<i32>> {
+        self.stop()
     }
 }

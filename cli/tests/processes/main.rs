@@ -14,6 +14,7 @@ mod farewell;
 mod harness;
 mod kill;
 mod large;
+mod links;
 mod locks;
 mod shapes;
 mod shell;
