@@ -60,6 +60,11 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// time is over (a lease on a schema, a transaction's heartbeat), while it goes on as if it were not.
 const AGES_PERCENT: u64 = 40;
 const AGES: [Duration; 2] = [Duration::from_secs(11), Duration::from_secs(16)];
+/// The longest time of a clock that leaves the offset. Until it has, and what its node held then has ended by the true
+/// time and not by that clock, some seven seconds pass: it is after that that a node which trusts such a clock does harm.
+const OUT_OF_TIME: Duration = Duration::from_secs(14);
+/// So many of 100 such clocks are behind: one ahead gives up early what it holds.
+const BEHIND_PERCENT: u64 = 75;
 
 /// A plan of faults over the time of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +94,13 @@ impl FaultPlan {
                 break;
             }
             booked.retain(|other| other.heal + RECOVERY > at);
-            // Kinds are dealt like cards, so that a plan has many of them (N4).
+            // Kinds are dealt like cards, so that a plan has many of them (N4). A clock that leaves the offset is there
+            // twice: it does visible harm, where it can, only while it is behind and its node holds what is read.
             if deck.len() < kinds.len() {
                 let mut fresh = kinds.clone();
+                fresh.extend(
+                    fresh.contains(&FaultKind::ClockBeyond).then_some(FaultKind::ClockBeyond),
+                );
                 rng.shuffle(&mut fresh);
                 deck.extend(fresh);
             }
@@ -134,6 +143,7 @@ impl FaultPlan {
 fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
     let longest = match kind {
         FaultKind::CrashAll => Duration::from_secs(3),
+        FaultKind::ClockBeyond => OUT_OF_TIME,
         FaultKind::Isolate | FaultKind::Partition | FaultKind::Pause | FaultKind::BlackHole
             if rng.percent(AGES_PERCENT) =>
         {
@@ -146,8 +156,8 @@ fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
 
 fn shortest(kind: FaultKind) -> Duration {
     match kind {
-        // Shorter, the clock would not get beyond the offset.
-        FaultKind::ClockBeyond => Duration::from_secs(4),
+        // Within half of it every clock gets beyond the offset.
+        FaultKind::ClockBeyond => OUT_OF_TIME / 2,
         _ => SHORTEST,
     }
 }
@@ -200,8 +210,9 @@ fn draw(
             Fault::ClockRate { node, drift_ppm: signed(allowed.min(20_000)) }
         }
         FaultKind::ClockBeyond => {
-            let size = rng.between(150_000, 400_000) as i64;
-            Fault::ClockBeyond { node, drift_ppm: if rng.percent(50) { size } else { -size } }
+            let size = rng.between(200_000, 400_000) as i64;
+            let drift_ppm = if rng.percent(BEHIND_PERCENT) { -size } else { size };
+            Fault::ClockBeyond { node, drift_ppm }
         }
         FaultKind::Pause => Fault::Pause(node),
         FaultKind::BlackHole => Fault::BlackHole(node),

@@ -59,3 +59,8 @@ fn a_commit_past_a_schema_lease_is_found() {
 fn a_read_under_a_stale_lease_is_found() {
     is_found(Mutant::StaleLeaseRead, Through::Kv);
 }
+
+#[test]
+fn a_wrong_clock_that_is_trusted_is_found() {
+    is_found(Mutant::TrustWrongClock, Through::Kv);
+}

@@ -142,7 +142,7 @@ pub enum Fault {
     ClockBeyond {
         /// Whose clock.
         node: NodeId,
-        /// From -400,000 to -150,000, or from 150,000 to 400,000.
+        /// From -400,000 to -200,000, or from 200,000 to 400,000.
         drift_ppm: i64,
     },
     /// The node's tasks stand still, as after SIGSTOP, while its clocks go on and messages to it queue up.

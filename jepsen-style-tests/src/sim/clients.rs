@@ -23,6 +23,10 @@ pub(super) const OP_TIMEOUT: Duration = Duration::from_secs(15);
 /// A client waits so long for a node that is up. A store that a bug has damaged starts no more, on one node or on all:
 /// then its complaint must be heard, and the seed end.
 const REACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// So many of 100 reads of a register are given up early. A node that has answers for some keys only must not keep every
+/// client busy with the others: else nobody looks at what it says while it is wrong.
+const IMPATIENT_PERCENT: u64 = 60;
+const IMPATIENT_TIMEOUT: Duration = Duration::from_millis(700);
 /// Attempts of one operation after serialization failures.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
 /// Share of acknowledged writes to a register that are read at once through another gateway: what its clock does not
@@ -96,7 +100,14 @@ impl Client {
         let gateway = self.gateway(other);
         let (at, gateway) = tokio::time::timeout(REACH_TIMEOUT, gateway).await.ok()?;
         self.recorder.borrow_mut().invoke(self.worker, self.start.elapsed(), op.f(), op.value());
-        let result = self.execute(gateway, op).await;
+        let limit = match op {
+            ClientOp::Read { .. } if self.rng.percent(IMPATIENT_PERCENT) => IMPATIENT_TIMEOUT,
+            // Everything else has an end of its own.
+            _ => Duration::MAX,
+        };
+        let given_up = |_| Err(Failure::Fail("given up".into()));
+        let result = tokio::time::timeout(limit, self.execute(gateway, op)).await;
+        let result = result.unwrap_or_else(given_up);
         let now = self.start.elapsed();
         let mut recorder = self.recorder.borrow_mut();
         match &result {
