@@ -67,6 +67,8 @@ async fn clients_that_wait_for_ever_are_a_violation() {
     .await;
 }
 
+const KEY: &[u8] = &[DATA_PREFIX, b'k'];
+
 /// The node that holds the lease of the data.
 async fn holder(cluster: &Cluster) -> NodeId {
     loop {
@@ -84,7 +86,7 @@ async fn holder(cluster: &Cluster) -> NodeId {
 
 /// Reads or writes through a node until `end`; the longest time without a success.
 async fn longest_stall(cluster: Rc<Cluster>, id: NodeId, writes: bool, end: Instant) -> Duration {
-    let key = bytes::Bytes::from(vec![DATA_PREFIX, b'k']);
+    let key = bytes::Bytes::from(KEY);
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
     while last < end {
         let (node, _) = cluster.node(id).expect("nothing happens to this one");
@@ -145,6 +147,71 @@ async fn a_lease_holder_that_is_gone_stalls_the_majority_for_five_seconds_at_mos
             cluster.stop().await;
             assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
         }
+    })
+    .await;
+}
+
+/// Writes a key through a node until it is acknowledged; how long that took.
+async fn time_of_a_write(cluster: &Cluster, id: NodeId, key: &'static [u8]) -> Duration {
+    let start = Instant::now();
+    loop {
+        let (node, _) = cluster.node(id).expect("nothing happens to this one");
+        let mut txn = node.db().begin(TxnOptions::default());
+        txn.put(bytes::Bytes::from(key), "v".into()).unwrap();
+        if txn.commit().await.is_ok() {
+            return start.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn leader(cluster: &Cluster, asked: NodeId) -> Option<NodeId> {
+    cluster.node(asked).and_then(|(node, _)| node.store().leader_of(FIRST_DATA_RANGE))
+}
+
+/// An election in the middle of a lease: the leadership comes back to who may serve, and nobody waits for the lease's end.
+#[tokio::test(start_paused = true)]
+async fn a_leadership_returns_to_the_lease() {
+    in_the_world(async {
+        let mut longest = Duration::ZERO;
+        for seed in 1..=20 {
+            let cluster = Cluster::start(seed, None, None).await;
+            let held = holder(&cluster).await;
+            let other = NODES.into_iter().find(|id| *id != held).expect("there are three");
+            time_of_a_write(&cluster, other, KEY).await;
+            for (from, to) in Fault::Isolate(held).cut_links(&NODES) {
+                cluster.network.cut(from, to);
+            }
+            while leader(&cluster, other).is_none_or(|leads| leads == held) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            cluster.network.heal_all();
+            longest = longest.max(time_of_a_write(&cluster, other, KEY).await);
+            cluster.stop().await;
+            assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
+        }
+        // No leadership is handed over in a lease's last second.
+        assert!(longest < Duration::from_millis(1_500), "{longest:?}");
+    })
+    .await;
+}
+
+/// The right side of a split is led by who holds its lease, as soon as the others know of it.
+#[tokio::test(start_paused = true)]
+async fn a_split_stalls_nobody() {
+    in_the_world(async {
+        let mut longest = Duration::ZERO;
+        for seed in 1..=20 {
+            let cluster = Cluster::start(seed, None, None).await;
+            let held = holder(&cluster).await;
+            time_of_a_write(&cluster, held, KEY).await;
+            let (node, _) = cluster.node(held).expect("it runs");
+            node.router().split(bytes::Bytes::from(KEY)).await.unwrap();
+            drop(node);
+            longest = longest.max(time_of_a_write(&cluster, held, KEY).await);
+            cluster.stop().await;
+        }
+        assert!(longest < Duration::from_secs(1), "{longest:?}");
     })
     .await;
 }

@@ -14,7 +14,7 @@ use crate::raft::{GroupStorage, wire};
 use crate::rpc::RaftMessage;
 
 /// Ticks without a leader before a replica campaigns, at least; at most twice as many.
-const ELECTION_TICKS: usize = 10;
+pub(crate) const ELECTION_TICKS: usize = 10;
 /// Ticks between a leader's heartbeats.
 const HEARTBEAT_TICKS: usize = 2;
 /// Bytes of entries in one message.
@@ -113,6 +113,23 @@ impl<W> Group<W> {
         // An error means that it cannot stand now; the timeout will make it try again.
         let _ = self.node.campaign();
         self.fix_election_timeout();
+    }
+
+    /// True iff nobody leads as far as is known, and no vote of this replica's own is under way.
+    pub(crate) fn is_leaderless(&self) -> bool {
+        let role = self.node.raft.state;
+        self.leader().is_none() && matches!(role, StateRole::Follower | StateRole::PreCandidate)
+    }
+
+    /// Hands the leadership to another replica that was heard lately, once that has the whole log. Nothing can be proposed
+    /// meanwhile; what has come to nothing is over after an election timeout.
+    pub(crate) fn transfer_to(&mut self, replica: ReplicaId) {
+        let raft = &self.node.raft;
+        let is_heard = raft.prs().get(replica.0).is_some_and(|progress| progress.recent_active);
+        if self.is_leader() && is_heard && raft.lead_transferee.is_none() {
+            self.node.transfer_leader(replica.0);
+            self.fix_election_timeout();
+        }
     }
 
     /// A message from another replica. Nonsense is ignored.

@@ -18,5 +18,5 @@ mod group;
 mod storage;
 pub(crate) mod wire;
 
-pub(crate) use group::{Group, UNCOMMITTED_BYTES_MAX};
+pub(crate) use group::{ELECTION_TICKS, Group, UNCOMMITTED_BYTES_MAX};
 pub(crate) use storage::GroupStorage;

@@ -8,6 +8,12 @@
 //!   expiration by this node's clock. A holder never serves in the last maximum offset of its lease, so no
 //!   clock within the offset sees two holders at one timestamp.
 //! - I3. A lease is extended while half of it is left. At most one lease proposal of a group is in flight.
+//! - I4. The leadership goes where the lease is: only the holder may serve, and only a leader can write. A leader hands it
+//!   over to the holder while the lease is good for longer than that takes; a holder whose group has no leader stands for
+//!   election, again and again.
+//!
+//! HAZARD: raft-rs forgets no transfer before an election timeout has passed, and drops proposals until then. So none is
+//! begun that a lease's end could meet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,9 +25,9 @@ use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::env::Env;
-use crate::ids::{NodeId, RangeId};
+use crate::ids::{NodeId, RangeId, ReplicaId};
 use crate::log::{LogBatch, LogError, RaftLog};
-use crate::raft::{Group, GroupStorage, UNCOMMITTED_BYTES_MAX};
+use crate::raft::{ELECTION_TICKS, Group, GroupStorage, UNCOMMITTED_BYTES_MAX};
 use crate::range::command::{Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Truncate};
 use crate::range::descriptor::Lease;
 use crate::range::machine::Rejection;
@@ -36,6 +42,8 @@ const PENDING_PROPOSALS_MAX: usize = 4_096;
 const PENDING_BYTES_MAX: usize = 32 << 20;
 const _: () = assert!(PENDING_BYTES_MAX + (1 << 20) <= UNCOMMITTED_BYTES_MAX);
 const _: () = assert!(MAX_COMMAND_BYTES <= PENDING_BYTES_MAX);
+/// Ticks between two candidacies of a lease holder whose group has no leader: time for an answer.
+const CANDIDACY_TICKS: u64 = 3;
 /// Ticks between a leader's looks at its log's length.
 const TRUNCATION_TICKS: u64 = 10;
 
@@ -207,6 +215,14 @@ impl Core {
         let Some(member) = self.members.get_mut(&range) else { return };
         member.group.tick();
         let Some(published) = self.shared.published(range) else { return };
+        let holds =
+            |lease: &Lease| lease.incarnation == self.incarnation && now < lease.expiration_ts();
+        if self.ticks.is_multiple_of(CANDIDACY_TICKS)
+            && member.group.is_leaderless()
+            && published.lease.as_ref().is_some_and(holds)
+        {
+            member.group.campaign();
+        }
         if !member.group.is_leader() || published.applied_term != member.group.term() {
             return;
         }
@@ -244,7 +260,15 @@ impl Core {
                 }
                 Lease { expiration: expiration.max(lease.expiration), ..lease.clone() }
             }
-            Some(lease) if now < lease.expiration_ts() => return,
+            Some(lease) if now < lease.expiration_ts() => {
+                let transfer = self.config.tick * ELECTION_TICKS as u32;
+                if lease.node_id != node_id.0
+                    && now.saturating_add(transfer) < lease.expiration_ts()
+                {
+                    member.group.transfer_to(ReplicaId(lease.replica_id));
+                }
+                return;
+            }
             old => Lease {
                 sequence: old.as_ref().map_or(0, |lease| lease.sequence) + 1,
                 replica_id: replica.0,
@@ -355,7 +379,7 @@ impl Core {
                         (turn.after_sync, &mut effects.after_sync),
                     ] {
                         for message in messages {
-                            let to = crate::ids::ReplicaId(message.to);
+                            let to = ReplicaId(message.to);
                             if let Some(node) = descriptor.and_then(|d| d.node_of(to)) {
                                 by_node.entry(node).or_default().push(message);
                             }
