@@ -58,8 +58,12 @@ const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);
 /// So many of 100 faults that cut a node off, and leave it running, last [`AGES`]: until all that it was promised for a
 /// time is over (a lease on a schema, a transaction's heartbeat), while it goes on as if it were not.
-const AGES_PERCENT: u64 = 40;
+const AGES_PERCENT: u64 = 55;
 const AGES: [Duration; 2] = [Duration::from_secs(11), Duration::from_secs(16)];
+/// Beyond the time after which a node whose disk gives no answer ends itself ([`kv::store::ENDED_AFTER`]).
+const STALL_MAX: Duration = Duration::from_secs(20);
+/// So many of 100 stalls may last that long.
+const STALLS_PERCENT: u64 = 30;
 /// The longest time of a clock that leaves the offset. Until it has, and what its node held then has ended by the true
 /// time and not by that clock, some seven seconds pass: it is after that that a node which trusts such a clock does harm.
 const OUT_OF_TIME: Duration = Duration::from_secs(14);
@@ -94,15 +98,9 @@ impl FaultPlan {
                 break;
             }
             booked.retain(|other| other.heal + RECOVERY > at);
-            // Kinds are dealt like cards, so that a plan has many of them (N4). A clock that leaves the offset is there
-            // twice: it does visible harm, where it can, only while it is behind and its node holds what is read.
+            // Kinds are dealt like cards, so that a plan has many of them (N4).
             if deck.len() < kinds.len() {
-                let mut fresh = kinds.clone();
-                fresh.extend(
-                    fresh.contains(&FaultKind::ClockBeyond).then_some(FaultKind::ClockBeyond),
-                );
-                rng.shuffle(&mut fresh);
-                deck.extend(fresh);
+                deck.extend(fresh_deck(rng, &kinds));
             }
             for place in 0..deck.len() {
                 if room < shortest(deck[place]) {
@@ -140,6 +138,17 @@ impl FaultPlan {
     }
 }
 
+/// Each kind once, but for two. A clock that leaves the offset is there twice: it does visible harm, where it can, only while
+/// it is behind and its node holds what is read. Of the two stalls there is one: they are long, and keep others away.
+fn fresh_deck(rng: &SeedRng, kinds: &[FaultKind]) -> Vec<FaultKind> {
+    let stalls = [FaultKind::EngineStall, FaultKind::DiskStall];
+    let absent = *rng.pick(&stalls);
+    let mut deck: Vec<FaultKind> = kinds.iter().copied().filter(|kind| *kind != absent).collect();
+    deck.extend(kinds.iter().filter(|kind| **kind == FaultKind::ClockBeyond));
+    rng.shuffle(&mut deck);
+    deck
+}
+
 fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
     let longest = match kind {
         FaultKind::CrashAll => Duration::from_secs(3),
@@ -149,6 +158,7 @@ fn lasting(rng: &SeedRng, kind: FaultKind) -> Duration {
         {
             return rng.duration_between(AGES[0], AGES[1]);
         }
+        FaultKind::EngineStall | FaultKind::DiskStall if rng.percent(STALLS_PERCENT) => STALL_MAX,
         _ => LONGEST,
     };
     rng.duration_between(shortest(kind), longest)
@@ -218,6 +228,8 @@ fn draw(
         FaultKind::BlackHole => Fault::BlackHole(node),
         FaultKind::DiskFull => Fault::DiskFull(node),
         FaultKind::DiskRot => Fault::DiskRot(node),
+        FaultKind::EngineStall => Fault::EngineStall(node),
+        FaultKind::DiskStall => Fault::DiskStall(node),
     }
 }
 

@@ -21,6 +21,10 @@ pub trait Inbound: Send + Sync {
     fn raft(&self, from: NodeId, messages: Vec<RaftMessage>);
     /// Answers one request. The future is polled in the node's task scope, and dropped with it.
     fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse>;
+    /// Completes when the node cannot be relied on to answer, at once while that goes on: peers are to go elsewhere.
+    fn stalled(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// The place where a node registers its [`Inbound`]; starts empty. Clones share it.

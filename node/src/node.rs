@@ -68,6 +68,11 @@ impl Inbound for Wiring {
     fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {
         self.service.serve(request)
     }
+
+    fn stalled(&self) -> BoxFuture<'static, ()> {
+        let store = self.store.clone();
+        Box::pin(async move { store.stalled().await })
+    }
 }
 
 impl Node {

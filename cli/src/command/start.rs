@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use node::real::http::{Health, Readiness};
@@ -11,6 +12,10 @@ use tokio::runtime::Runtime;
 
 use super::{asked_to_end, insist_on_insecure, resolve};
 use crate::args::{Start, StartSingleNode};
+
+/// How long a node may take to stop: longer than running statements are waited for. A thread that a disk keeps may take for
+/// ever, and nothing is lost by leaving it: what was acknowledged is on the disk.
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 /// Runs a node of a cluster until it is asked to end.
 pub(crate) fn run(runtime: &Runtime, start: Start) -> anyhow::Result<ExitCode> {
@@ -89,7 +94,10 @@ async fn serve(
             ExitCode::FAILURE
         }
     };
-    process.stop().await;
+    if tokio::time::timeout(STOP_MAX, process.stop()).await.is_err() {
+        eprintln!("meridian: a part of the node does not stop; the process ends without it");
+        std::process::exit(1);
+    }
     Ok(status)
 }
 

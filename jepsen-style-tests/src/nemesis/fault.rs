@@ -39,11 +39,15 @@ pub enum FaultKind {
     DiskFull,
     /// See [`Fault::DiskRot`].
     DiskRot,
+    /// See [`Fault::EngineStall`].
+    EngineStall,
+    /// See [`Fault::DiskStall`].
+    DiskStall,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 15] = [
+    pub const ALL: [FaultKind; 17] = [
         FaultKind::Crash,
         FaultKind::CrashAll,
         FaultKind::Isolate,
@@ -59,6 +63,8 @@ impl FaultKind {
         FaultKind::BlackHole,
         FaultKind::DiskFull,
         FaultKind::DiskRot,
+        FaultKind::EngineStall,
+        FaultKind::DiskStall,
     ];
 
     /// The name in histories and reports.
@@ -79,6 +85,8 @@ impl FaultKind {
             FaultKind::BlackHole => "black-hole",
             FaultKind::DiskFull => "disk-full",
             FaultKind::DiskRot => "disk-rot",
+            FaultKind::EngineStall => "engine-stall",
+            FaultKind::DiskStall => "disk-stall",
         }
     }
 }
@@ -154,6 +162,11 @@ pub enum Fault {
     /// What the node reads from its engine fails its checksum: the node has to stop itself. Healed by a good disk and a
     /// restart.
     DiskRot(NodeId),
+    /// The writes of the node's engine do not end, and those of its log do. Beyond its patience the node has to stop
+    /// itself. Healed by an engine that goes on, and by a restart if the node has stopped.
+    EngineStall(NodeId),
+    /// Nothing that the node writes comes to an end. The rest as for [`Fault::EngineStall`].
+    DiskStall(NodeId),
 }
 
 impl Fault {
@@ -175,6 +188,8 @@ impl Fault {
             Fault::BlackHole(_) => FaultKind::BlackHole,
             Fault::DiskFull(_) => FaultKind::DiskFull,
             Fault::DiskRot(_) => FaultKind::DiskRot,
+            Fault::EngineStall(_) => FaultKind::EngineStall,
+            Fault::DiskStall(_) => FaultKind::DiskStall,
         }
     }
 
@@ -204,7 +219,9 @@ impl Fault {
             | Fault::Pause(node)
             | Fault::BlackHole(node)
             | Fault::DiskFull(node)
-            | Fault::DiskRot(node) => std::slice::from_ref(node),
+            | Fault::DiskRot(node)
+            | Fault::EngineStall(node)
+            | Fault::DiskStall(node) => std::slice::from_ref(node),
             Fault::Partition { minority } => minority,
             _ => &[],
         }
@@ -264,7 +281,9 @@ impl Fault {
             | Fault::Pause(n)
             | Fault::BlackHole(n)
             | Fault::DiskFull(n)
-            | Fault::DiskRot(n) => node(n),
+            | Fault::DiskRot(n)
+            | Fault::EngineStall(n)
+            | Fault::DiskStall(n) => node(n),
             Fault::CrashAll => Value::Nil,
             Fault::CutOneWay { from, to } => Value::List(vec![node(from), node(to)]),
             Fault::Partition { minority: nodes } | Fault::MajorityRing { ring: nodes } => {

@@ -77,7 +77,7 @@ fn long_plans_do_not_run_dry() {
     for count in 1..=7 {
         let plan = plan(9, count, &Limits::new(Duration::from_secs(3_600)));
         let late = plan.steps.iter().filter(|step| step.at > Duration::from_secs(2_000)).count();
-        assert!(plan.faults() > 400 && late > 200, "{count} nodes: {}", plan.faults());
+        assert!(plan.faults() > 350 && late > 150, "{count} nodes: {}", plan.faults());
     }
 }
 

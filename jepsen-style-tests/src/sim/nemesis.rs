@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kv::ids::NodeId;
+use kv::sim::disk::Stall;
 use node::sim::{LinkProfile, RATE_TRUE_PPM};
 use tokio::time::Instant;
 
@@ -81,6 +82,14 @@ async fn inflict(cluster: &Cluster, fault: &Fault) {
             cluster.set_failing(*node, true);
             cluster.disk(*node).set_rotten(true);
         }
+        Fault::EngineStall(node) => {
+            cluster.set_failing(*node, true);
+            cluster.disk(*node).set_stalled(Some(Stall::Engine));
+        }
+        Fault::DiskStall(node) => {
+            cluster.set_failing(*node, true);
+            cluster.disk(*node).set_stalled(Some(Stall::All));
+        }
         // The rest is the network's.
         _ => {}
     }
@@ -121,6 +130,13 @@ async fn heal(cluster: &Cluster, fault: &Fault) {
         Fault::DiskRot(node) => {
             cluster.disk(*node).set_rotten(false);
             restart(cluster, *node).await;
+        }
+        Fault::EngineStall(node) | Fault::DiskStall(node) => {
+            cluster.disk(*node).set_stalled(None);
+            // What it ended for is over; what it did not end for is forgiven.
+            cluster.end_failed().await;
+            cluster.set_failing(*node, false);
+            cluster.restart(*node);
         }
         _ => {}
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kv::ids::NodeId;
 use kv::range::bootstrap::{DATA_PREFIX, FIRST_DATA_RANGE};
+use kv::store::ENDED_AFTER;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use txn::db::TxnOptions;
@@ -112,13 +113,14 @@ async fn longest_stall(cluster: Rc<Cluster>, id: NodeId, writes: bool, end: Inst
 /// through the other two go on within five seconds.
 #[tokio::test(start_paused = true)]
 async fn a_lease_holder_that_is_gone_stalls_the_majority_for_five_seconds_at_most() {
-    let faults: [fn(NodeId) -> Fault; 6] = [
+    let faults: [fn(NodeId) -> Fault; 7] = [
         Fault::Crash,
         Fault::Pause,
         Fault::BlackHole,
         Fault::Isolate,
         Fault::DiskFull,
         Fault::DiskRot,
+        Fault::DiskStall,
     ];
     in_the_world(async {
         for (seed, fault) in (1..).zip(faults) {
@@ -212,6 +214,44 @@ async fn a_split_stalls_nobody() {
             cluster.stop().await;
         }
         assert!(longest < Duration::from_secs(1), "{longest:?}");
+    })
+    .await;
+}
+
+/// An engine that takes no writes for ten seconds costs no leadership; one that takes none for longer ends its node, and
+/// the others go on.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_blocks_is_waited_for_and_then_given_up() {
+    in_the_world(async {
+        for (seed, blocks) in (1..).zip([10, 60]) {
+            let cluster = Rc::new(Cluster::start(seed, None, None).await);
+            let held = holder(&cluster).await;
+            let other = NODES.into_iter().find(|id| *id != held).expect("there are three");
+            let start = Instant::now();
+            let end = start + ENDED_AFTER + Duration::from_secs(15);
+            let tasks: Vec<_> = [false, true]
+                .map(|writes| longest_stall(cluster.clone(), other, writes, end))
+                .map(tokio::task::spawn_local)
+                .into();
+            let at = |seconds, action| Step { at: Duration::from_secs(seconds), action };
+            let fault = Fault::EngineStall(held);
+            let steps = vec![
+                at(1, Action::Inflict(fault.clone())),
+                at((1 + blocks).min(28), Action::Heal(fault.clone())),
+            ];
+            nemesis::run(cluster.clone(), FaultPlan { steps }, start, |_, _, _| {}).await;
+            if blocks == 10 {
+                assert_eq!(leader(&cluster, other), Some(held));
+                assert!(cluster.is_running(held));
+            }
+            let limit = ENDED_AFTER.min(Duration::from_secs(blocks)) + Duration::from_secs(4);
+            for task in tasks {
+                let stall = task.await.unwrap();
+                assert!(stall < limit, "{blocks} s: {stall:?}");
+            }
+            cluster.stop().await;
+            assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
+        }
     })
     .await;
 }

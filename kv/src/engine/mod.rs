@@ -97,6 +97,11 @@ pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, EngineEr
 
 /// An ordered, snapshot-readable store with durability points. Shared by all ranges of a node.
 pub trait Engine: Send + Sync {
+    /// What to wait for before the next batch, if the engine cannot take one now and says so. A real engine blocks its
+    /// caller instead.
+    fn backlog(&self) -> Option<BoxFuture<'_, ()>> {
+        None
+    }
     /// Applies a batch atomically and makes it visible. Called from one task only, in order. May stall when
     /// the engine is behind with compactions, so nothing that keeps a lease or a vote alive waits for it.
     fn apply(&self, batch: EngineBatch) -> Result<(), EngineError>;

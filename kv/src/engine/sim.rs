@@ -21,7 +21,7 @@ use super::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapsh
 use crate::sim::disk::{DiskError, SimDisk};
 use crate::sim::journal::Journal;
 
-const FILE: &str = "engine";
+pub(crate) const FILE: &str = "engine";
 /// Below this a journal is never rewritten.
 const CHECKPOINT_FLOOR: usize = 256 << 10;
 /// Records of a checkpoint are about this long.
@@ -92,6 +92,10 @@ impl SimEngine {
 }
 
 impl Engine for SimEngine {
+    fn backlog(&self) -> Option<BoxFuture<'_, ()>> {
+        self.journal.disk().stall(FILE)
+    }
+
     fn apply(&self, batch: EngineBatch) -> Result<(), EngineError> {
         batch.check()?;
         if batch.is_empty() {

@@ -28,6 +28,11 @@ pub(crate) fn encode(range: RangeId, message: Message) -> RaftMessage {
     }
 }
 
+/// True iff the message hands over a leadership.
+pub(crate) fn hands_over(message: &RaftMessage) -> bool {
+    message.kind == MessageType::MsgTimeoutNow.value()
+}
+
 /// raft-rs's form. `None` when the type is unknown or local: then it is not a message of this version.
 pub(crate) fn decode(message: RaftMessage) -> Option<Message> {
     let kind = MessageType::from_i32(message.kind)?;

@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use tokio::sync::Notify;
 
 use crate::env::{Rng, TimeSource};
 
@@ -54,6 +56,15 @@ pub struct DiskError {
 /// Decides whether an operation on a file fails.
 pub type FailureHook = Arc<dyn Fn(DiskOp, &str) -> bool + Send + Sync>;
 
+/// What of a disk gives no answer, without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// The engine's writes and syncs: it is behind with its compactions, say. The log's go on.
+    Engine,
+    /// Every sync, and every write of the engine: the device hangs.
+    All,
+}
+
 /// How long a sync takes, on whose clock.
 #[derive(Clone)]
 pub struct SyncLatency {
@@ -82,6 +93,7 @@ struct State {
     latency: Option<SyncLatency>,
     failing: Option<FailureHook>,
     full: bool,
+    stall: Option<Stall>,
     syncs: u64,
 }
 
@@ -90,6 +102,8 @@ struct State {
 pub struct SimDisk {
     state: Mutex<State>,
     rotten: AtomicBool,
+    /// A stall has ended.
+    unstalled: Notify,
 }
 
 impl SimDisk {
@@ -117,6 +131,28 @@ impl SimDisk {
     /// From now on what an engine reads fails its checksum, or does not.
     pub fn set_rotten(&self, rotten: bool) {
         self.rotten.store(rotten, Ordering::Relaxed);
+    }
+
+    /// From now on this gives no answer, or all does again.
+    pub fn set_stalled(&self, stall: Option<Stall>) {
+        self.lock().stall = stall;
+        self.unstalled.notify_waiters();
+    }
+
+    /// What to wait for before a work on the file that is asked for now, if the disk gives no answer.
+    pub(crate) fn stall(&self, name: &'static str) -> Option<BoxFuture<'_, ()>> {
+        self.lock().stalls(name).then(|| {
+            let wait = async move {
+                loop {
+                    let news = self.unstalled.notified();
+                    if !self.lock().stalls(name) {
+                        return;
+                    }
+                    news.await;
+                }
+            };
+            wait.boxed()
+        })
     }
 
     /// See [`SimDisk::set_rotten`]. Asked by what keeps in memory what it would read.
@@ -175,7 +211,10 @@ impl SimDisk {
     }
 
     /// Makes durable what was appended before the call.
-    pub async fn sync(&self, name: &str) -> Result<(), DiskError> {
+    pub async fn sync(&self, name: &'static str) -> Result<(), DiskError> {
+        if let Some(stall) = self.stall(name) {
+            stall.await;
+        }
         let (target, delay) = {
             let state = self.lock();
             state.check(DiskOp::Sync, name)?;
@@ -215,6 +254,14 @@ impl SimDisk {
 }
 
 impl State {
+    fn stalls(&self, name: &str) -> bool {
+        match self.stall {
+            None => false,
+            Some(Stall::Engine) => name == crate::engine::sim::FILE,
+            Some(Stall::All) => true,
+        }
+    }
+
     fn check(&self, op: DiskOp, name: &str) -> Result<(), DiskError> {
         let full = self.full && matches!(op, DiskOp::Append | DiskOp::Replace);
         match &self.failing {
@@ -227,7 +274,7 @@ impl State {
 }
 
 impl SyncLatency {
-    fn draw(&self) -> futures::future::BoxFuture<'static, ()> {
+    fn draw(&self) -> BoxFuture<'static, ()> {
         let spread = self.range.end.saturating_sub(self.range.start).as_micros() as u64;
         let extra = Duration::from_micros(self.rng.below(spread + 1));
         self.time.sleep(self.range.start + extra)
@@ -257,8 +304,6 @@ impl File {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
     use crate::sim::testing::Seeded;
 

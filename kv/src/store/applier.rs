@@ -33,6 +33,9 @@ impl Applier {
     pub(crate) async fn run(mut self) {
         let _stop = StopOnPanic { shared: self.shared.clone(), what: "apply" };
         while let Some(task) = self.tasks.recv().await {
+            if let Some(backlog) = self.engine.backlog() {
+                backlog.await;
+            }
             if let Err(error) = self.apply(task) {
                 self.shared.fail((&error).into());
                 return;

@@ -27,6 +27,7 @@ use crate::clock::Timestamp;
 use crate::env::Env;
 use crate::ids::{NodeId, RangeId, ReplicaId};
 use crate::log::{LogBatch, LogError, RaftLog};
+use crate::raft::wire::hands_over;
 use crate::raft::{ELECTION_TICKS, Group, GroupStorage, UNCOMMITTED_BYTES_MAX};
 use crate::range::command::{Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Truncate};
 use crate::range::descriptor::Lease;
@@ -159,7 +160,12 @@ impl Core {
     pub(crate) fn step(&mut self, now: Timestamp, input: Input) {
         match input {
             Input::Raft(messages) => {
+                let stalls = self.shared.disk.is_suspected();
                 for message in messages {
+                    // Who cannot apply what it has cannot lead well.
+                    if stalls && hands_over(&message) {
+                        continue;
+                    }
                     // An unknown range is one whose split was not applied here yet: Raft will repeat.
                     if let Some(member) = self.members.get_mut(&RangeId(message.range_id)) {
                         member.group.receive(message);
@@ -212,12 +218,14 @@ impl Core {
     }
 
     fn tick(&mut self, range: RangeId, now: Timestamp) {
+        let stalls = self.shared.disk.is_suspected();
         let Some(member) = self.members.get_mut(&range) else { return };
         member.group.tick();
         let Some(published) = self.shared.published(range) else { return };
         let holds =
             |lease: &Lease| lease.incarnation == self.incarnation && now < lease.expiration_ts();
         if self.ticks.is_multiple_of(CANDIDACY_TICKS)
+            && !stalls
             && member.group.is_leaderless()
             && published.lease.as_ref().is_some_and(holds)
         {

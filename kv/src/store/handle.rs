@@ -85,6 +85,9 @@ impl StoreHandle {
         if let Some(distrust) = self.env.clock.distrust() {
             return Some(distrust);
         }
+        if self.shared.disk.is_suspected() {
+            return Some("the disk does not answer: nothing is written".into());
+        }
         self.is_cut_off().then(|| {
             "no range has a leader: this node does not hear from a majority of the nodes".into()
         })
@@ -111,6 +114,11 @@ impl StoreHandle {
     pub fn directory_from(&self, key: &[u8], limit: usize) -> Vec<RangeDescriptor> {
         let directory = self.shared.directory.lock().expect("no panic while the directory is held");
         directory.iter().filter(|entry| entry.end > key).take(limit).cloned().collect()
+    }
+
+    /// Completes when the disk has given no answer for [`crate::store::SUSPECTED_AFTER`]; at once while that goes on.
+    pub async fn stalled(&self) {
+        self.shared.disk.suspected().await;
     }
 
     /// Resolves when a lease was acquired or a range was split here.
@@ -192,6 +200,9 @@ impl StoreHandle {
             let published = self.shared.published(range);
             ProposeError::Rejected(self.refuse(range, published.as_ref(), reason))
         };
+        if self.shared.disk.is_suspected() {
+            return Err(rejected(RefusalReason::Unavailable));
+        }
         if self.inputs.try_send(Input::Propose(proposal)).is_err() {
             return Err(rejected(RefusalReason::Unavailable));
         }

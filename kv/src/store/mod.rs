@@ -18,7 +18,7 @@
 //! - I1. Nobody is answered before the command is applied here, and it is applied only once committed.
 //! - I2. An event reaches the observer before the range serves under it (the shared state changes after).
 //! - I3. Any failure of log or engine stops the store, be it in a write or in a read of whoever ([`watched`]): the loops
-//!   end, nobody is served any more, [`StoreHandle::failure`] says why.
+//!   end, nobody is served any more, [`StoreHandle::failure`] says why. So does a disk that does not answer ([`stall`]).
 
 pub(crate) mod applier;
 pub(crate) mod core;
@@ -28,6 +28,7 @@ mod handle;
 mod open;
 mod service;
 mod shared;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod watched;
@@ -39,6 +40,7 @@ pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
 pub use service::Service;
 pub(crate) use shared::SharedRef;
+pub use stall::{ENDED_AFTER, SUSPECTED_AFTER};
 
 /// Settings of a store, the same on every node.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ use crate::store::core::{Core, Input};
 use crate::store::driver::Driver;
 use crate::store::handle::StoreHandle;
 use crate::store::shared::{Published, Shared};
+use crate::store::stall::watch_loop;
 use crate::store::watched::{WatchedEngine, WatchedLog};
 
 /// Inputs waiting for the consensus loop; more proposals are refused and more messages dropped.
@@ -148,9 +149,12 @@ impl Store {
             observer,
             tasks,
         };
+        let watch = watch_loop(self.env.clone(), shared.clone());
         let sync = sync_loop(self.env.clone(), self.engine, shared, self.config.sync_interval);
         self.env.tasks.spawn_blocking_loop("consensus", Box::pin(driver.run()));
         self.env.tasks.spawn_blocking_loop("apply", Box::pin(applier.run()));
         self.env.tasks.spawn_blocking_loop("sync", Box::pin(sync));
+        // Of its own, too: what reads from a disk that does not answer keeps the threads of others.
+        self.env.tasks.spawn_blocking_loop("disk-watch", Box::pin(watch));
     }
 }

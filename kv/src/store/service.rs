@@ -1,8 +1,9 @@
 //! What a node answers when another (or itself) asks: batches go to the transaction server, the rest is kv's.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 
 use crate::env::Env;
 use crate::ids::RangeId;
@@ -44,11 +45,14 @@ impl Service {
     pub fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {
         let service = self.clone();
         Box::pin(async move {
-            let body = match service.answer(request).await {
-                Ok(body) => body,
-                Err(refusal) => ResponseBody::Refused(refusal),
+            let answer = Box::pin(service.answer(request));
+            // What is answered without waiting for the disk is answered. Whoever waits for it goes elsewhere; what was
+            // proposed goes on without them.
+            let answer = match select(answer, pin!(service.store.stalled())).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(unknown("the disk does not answer")),
             };
-            RpcResponse { body: Some(body) }
+            RpcResponse { body: Some(answer.unwrap_or_else(ResponseBody::Refused)) }
         })
     }
 
@@ -110,12 +114,12 @@ impl Service {
 fn to_refusal(error: ProposeError) -> Refusal {
     match error {
         ProposeError::Rejected(refusal) => refusal,
-        ProposeError::Unknown => Refusal {
-            reason: RefusalReason::Unknown as i32,
-            message: "the outcome of the proposal is unknown".into(),
-            ..Refusal::default()
-        },
+        ProposeError::Unknown => unknown("the outcome of the proposal is unknown"),
     }
+}
+
+fn unknown(message: &str) -> Refusal {
+    Refusal { reason: RefusalReason::Unknown as i32, message: message.into(), ..Refusal::default() }
 }
 
 fn invalid(message: &str) -> Refusal {

@@ -7,6 +7,7 @@ use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::{Lease, RangeDescriptor};
 use crate::range::machine::RangeMachine;
 use crate::store::failure::{Failure, FailureKind};
+use crate::store::stall::Disk;
 
 /// One range as of its last applied command, and who leads it.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     /// The reporter has something to tell the directory.
     pub(crate) report: tokio::sync::Notify,
     pub(crate) failure: OnceLock<Failure>,
+    pub(crate) disk: Disk,
 }
 
 impl Shared {

@@ -1,5 +1,5 @@
 //! The engine and the log of a store, watched: whichever read or write of theirs fails stops the store, whoever made it
-//! and whatever becomes of its error.
+//! and whatever becomes of its error. Which writes are under way is kept, too ([`crate::store::stall`]).
 //!
 //! A replica that cannot read what it holds must not keep the lease: the others have the same data and take over once
 //! it is silent.
@@ -15,6 +15,7 @@ use crate::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineSnapshot
 use crate::ids::RangeId;
 use crate::log::{GroupState, LogBatch, LogError, RaftLog};
 use crate::store::shared::SharedRef;
+use crate::store::stall::Work;
 
 /// An engine whose errors stop the store.
 pub(crate) struct WatchedEngine {
@@ -46,7 +47,17 @@ fn watch_log<T>(shared: &SharedRef, result: Result<T, LogError>) -> Result<T, Lo
 }
 
 impl Engine for WatchedEngine {
+    fn backlog(&self) -> Option<BoxFuture<'_, ()>> {
+        let backlog = self.engine.backlog()?;
+        let wait = async move {
+            let _busy = self.shared.disk.begin(Work::Apply);
+            backlog.await;
+        };
+        Some(wait.boxed())
+    }
+
     fn apply(&self, batch: EngineBatch) -> Result<(), EngineError> {
+        let _busy = self.shared.disk.begin(Work::Apply);
         watch(&self.shared, self.engine.apply(batch))
     }
 
@@ -56,7 +67,12 @@ impl Engine for WatchedEngine {
     }
 
     fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        self.engine.sync().map(|result| watch(&self.shared, result)).boxed()
+        let sync = self.engine.sync();
+        let watched = async move {
+            let _busy = self.shared.disk.begin(Work::Sync);
+            watch(&self.shared, sync.await)
+        };
+        watched.boxed()
     }
 }
 
@@ -107,7 +123,12 @@ impl RaftLog for WatchedLog {
     }
 
     fn write(&self, batch: LogBatch, sync: bool) -> BoxFuture<'_, Result<(), LogError>> {
-        self.log.write(batch, sync).map(|result| watch_log(&self.shared, result)).boxed()
+        let write = self.log.write(batch, sync);
+        let watched = async move {
+            let _busy = self.shared.disk.begin(Work::Log);
+            watch_log(&self.shared, write.await)
+        };
+        watched.boxed()
     }
 }
 

@@ -20,7 +20,8 @@
 //!   it has not executed. After the hand-over everything else is `Unknown`.
 //! - I3. Every queue is bounded: 4,096 Raft messages and 4,096 calls in flight per peer, 16,384 requests
 //!   being served, a few frames per stream.
-//! - I4. A peer that says nothing is noticed ([`crate::liveness`]): its calls end, and further ones fail at once.
+//! - I4. A peer that says nothing is noticed ([`crate::liveness`]): its calls end, and further ones fail at once. So do those
+//!   to a peer whose disk gives no answer: it closes its call streams, and takes none, until the disk is back.
 //! - I5. When the scope stops, so does everything: links, listener, and the connections that tonic spawns
 //!   elsewhere (`guard`).
 //!
@@ -257,6 +258,13 @@ impl Transport for RealTransport {
 impl Shared {
     fn clock(&self) -> &Clock {
         self.gate.clock()
+    }
+
+    /// See [`Inbound::stalled`].
+    fn stalled(&self) -> BoxFuture<'static, ()> {
+        self.slot
+            .get()
+            .map_or_else(|| Box::pin(std::future::pending()) as _, |inbound| inbound.stalled())
     }
 
     fn count_raft_dropped(&self, count: usize) {

@@ -1,10 +1,11 @@
 //! The listening side: checks who calls, delivers Raft messages, serves requests.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::Stream;
+use futures::future::FutureExt;
 use kv::env::TaskScope;
 use kv::ids::NodeId;
 use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage, RpcRequest};
@@ -95,6 +96,9 @@ impl Peer for Service {
         let first = self.shared.handshake(frames.message()).await?.unwrap_or_default();
         let peer = self.admit(first.header, first.hello)?;
         let shared = self.shared.clone();
+        if shared.stalled().now_or_never().is_some() {
+            return Err(Status::unavailable("the disk does not answer"));
+        }
         let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
         let hello = shared.hello(peer);
         let hello = ReplyFrame { header: shared.header(peer), hello, replies: Vec::new() };
@@ -187,6 +191,18 @@ async fn receive_calls(
 
 /// Frames answers; where there are none, frames without: see [`crate::liveness`].
 async fn write_replies(
+    shared: Arc<Shared>,
+    peer: NodeId,
+    queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
+    outgoing: mpsc::Sender<Result<ReplyFrame, Status>>,
+) {
+    let stalled = shared.stalled();
+    let write = write_until_closed(shared, peer, queue, outgoing);
+    // The stream ends, and with it every call. The threads that would have answered may stand before the disk.
+    futures::future::select(pin!(write), stalled).await;
+}
+
+async fn write_until_closed(
     shared: Arc<Shared>,
     peer: NodeId,
     mut queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
