@@ -62,6 +62,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ResultSink for WireSink<'_, T> {
         Ok(())
     }
 
+    fn is_binary(&self, column: usize) -> bool {
+        self.columns.get(column).is_some_and(|(_, format)| *format == Format::Binary)
+    }
+
     fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
         if row.len() != self.columns.len() {
             return Err(SqlError::internal("a row does not have its columns"));

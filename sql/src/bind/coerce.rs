@@ -119,7 +119,7 @@ impl Binder<'_> {
         };
         let figures = text.trim();
         let number = !figures.is_empty() && figures.bytes().all(|b| b.is_ascii_digit());
-        if ty.is_named() && !number {
+        if ty.holds_names() && !number {
             return later();
         }
         // What an interval's numbers count depends on its fields; a string's length is applied as the cast says.

@@ -49,7 +49,7 @@ impl Binder<'_> {
             match param {
                 ParamType::AnyCompatible => types.push((arg.base(), None)),
                 ParamType::AnyCompatibleArray => {
-                    types.push((arg.element().unwrap_or(SqlType::Unknown), None));
+                    types.push((arg.base().element().unwrap_or(SqlType::Unknown), None));
                 }
                 _ => {}
             }
@@ -324,7 +324,7 @@ impl Binder<'_> {
                 ParamType::AnyElement | ParamType::AnyNonArray => element.ok_or_else(undecided)?,
                 ParamType::AnyCompatible => common.ok_or_else(undecided)?,
                 ParamType::AnyCompatibleArray => commons.ok_or_else(undecided)?,
-                ParamType::AnyArray if expr.ty().element().is_some() => expr.ty(),
+                ParamType::AnyArray if expr.ty().element().is_some() => expr.ty().base(),
                 ParamType::AnyArray => array.ok_or_else(undecided)?,
                 ParamType::Any if expr.ty() == SqlType::Unknown => SqlType::Text,
                 ParamType::Any => expr.ty(),
@@ -372,7 +372,7 @@ fn element_type(params: &[ParamType], args: &[SqlType]) -> Result<Option<SqlType
         }
         let found = match param {
             ParamType::AnyElement | ParamType::AnyNonArray => Some(arg.base()),
-            ParamType::AnyArray => arg.element(),
+            ParamType::AnyArray => arg.base().element(),
             _ => None,
         };
         match (element, found) {

@@ -9,7 +9,7 @@ use super::descriptor::{
 };
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::row::{decode_datum, encode_datum};
-use crate::types::{Datum, ElementType, SqlType};
+use crate::types::{Datum, SqlType};
 
 const VERSION: u8 = 1;
 /// Of a descriptor that says more than builds of version 1 understand: they must not write rows by it.
@@ -330,35 +330,9 @@ const SCALARS: [(SqlType, u32); 29] = [
     (SqlType::RegNamespace, 4089),
 ];
 
-/// The element types by oid.
-const ELEMENTS: [(ElementType, u32); 21] = [
-    (ElementType::Bool, 16),
-    (ElementType::Bytea, 17),
-    (ElementType::InternalChar, 18),
-    (ElementType::Name, 19),
-    (ElementType::Int8, 20),
-    (ElementType::Int2, 21),
-    (ElementType::Int4, 23),
-    (ElementType::Text, 25),
-    (ElementType::Oid, 26),
-    (ElementType::Float4, 700),
-    (ElementType::Float8, 701),
-    (ElementType::Char, 1042),
-    (ElementType::Varchar, 1043),
-    (ElementType::Date, 1082),
-    (ElementType::Time, 1083),
-    (ElementType::Timestamp, 1114),
-    (ElementType::TimestampTz, 1184),
-    (ElementType::Interval, 1186),
-    (ElementType::Numeric, 1700),
-    (ElementType::RegType, 2206),
-    (ElementType::Uuid, 2950),
-];
-
 fn encode_type(ty: SqlType) -> Type {
     if let SqlType::Array(element) = ty {
-        let found = ELEMENTS.iter().find(|(known, _)| *known == element);
-        return Type { oid: found.map_or(0, |(_, oid)| *oid), array: true, ..Type::default() };
+        return Type { array: true, ..encode_type(element.scalar()) };
     }
     let (plain, modifier, scale) = match ty {
         SqlType::Char(length) => (SqlType::Char(None), length, 0),
@@ -381,8 +355,8 @@ fn encode_type(ty: SqlType) -> Type {
 fn decode_type(ty: Type) -> SqlResult<SqlType> {
     let unknown = || corrupted("a type that is not known here");
     if ty.array {
-        let found = ELEMENTS.iter().find(|(_, oid)| *oid == ty.oid);
-        return found.map(|(element, _)| SqlType::Array(*element)).ok_or_else(unknown);
+        let element = decode_type(Type { array: false, ..ty })?;
+        return element.array_of().ok_or_else(unknown);
     }
     let found = SCALARS.iter().find(|(_, oid)| *oid == ty.oid).ok_or_else(unknown)?;
     Ok(match (found.0, ty.modifier) {

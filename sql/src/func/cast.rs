@@ -4,7 +4,7 @@ use super::arithmetic::{float_overflow, float_underflow, out_of_range};
 use super::signature::*;
 use super::{Body, Cast, CastContext, CastMethod, EvalContext, Function, ParamType, registry};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::types::{Datum, Interval, NAME_MAX, Numeric, SqlType, cut_bytes, datetime};
+use crate::types::{Datum, ElementType, Interval, NAME_MAX, Numeric, SqlType, cut_bytes, datetime};
 
 /// Bytes of the longest text of a value of bounded length: a timestamp's with its zone, an interval's.
 const SHORT_TEXT: usize = 80;
@@ -68,6 +68,17 @@ pub fn output(ctx: &EvalContext<'_>, ty: SqlType, value: &Datum) -> SqlResult<St
     {
         return Ok(name);
     }
+    if let (Datum::Array(values), Some(element)) = (value, ty.element())
+        && element.is_named()
+    {
+        ctx.reserve_elements(values.len())?;
+        let name = |value: &Datum| match value {
+            Datum::Null => Ok(Datum::Null),
+            value => output(ctx, element, value).map(Datum::text),
+        };
+        let names = Datum::Array(values.iter().map(name).collect::<SqlResult<_>>()?);
+        return output(ctx, SqlType::Array(ElementType::Text), &names);
+    }
     // Of a number or a date it is short, whatever they are; the text of many is not.
     if matches!(value, Datum::Text(_) | Datum::Bytea(_) | Datum::Array(_) | Datum::Record(_)) {
         ctx.reserve(shown_bytes(value))?;
@@ -102,6 +113,11 @@ pub fn input(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResult<Datum>
         return Err(super::system::reg_missing(ctx, ty, text));
     }
     ctx.reserve(parsed_bytes(ty, text))?;
+    if let Some(element) = ty.element().filter(|element| element.is_named()) {
+        let names = SqlType::Array(ElementType::Text);
+        let values = Datum::parse_text(names, text, &ctx.text_format())?;
+        return cast(ctx, values, names, element.array().unwrap_or(names), false);
+    }
     Datum::parse_text(ty, text, &ctx.text_format())
 }
 

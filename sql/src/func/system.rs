@@ -7,7 +7,7 @@ use super::signature::*;
 use super::text::quoted_identifier;
 use super::{EvalContext, Function, registry};
 use crate::catalog::descriptor::{IndexDescriptor, TableDescriptor, TableId};
-use crate::catalog::view;
+use crate::catalog::{view, virtuals};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::parse::parse_type;
 use crate::types::{Datum, SqlType};
@@ -99,8 +99,28 @@ pub(super) fn reg_name(ctx: &EvalContext<'_>, ty: SqlType, oid: u32) -> SqlResul
             let known = SCHEMAS.iter().find(|(_, known)| *known == oid);
             Ok(known.map(|(name, _)| (*name).to_owned()))
         }
+        SqlType::RegType => row_type_name(ctx, oid),
         _ => Ok(None),
     }
+}
+
+/// The name of the type of a table's rows, or of arrays of them, if it is such.
+fn row_type_name(ctx: &EvalContext<'_>, oid: u32) -> SqlResult<Option<String>> {
+    let Some((table, is_array)) = virtuals::table_of_row_type(oid) else { return Ok(None) };
+    let Some(table) = ctx.catalog.table_by_id(TableId(table))? else { return Ok(None) };
+    let name = qualified(ctx, &table, &table.name)?;
+    Ok(Some(if is_array { name + "[]" } else { name }))
+}
+
+/// The oid of the type of a table's rows, or of arrays of them, by its name.
+fn row_type_named(ctx: &EvalContext<'_>, name: &str) -> SqlResult<Option<u32>> {
+    let (element, is_array) = match name.strip_suffix("[]") {
+        Some(element) => (element, true),
+        None => (name, false),
+    };
+    let (schema, name) = split_name(ctx, element)?;
+    let table = ctx.catalog.table(schema.as_deref(), &name)?;
+    Ok(table.map(|table| virtuals::row_type(&table) | u32::from(is_array)))
 }
 
 /// Takes a name apart: `schema.name`, each quoted or in any case.
@@ -219,7 +239,7 @@ pub(super) fn reg_oid(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResu
         }
         SqlType::RegType => match parse_type(bare) {
             Ok(ty) => Ok(Some(ty.oid())),
-            Err(error) if error.state == SqlState::UNDEFINED_OBJECT => Ok(None),
+            Err(error) if error.state == SqlState::UNDEFINED_OBJECT => row_type_named(ctx, bare),
             Err(error) => Err(SqlError { position: None, ..error }),
         },
         _ => Ok(None),
@@ -284,15 +304,21 @@ fn always_null(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::Null)
 }
 
-fn type_is_visible(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(SqlType::from_oid(oid(args, 0)?).map_or(Datum::Null, |_| Datum::Bool(true)))
+fn type_is_visible(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let oid = oid(args, 0)?;
+    if SqlType::from_oid(oid).is_some() {
+        return Ok(Datum::Bool(true));
+    }
+    // What is not visible is shown with its schema.
+    let name = row_type_name(ctx, oid)?;
+    Ok(name.map_or(Datum::Null, |name| Datum::Bool(!name.contains('.'))))
 }
 
 fn function_is_visible(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(registry().function_ref(oid(args, 0)?).map_or(Datum::Null, |_| Datum::Bool(true)))
 }
 
-fn format_type(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+fn format_type(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if args.first().is_none_or(Datum::is_null) {
         return Ok(Datum::Null);
     }
@@ -300,7 +326,9 @@ fn format_type(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if oid == 0 {
         return Ok(Datum::text("-"));
     }
-    let Some(ty) = SqlType::from_oid(oid) else { return Ok(Datum::text("???")) };
+    let Some(ty) = SqlType::from_oid(oid) else {
+        return Ok(Datum::text(row_type_name(ctx, oid)?.unwrap_or_else(|| "???".to_owned())));
+    };
     let typmod = match args.get(1) {
         Some(Datum::Null) | None => return Ok(Datum::text(ty.name())),
         Some(_) => int4(args, 1)?,
@@ -309,13 +337,7 @@ fn format_type(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     if ty == SqlType::Char(None) && typmod < 0 {
         return Ok(Datum::text("bpchar"));
     }
-    let shown = match ty.element() {
-        Some(element) if matches!(ty, SqlType::Array(_)) => {
-            format!("{}[]", element.with_typmod(typmod).name())
-        }
-        _ => ty.with_typmod(typmod).name(),
-    };
-    Ok(Datum::text(shown))
+    Ok(Datum::text(ty.with_typmod(typmod).name()))
 }
 
 /// Expressions are kept as text already.

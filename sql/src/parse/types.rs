@@ -55,7 +55,7 @@ pub(crate) fn resolve(ty: &DataType) -> SqlResult<SqlType> {
             }
             let element = resolve(inner)?;
             element
-                .array()
+                .array_of()
                 .ok_or_else(|| SqlError::unsupported(format!("an array of {}", ty_text(inner))))?
         }
         DataType::Custom(name, modifiers) => custom(name, modifiers)?,

@@ -127,7 +127,7 @@ const TYPES: [SqlType; 22] = [
     SqlType::Uuid,
     SqlType::Oid,
     SqlType::Array(ElementType::Text),
-    SqlType::Array(ElementType::Numeric),
+    SqlType::Array(ElementType::Numeric(None)),
     SqlType::Array(ElementType::Int4),
 ];
 

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::inner_sink::give;
 use super::kept::Scroll;
 use super::portal::Portal;
 use super::statement::Mode;
@@ -201,7 +202,9 @@ impl Portal {
         }
         let Some(sink) = sink else { return Ok(1) };
         match self.kept.get(self.at) {
-            Some(row) if self.scroll != Scroll::Never => sink.row(row).map(|()| 1),
+            Some(row) if self.scroll != Scroll::Never => {
+                give(sink, self.prepared.shown(), row).map(|()| 1)
+            }
             _ => Err(forward_only()),
         }
     }
@@ -218,7 +221,7 @@ impl Portal {
             let row = self.kept.get(number).ok_or_else(forward_only)?;
             given += 1;
             if let Some(sink) = &mut sink {
-                sink.row(row)?;
+                give(*sink, self.prepared.shown(), row)?;
             }
         }
         Ok(given)

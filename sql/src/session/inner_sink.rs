@@ -10,7 +10,47 @@ use crate::func::{self, EvalContext};
 use crate::plan::{OutputColumn, Plan};
 use crate::types::Datum;
 
-/// Gives oids as the names of what they stand for, which only the catalog knows. For results that are text.
+/// Puts the names of a row's oids behind its columns, which only the catalog knows. [`give`] shows them.
+pub(super) fn append_names(
+    row: &mut Row,
+    columns: &[OutputColumn],
+    eval: &EvalContext<'_>,
+) -> SqlResult<()> {
+    for (index, column) in columns.iter().enumerate() {
+        if !column.ty.holds_names() {
+            continue;
+        }
+        let name = match row.get(index) {
+            None | Some(Datum::Null) => Datum::Null,
+            Some(value) => Datum::text(func::output(eval, column.ty, value)?),
+        };
+        row.push(name);
+    }
+    Ok(())
+}
+
+/// Gives a row, with names instead of oids where a column is sent as text.
+pub(super) fn give(
+    sink: &mut dyn ResultSink,
+    columns: &[OutputColumn],
+    row: &[Datum],
+) -> SqlResult<()> {
+    let Some((values, names @ [_, ..])) = row.split_at_checked(columns.len()) else {
+        return sink.row(row);
+    };
+    let mut shown = values.to_vec();
+    let named = columns.iter().enumerate().filter(|(_, column)| column.ty.holds_names());
+    for ((index, _), name) in named.zip(names) {
+        if !sink.is_binary(index)
+            && let Some(value) = shown.get_mut(index)
+        {
+            *value = name.clone();
+        }
+    }
+    sink.row(&shown)
+}
+
+/// Gives oids as the names of what they stand for.
 pub(super) struct Named<'a> {
     pub(super) sink: &'a mut dyn ResultSink,
     pub(super) plan: &'a Plan,
@@ -23,12 +63,8 @@ impl ResultSink for Named<'_> {
     }
     fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
         let mut row = row.to_vec();
-        for (value, column) in row.iter_mut().zip(&self.plan.columns) {
-            if column.ty.is_named() && !value.is_null() {
-                *value = Datum::text(func::output(self.eval, column.ty, value)?);
-            }
-        }
-        self.sink.row(&row)
+        append_names(&mut row, &self.plan.columns, self.eval)?;
+        give(self.sink, &self.plan.columns, &row)
     }
     fn complete(&mut self, tag: &str) -> SqlResult<()> {
         self.sink.complete(tag)
@@ -47,6 +83,9 @@ impl ResultSink for Named<'_> {
     }
     fn can_discard(&self) -> bool {
         self.sink.can_discard()
+    }
+    fn is_binary(&self, column: usize) -> bool {
+        self.sink.is_binary(column)
     }
     fn is_full(&self) -> bool {
         self.sink.is_full()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::inner_sink::give;
 use super::kept::{KEPT_BYTES_MAX, Kept, Scroll};
 use super::statement::{
     columns_of_control, gives_rows, stands_for, unknown_cursor, unknown_statement,
@@ -47,6 +48,11 @@ impl Prepared {
 
     pub(super) fn text(&self) -> &str {
         self.parsed.as_ref().map_or("", |parsed| &parsed.text)
+    }
+
+    /// The columns of its rows.
+    pub(super) fn shown(&self) -> &[OutputColumn] {
+        self.columns.as_deref().unwrap_or_default()
     }
 
     pub(super) fn description(&self) -> Description {
@@ -241,7 +247,7 @@ impl Session {
                 && let Some(row) = portal.kept.get(portal.at + 1)
             {
                 if let Some(sink) = &mut sink {
-                    sink.row(row)?;
+                    give(*sink, portal.prepared.shown(), row)?;
                 }
                 (portal.at, count) = (portal.at + 1, count + 1);
             }

@@ -25,6 +25,11 @@ pub type Notice = SqlError;
 pub trait ResultSink: Send {
     /// The statement yields rows with these columns.
     fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()>;
+    /// True iff a column of those told last is sent in its type's binary form.
+    fn is_binary(&self, column: usize) -> bool {
+        let _ = column;
+        false
+    }
     /// A row; one datum a column.
     fn row(&mut self, row: &[Datum]) -> SqlResult<()>;
     /// The statement is done; the tag is CommandComplete's (`INSERT 0 1`).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{PlanKey, SqlEngine};
-use super::inner_sink::{Collected, Named};
+use super::inner_sink::{Collected, Named, append_names};
 use super::settings::Settings;
 use super::sink::ResultSink;
 use super::transaction::Open;
@@ -94,14 +94,30 @@ impl Work<'_> {
         if let Some(plan) = self.engine.cached(&key)
             && self.is_current(&plan).await?
         {
+            self.load_names(&plan).await?;
             return Ok(plan);
         }
         let plan = Arc::new(self.bind(query, parameters).await?);
+        self.load_names(&plan).await?;
         // What a transaction changes may be rolled back, and its version be given again to something else.
         if !self.open.catalog.is_changing() {
             self.engine.keep(key, plan.clone());
         }
         Ok(plan)
+    }
+
+    /// Loads the catalog for a plan that shows oids as names, or may.
+    async fn load_names(&mut self, plan: &Plan) -> SqlResult<()> {
+        let mut shows = plan.columns.iter().any(|column| column.ty.holds_names());
+        for (id, _) in plan.tables.iter().filter(|(id, _)| id.0 >= FIRST_USER_ID) {
+            let table = self.open.catalog.table_by_id(&mut self.open.txn, *id).await?;
+            let mut columns = table.iter().flat_map(|table| &table.columns);
+            shows |= columns.any(|column| column.ty.holds_names());
+        }
+        match shows {
+            true => self.open.catalog.load_whole(&mut self.open.txn).await.map(|_| ()),
+            false => Ok(()),
+        }
     }
 
     async fn is_current(&mut self, plan: &Plan) -> SqlResult<bool> {
@@ -198,13 +214,17 @@ impl Work<'_> {
         };
         let txn = &mut self.open.txn;
         let done = match job {
-            Job::Run(sink) if plan.columns.iter().any(|column| column.ty.is_named()) => {
+            Job::Run(sink) if plan.columns.iter().any(|column| column.ty.holds_names()) => {
                 let mut named = Named { sink, plan, eval: &context.eval };
                 Ok(Done::Count(exec::run(plan, txn, &context, &mut named).await?))
             }
             Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, &context, sink).await?)),
             Job::Fetch(execution, max) => {
-                Ok(Done::Rows(execution.next_portion(plan, txn, &context, max).await?))
+                let mut rows = execution.next_portion(plan, txn, &context, max).await?;
+                for row in &mut rows {
+                    append_names(row, &plan.columns, &context.eval)?;
+                }
+                Ok(Done::Rows(rows))
             }
             Job::Each(params) => Ok(match exec::run_each(plan, txn, &context, params).await {
                 Ok(count) => Done::Count(count),
@@ -257,7 +277,7 @@ impl Work<'_> {
         }
     }
 
-    /// The next rows of a portal, `max` at most; none at its end.
+    /// The next rows of a portal with their names behind them, `max` at most; none at its end.
     pub(crate) async fn fetch_rows(
         &mut self,
         plan: &Plan,

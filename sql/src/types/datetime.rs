@@ -3,6 +3,7 @@
 //! Everything counts from 2000-01-01 in the proleptic Gregorian calendar: days in an `i32`, microseconds in an `i64`,
 //! whose extremes are the infinities. Time zones come from the bundled tz database, never from the machine.
 
+mod abbreviation;
 mod arithmetic;
 mod calendar;
 mod fields;
@@ -11,6 +12,7 @@ mod interval;
 mod output;
 mod zone;
 
+pub(crate) use abbreviation::abbreviations;
 pub use arithmetic::{
     Source, add_interval_to_local, age, date_trunc, extract, timestamp_difference,
 };

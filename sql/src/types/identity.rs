@@ -67,31 +67,6 @@ static SCALARS: [Identity; 29] = [
     identity(SqlType::RegNamespace, 4089, 4090, ("regnamespace", "regnamespace"), 4, 'N', false),
 ];
 
-/// Every element type with its scalar.
-static ELEMENTS: [(ElementType, SqlType); 21] = [
-    (ElementType::Bool, SqlType::Bool),
-    (ElementType::Int2, SqlType::Int2),
-    (ElementType::Int4, SqlType::Int4),
-    (ElementType::Int8, SqlType::Int8),
-    (ElementType::Float4, SqlType::Float4),
-    (ElementType::Float8, SqlType::Float8),
-    (ElementType::Numeric, SqlType::Numeric(None)),
-    (ElementType::Text, SqlType::Text),
-    (ElementType::Varchar, SqlType::Varchar(None)),
-    (ElementType::Char, SqlType::Char(None)),
-    (ElementType::Name, SqlType::Name),
-    (ElementType::InternalChar, SqlType::InternalChar),
-    (ElementType::Bytea, SqlType::Bytea),
-    (ElementType::Date, SqlType::Date),
-    (ElementType::Time, SqlType::Time(None)),
-    (ElementType::Timestamp, SqlType::Timestamp(None)),
-    (ElementType::TimestampTz, SqlType::TimestampTz(None)),
-    (ElementType::Interval, SqlType::Interval(None)),
-    (ElementType::Uuid, SqlType::Uuid),
-    (ElementType::Oid, SqlType::Oid),
-    (ElementType::RegType, SqlType::RegType),
-];
-
 /// Names that SQL has besides `typname` and `format_type`'s.
 static ALIASES: [(&str, SqlType); 9] = [
     ("int", SqlType::Int4),
@@ -105,13 +80,35 @@ static ALIASES: [(&str, SqlType); 9] = [
     ("string", SqlType::Text),
 ];
 
-impl ElementType {
-    /// The type of the elements.
-    pub fn scalar(self) -> SqlType {
-        // Every element type is in the table: a test walks them.
-        ELEMENTS.iter().find(|(e, _)| *e == self).map_or(SqlType::Unknown, |(_, scalar)| *scalar)
-    }
+/// The element types with their scalars: those without a modifier, and those with one.
+macro_rules! elements {
+    ($($plain:ident),*; $($modified:ident),*) => {
+        impl ElementType {
+            /// The type of the elements.
+            pub fn scalar(self) -> SqlType {
+                match self {
+                    $(ElementType::$plain => SqlType::$plain,)*
+                    $(ElementType::$modified(modifier) => SqlType::$modified(modifier),)*
+                }
+            }
+
+            /// The elements of this type; none of what no array consists of.
+            fn of(scalar: SqlType) -> Option<ElementType> {
+                match scalar {
+                    $(SqlType::$plain => Some(ElementType::$plain),)*
+                    $(SqlType::$modified(modifier) => Some(ElementType::$modified(modifier)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
+
+elements!(
+    Bool, Int2, Int4, Int8, Float4, Float8, Text, Name, InternalChar, Bytea, Date, Uuid, Oid, RegType, RegClass, RegProc,
+    RegNamespace;
+    Numeric, Varchar, Char, Time, Timestamp, TimestampTz, Interval
+);
 
 impl SqlType {
     fn identity(self) -> Option<&'static Identity> {
@@ -121,8 +118,8 @@ impl SqlType {
 
     /// Every type without modifiers, arrays included: the rows of `pg_type`.
     pub fn all() -> impl Iterator<Item = SqlType> {
-        let arrays = ELEMENTS.iter().map(|(element, _)| SqlType::Array(*element));
-        SCALARS.iter().map(|identity| identity.ty).chain(arrays)
+        let scalars = || SCALARS.iter().map(|identity| identity.ty);
+        scalars().chain(scalars().filter_map(SqlType::array))
     }
 
     /// Its oid in `pg_type`.
@@ -138,9 +135,7 @@ impl SqlType {
         if let Some(identity) = SCALARS.iter().find(|identity| identity.oid == oid) {
             return Some(identity.ty);
         }
-        let array =
-            |scalar: &SqlType| scalar.identity().is_some_and(|i| i.array == oid && oid != 0);
-        ELEMENTS.iter().find(|(_, scalar)| array(scalar)).map(|(e, _)| SqlType::Array(*e))
+        SCALARS.iter().find(|identity| identity.array == oid && oid != 0)?.ty.array()
     }
 
     /// The type of this name: `pg_type`'s, or SQL's, with `[]` for an array. Without modifiers.
@@ -214,6 +209,7 @@ impl SqlType {
             SqlType::Timestamp(_) => SqlType::Timestamp(None),
             SqlType::TimestampTz(_) => SqlType::TimestampTz(None),
             SqlType::Interval(_) => SqlType::Interval(None),
+            SqlType::Array(element) => element.scalar().array().unwrap_or(self),
             other => other,
         }
     }
@@ -231,6 +227,7 @@ impl SqlType {
             | SqlType::Timestamp(Some(digits))
             | SqlType::TimestampTz(Some(digits)) => digits.into(),
             SqlType::Interval(Some(modifier)) => modifier.typmod(),
+            SqlType::Array(element) => element.scalar().typmod(),
             _ => -1,
         }
     }
@@ -244,6 +241,9 @@ impl SqlType {
             SqlType::Timestamp(_) => return SqlType::Timestamp(digits),
             SqlType::TimestampTz(_) => return SqlType::TimestampTz(digits),
             SqlType::Interval(_) => return SqlType::Interval(IntervalModifier::of_typmod(typmod)),
+            SqlType::Array(element) => {
+                return element.scalar().with_typmod(typmod).array_of().unwrap_or(base);
+            }
             _ => {}
         }
         let Some(value) = typmod.checked_sub(TYPMOD_BIAS).filter(|v| *v >= 0) else { return base };
@@ -272,8 +272,12 @@ impl SqlType {
 
     /// The type of arrays of this type; its modifier is lost.
     pub fn array(self) -> Option<SqlType> {
-        let base = self.base();
-        ELEMENTS.iter().find(|(_, scalar)| *scalar == base).map(|(e, _)| SqlType::Array(*e))
+        self.base().array_of()
+    }
+
+    /// The type of arrays of this type with its modifier, as it is declared.
+    pub fn array_of(self) -> Option<SqlType> {
+        ElementType::of(self).map(SqlType::Array)
     }
 
     /// Oid of the array type, for `typarray`; zero if there is none.
@@ -302,6 +306,11 @@ impl SqlType {
     /// True iff values name objects of the catalog.
     pub fn is_named(self) -> bool {
         self.is_oid() && self != SqlType::Oid
+    }
+
+    /// True iff values name objects of the catalog, or hold such.
+    pub fn holds_names(self) -> bool {
+        self.is_named() || self.element().is_some_and(SqlType::is_named)
     }
 
     /// True iff values are kept as [`super::Datum::Oid`].
@@ -355,6 +364,8 @@ mod tests {
             (interval(1032, 1), (1032 << 16) | 1, "interval day to hour(1)"),
             (interval(0x7fff, 2), (0x7fff << 16) | 2, "interval(2)"),
             (interval(4, 0xffff), (4 << 16) | 0xffff, "interval year"),
+            (SqlType::Array(ElementType::Varchar(Some(2))), 6, "character varying(2)[]"),
+            (SqlType::Array(ElementType::Time(Some(3))), 3, "time(3) without time zone[]"),
         ];
         for (ty, typmod, name) in cases {
             assert_eq!(ty.typmod(), typmod);

@@ -86,7 +86,7 @@ pub enum SqlType {
     Void,
 }
 
-/// What an array may consist of, without modifiers.
+/// What an array may consist of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is the scalar of the same name")]
 pub enum ElementType {
@@ -96,21 +96,24 @@ pub enum ElementType {
     Int8,
     Float4,
     Float8,
-    Numeric,
+    Numeric(Option<(u16, i16)>),
     Text,
-    Varchar,
-    Char,
+    Varchar(Option<u32>),
+    Char(Option<u32>),
     Name,
     InternalChar,
     Bytea,
     Date,
-    Time,
-    Timestamp,
-    TimestampTz,
-    Interval,
+    Time(Option<u8>),
+    Timestamp(Option<u8>),
+    TimestampTz(Option<u8>),
+    Interval(Option<IntervalModifier>),
     Uuid,
     Oid,
     RegType,
+    RegClass,
+    RegProc,
+    RegNamespace,
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ impl Datum {
             (SqlType::Interval(Some(modifier)), Datum::Interval { months, days, micros }) => {
                 modifier.apply(Interval { months, days, micros }).map(Datum::from)
             }
+            (SqlType::Array(element), Datum::Array(values)) if ty != ty.base() => {
+                let of_element =
+                    |value: &Datum| value.clone().apply_modifier(element.scalar(), explicit);
+                Ok(Datum::Array(values.iter().map(of_element).collect::<SqlResult<_>>()?))
+            }
             (SqlType::Name, Datum::Text(text)) if text.len() > super::text::NAME_MAX => {
                 Ok(Datum::text(cut_bytes(&text, super::text::NAME_MAX)))
             }

@@ -22,7 +22,7 @@ fn what_is_equal_hashes_alike() {
         (SqlType::Char(None), "ab", "ab  "),
         (SqlType::Interval(None), "1 mon", "30 days"),
         (SqlType::Interval(None), "1 day", "24:00"),
-        (SqlType::Array(ElementType::Numeric), "{1.0,NULL}", "{1.00,NULL}"),
+        (SqlType::Array(ElementType::Numeric(None)), "{1.0,NULL}", "{1.00,NULL}"),
     ];
     for (ty, a, b) in cases {
         let (a, b) = (parsed(ty, a), parsed(ty, b));

@@ -296,6 +296,7 @@ pub(super) const PG_CATALOG: &[(u32, &str, &str)] = &[
         "pg_available_extensions",
         "name name,default_version text,installed_version text,comment text",
     ),
+    (12_019, "pg_timezone_abbrevs", "abbrev text,utc_offset interval,is_dst bool"),
     (12_018, "pg_group", "groname name,grosysid oid,grolist _oid"),
 ];
 

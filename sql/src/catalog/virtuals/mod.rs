@@ -6,7 +6,7 @@ mod information;
 mod objects;
 mod relations;
 
-pub(crate) use relations::checked_table;
+pub(crate) use relations::{checked_table, row_type, table_of_row_type};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

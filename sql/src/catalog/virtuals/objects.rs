@@ -1,11 +1,12 @@
 //! System tables about everything but tables: types, functions, operators, casts, roles, databases, settings.
 
-use super::{Builder, SystemTables, all_tables, letter, oids, text};
+use super::{Builder, SystemTables, all_tables, letter, oids, relations, text};
 use crate::error::SqlResult;
 use crate::func::{
     Body, CastContext, CastMethod, EvalContext, Function, ParamType, Volatility, io, registry,
 };
-use crate::types::{Datum, SqlType};
+use crate::types::datetime::{SECOND, abbreviations};
+use crate::types::{Datum, Interval, SqlType, Zone};
 
 /// Where objects of the user begin: the owner of types that tables are.
 const SUPERUSER: &str = "postgres";
@@ -15,7 +16,35 @@ impl SystemTables<'_> {
     pub(super) fn objects(&self, rows: &mut Builder<'_>, ctx: &EvalContext<'_>) -> SqlResult<()> {
         match rows.table.name.as_str() {
             "pg_namespace" => namespaces(rows),
-            "pg_type" => types(rows),
+            "pg_type" => {
+                types(rows);
+                for table in all_tables(ctx)? {
+                    relations::row_types(rows, &table);
+                }
+            }
+            "pg_timezone_names" => {
+                for name in Zone::names() {
+                    ctx.interrupt.spend(1)?;
+                    let Some(zone) = Zone::of_setting(&name) else { continue };
+                    let now = ctx.transaction_time;
+                    let offset = i64::from(zone.offset_at(now)) * SECOND;
+                    rows.add(&[
+                        ("name", text(name.as_str())),
+                        ("abbrev", text(zone.abbreviation_at(now).as_str())),
+                        ("utc_offset", Interval::of_micros(offset).into()),
+                        ("is_dst", Datum::Bool(zone.is_summer_at(now))),
+                    ]);
+                }
+            }
+            "pg_timezone_abbrevs" => {
+                for (name, offset, summer) in abbreviations() {
+                    rows.add(&[
+                        ("abbrev", text(name)),
+                        ("utc_offset", Interval::of_micros(offset).into()),
+                        ("is_dst", Datum::Bool(summer)),
+                    ]);
+                }
+            }
             "pg_am" => {
                 for (oid, name, kind) in [(oids::HEAP, "heap", 't'), (oids::BTREE, "btree", 'i')] {
                     rows.add(&[

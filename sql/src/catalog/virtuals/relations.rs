@@ -5,14 +5,63 @@ use std::sync::Arc;
 use super::{Builder, SystemTables, all_tables, letter, oids, schema_oid, text};
 use crate::catalog::descriptor::{ColumnDescriptor, IndexDescriptor, TableDescriptor, TableKind};
 use crate::error::SqlResult;
-use crate::func::EvalContext;
-use crate::types::{Datum, SqlType};
+use crate::func::{EvalContext, io};
+use crate::types::{Datum, ElementType, NAME_MAX, SqlType, cut_bytes};
 
 /// OIDs of checks and defaults: they have none of their own, so they are made of the table's and a number. Far above
 /// those that are given out.
 const MADE: u32 = 1 << 31;
 /// Where the numbers of defaults begin.
 const DEFAULTS: usize = 512;
+
+/// OIDs of the types of tables' rows, and of arrays of them: made likewise.
+const ROWS: u32 = 1 << 30;
+
+/// The oid of the type of a table's rows.
+pub(crate) fn row_type(table: &TableDescriptor) -> u32 {
+    ROWS | (table.id.0 << 1)
+}
+
+/// The table whose rows have this type, or arrays of them.
+pub(crate) fn table_of_row_type(oid: u32) -> Option<(u32, bool)> {
+    (oid & (MADE | ROWS) == ROWS).then_some(((oid & !ROWS) >> 1, oid & 1 == 1))
+}
+
+/// The types of a table's rows, and of arrays of them.
+pub(super) fn row_types(rows: &mut Builder<'_>, table: &TableDescriptor) {
+    let element = row_type(table);
+    let array = element | 1;
+    let functions = [io::of_type(SqlType::Record), io::of_type(SqlType::Array(ElementType::Text))];
+    for (oid, is_array) in [(element, false), (array, true)] {
+        let functions = functions[usize::from(is_array)];
+        let name = format!("{}{}", if is_array { "_" } else { "" }, table.name);
+        let letter_of = |plain, array| letter(if is_array { array } else { plain });
+        let oid_of = |plain, array| Datum::Oid(if is_array { array } else { plain });
+        rows.add(&[
+            ("oid", Datum::Oid(oid)),
+            ("typname", text(cut_bytes(&name, NAME_MAX))),
+            ("typnamespace", Datum::Oid(schema_oid(&table.schema))),
+            ("typowner", Datum::Oid(oids::OWNER)),
+            ("typlen", Datum::Int2(-1)),
+            ("typtype", letter_of('c', 'b')),
+            ("typcategory", letter_of('C', 'A')),
+            ("typisdefined", Datum::Bool(true)),
+            ("typdelim", letter(',')),
+            ("typrelid", oid_of(table.id.0, 0)),
+            ("typelem", oid_of(0, element)),
+            ("typarray", oid_of(array, 0)),
+            ("typsubscript", Datum::Oid(functions.subscript)),
+            ("typinput", Datum::Oid(functions.input)),
+            ("typoutput", Datum::Oid(functions.output)),
+            ("typreceive", Datum::Oid(functions.receive)),
+            ("typsend", Datum::Oid(functions.send)),
+            ("typanalyze", Datum::Oid(functions.analyze)),
+            ("typalign", letter('d')),
+            ("typstorage", letter('x')),
+            ("typtypmod", Datum::Int4(-1)),
+        ]);
+    }
+}
 
 fn check_oid(table: &TableDescriptor, number: usize) -> u32 {
     MADE | (table.id.0 << 10) | (number as u32 & 0x3ff)
@@ -72,6 +121,7 @@ fn class(rows: &mut Builder<'_>, table: &TableDescriptor) {
         ("oid", Datum::Oid(table.id.0)),
         ("relname", text(table.name.as_str())),
         ("relnamespace", Datum::Oid(schema_oid(&table.schema))),
+        ("reltype", Datum::Oid(row_type(table))),
         ("relowner", Datum::Oid(oids::OWNER)),
         ("relam", Datum::Oid(if is_view { 0 } else { oids::HEAP })),
         ("relfilenode", Datum::Oid(table.id.0)),

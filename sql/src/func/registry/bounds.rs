@@ -217,7 +217,7 @@ fn texts_of_values_and_values_of_texts_are_counted() {
     // An array of numbers whose text is a thousand times as long.
     let pool = Pool::new(16 * LONG);
     let ctx = context(&interrupt, &pool);
-    let numbers = SqlType::Array(crate::types::ElementType::Numeric);
+    let numbers = SqlType::Array(crate::types::ElementType::Numeric(None));
     let error = output(&ctx, numbers, &extreme(numbers, 0)).unwrap_err();
     assert_eq!(error.state, SqlState::OUT_OF_MEMORY);
     let to = SqlType::Text;

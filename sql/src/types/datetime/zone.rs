@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+use jiff::tz::{AmbiguousOffset, Dst, Offset, TimeZone, TimeZoneDatabase};
 
+use super::abbreviation::offset_of;
 use super::calendar::Civil;
 use super::{DAY, SECOND, UNIX_EPOCH_DAYS};
 
@@ -26,40 +27,6 @@ pub enum Zone {
     Named(TimeZone),
 }
 
-/// Abbreviations that PostgreSQL knows by default and that are no names of the database: seconds east of UTC.
-static ABBREVIATIONS: [(&str, i32); 30] = [
-    ("utc", 0),
-    ("gmt", 0),
-    ("z", 0),
-    ("zulu", 0),
-    ("ut", 0),
-    ("uct", 0),
-    ("wet", 0),
-    ("bst", 3600),
-    ("west", 3600),
-    ("cet", 3600),
-    ("met", 3600),
-    ("cest", 7200),
-    ("mest", 7200),
-    ("eet", 7200),
-    ("sast", 7200),
-    ("eest", 3 * 3600),
-    ("msk", 3 * 3600),
-    ("ist", 7200),
-    ("jst", 9 * 3600),
-    ("kst", 9 * 3600),
-    ("est", -5 * 3600),
-    ("edt", -4 * 3600),
-    ("cst", -6 * 3600),
-    ("cdt", -5 * 3600),
-    ("mst", -7 * 3600),
-    ("mdt", -6 * 3600),
-    ("pst", -8 * 3600),
-    ("pdt", -7 * 3600),
-    ("akst", -9 * 3600),
-    ("hst", -10 * 3600),
-];
-
 impl Zone {
     /// Greenwich.
     pub const UTC: Zone = Zone::Fixed(0);
@@ -67,9 +34,8 @@ impl Zone {
     /// The zone that a session's setting, or text, names: of the database, an abbreviation, an offset (`+02`, hours
     /// east), or a POSIX rule (hours west).
     pub fn find(name: &str) -> Option<Zone> {
-        let lower = name.to_ascii_lowercase();
-        if let Some((_, offset)) = ABBREVIATIONS.iter().find(|(known, _)| *known == lower) {
-            return Some(Zone::Fixed(*offset));
+        if let Some(offset) = offset_of(name) {
+            return Some(Zone::Fixed(offset));
         }
         if let Some(offset) = parse_offset(name) {
             return Some(Zone::Fixed(offset));
@@ -122,6 +88,23 @@ impl Zone {
         }
         let (east, west) = if east < 0 { ('-', '+') } else { ('+', '-') };
         format!("<{east}{offset}>{west}{offset}")
+    }
+
+    /// The names of all zones of the database.
+    pub(crate) fn names() -> Vec<String> {
+        DATABASE.available().map(|name| name.to_string()).collect()
+    }
+
+    /// True iff it has its summer time at an instant.
+    pub(crate) fn is_summer_at(&self, utc_micros: i64) -> bool {
+        match self {
+            Zone::Fixed(_) => false,
+            Zone::Named(zone) => {
+                let unix = within_rules(utc_micros).div_euclid(SECOND) + UNIX_EPOCH_DAYS * 86_400;
+                jiff::Timestamp::from_second(unix)
+                    .is_ok_and(|at| zone.to_offset_info(at).dst() == Dst::Yes)
+            }
+        }
     }
 
     /// Seconds east of UTC at an instant.
