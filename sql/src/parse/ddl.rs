@@ -49,15 +49,22 @@ pub(crate) fn parse_drop(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         return Ok(Statement::Unsupported(format!("DROP {what}")));
     }
     cursor.index += 1;
-    if index {
-        cursor.eat("concurrently");
-    }
+    let concurrently = index && cursor.eat("concurrently");
     let if_exists = cursor.eat("if exists");
     let names = cursor.list(|cursor| cursor.name())?;
     let cascade = cursor.eat("cascade");
     cursor.eat("restrict");
     cursor.finish()?;
-    let drop = Drop { names, if_exists, cascade };
+    let refused = match concurrently {
+        true if names.len() > 1 => Some("dropping multiple objects"),
+        true if cascade => Some("CASCADE"),
+        _ => None,
+    };
+    if let Some(what) = refused {
+        let text = format!("DROP INDEX CONCURRENTLY does not support {what}");
+        return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+    }
+    let drop = Drop { names, if_exists, cascade, concurrently };
     Ok(if index { Statement::DropIndex(drop) } else { Statement::DropTable(drop) })
 }
 

@@ -91,6 +91,8 @@ pub struct Drop {
     pub if_exists: bool,
     /// CASCADE.
     pub cascade: bool,
+    /// CONCURRENTLY, of an index: it may be no part of a transaction.
+    pub concurrently: bool,
 }
 
 /// ALTER TABLE.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::inner_sink::Collected;
+use super::inner_sink::{Buffer, Collected};
+use super::kept::Kept;
 use super::portal::{Description, Portal};
 use super::statement::{Mode, unknown_cursor, unknown_statement};
 use super::transaction::State;
@@ -192,6 +193,10 @@ impl Session {
             return Ok(Step::Done);
         };
         if !matches!(statement, Statement::Query(_)) {
+            let in_portions = max_rows > 0 && prepared.columns.is_some();
+            if in_portions || portal.tag.is_some() {
+                return self.execute_in_portions(name, max_rows, last, sink).await;
+            }
             let params = portal.params.clone();
             let Some(parsed) = &prepared.parsed else { return Ok(Step::Done) };
             let mode = Mode { types: &prepared.types, params: &params, last };
@@ -235,6 +240,44 @@ impl Session {
             Some(tag) => sink.complete(&tag)?,
             None => sink.suspended()?,
         }
+        Ok(Step::Done)
+    }
+
+    /// Rows of a statement that is no query (FETCH, SHOW), so many at most: all of them are made when the first are asked
+    /// for, as in PostgreSQL.
+    async fn execute_in_portions(
+        &mut self,
+        name: &str,
+        max_rows: u32,
+        last: bool,
+        sink: &mut dyn ResultSink,
+    ) -> SqlResult<Step> {
+        let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
+        let prepared = portal.prepared.clone();
+        if portal.tag.is_none() {
+            let Some(parsed) = &prepared.parsed else { return Ok(Step::Done) };
+            let params = portal.params.clone();
+            let mode = Mode { types: &prepared.types, params: &params, last: false };
+            let mut buffer = Buffer { sink: &mut *sink, rows: Kept::default(), tag: None };
+            self.timed(parsed, mode, &mut buffer).await?;
+            let Buffer { rows, tag, .. } = buffer;
+            let portal = self.portals.get_mut(name).ok_or_else(|| unknown_cursor(name))?;
+            portal.kept = rows;
+            portal.end = Some(Ok(()));
+            portal.tag = Some(tag.unwrap_or_default());
+        }
+        sink.columns(prepared.shown())?;
+        let max = (max_rows > 0).then_some(max_rows as usize);
+        let (_, more) = self.take_rows(name, max, sink).await?;
+        if more {
+            sink.suspended()?;
+            return Ok(Step::Done);
+        }
+        let tag = self.portals.get(name).and_then(|portal| portal.tag.clone());
+        if last {
+            self.finish_implicit(sink).await?;
+        }
+        sink.complete(&tag.unwrap_or_default())?;
         Ok(Step::Done)
     }
 

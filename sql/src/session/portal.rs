@@ -74,6 +74,8 @@ pub(super) struct Portal {
     /// Rows that it may go back to, and rows that were read ahead.
     pub(super) kept: Kept,
     pub(super) scroll: Scroll,
+    /// Of a statement that is no query and has been run: what is told after its last row.
+    pub(super) tag: Option<String>,
     /// WITH HOLD, and whether its transaction has been committed since.
     pub(super) hold: bool,
     pub(super) held: bool,
@@ -94,6 +96,7 @@ impl Portal {
             at: 0,
             kept: Kept::default(),
             scroll: Scroll::Never,
+            tag: None,
             hold: false,
             held: false,
             broken: false,

@@ -25,7 +25,7 @@ pub type Notice = SqlError;
 pub trait ResultSink: Send {
     /// The statement yields rows with these columns.
     fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()>;
-    /// True iff a column of those told last is sent in its type's binary form.
+    /// True iff a column of those that were told last is sent in its type's binary form.
     fn is_binary(&self, column: usize) -> bool {
         let _ = column;
         false

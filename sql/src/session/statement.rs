@@ -310,6 +310,7 @@ pub(super) fn gives_rows(query: &Query, columns: &[OutputColumn]) -> bool {
 fn runs_alone(statement: &Statement) -> Option<&'static str> {
     match statement {
         Statement::CreateIndex(create) if create.concurrently => Some("CREATE INDEX CONCURRENTLY"),
+        Statement::DropIndex(drop) if drop.concurrently => Some("DROP INDEX CONCURRENTLY"),
         _ => None,
     }
 }

@@ -79,7 +79,8 @@ async fn a_text_of_several_statements_is_a_block() {
     for text in ["savepoint s; select 1", "select 1; savepoint s", "release s; select 1"] {
         assert_eq!(state(&mut session, text).await, "25P01", "{text}");
     }
-    for what in ["discard all", "vacuum t", "create index concurrently i on t (b)"] {
+    let index = ["create index concurrently i on t (b)", "drop index concurrently i"];
+    for what in ["discard all", "vacuum t"].into_iter().chain(index) {
         for text in [format!("{what}; select 1"), format!("select 1; {what}")] {
             assert_eq!(state(&mut session, &text).await, "25001", "{text}");
             assert_eq!(session.status(), TxnStatus::Idle);
@@ -106,6 +107,50 @@ async fn a_portal_that_is_suspended_does_not_see_what_is_written() {
     ok(&mut session, "update t set a = a + 10 where a < 5; delete from t where a = 6").await;
     session.execute("p", 0, false, &mut told).await.unwrap();
     assert_eq!(told.lines, ["1", "2", "suspended", "3", "4", "5", "6", "SELECT 4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_an_execution_holds_for_a_fetch() {
+    let mut session = filled().await;
+    ok(&mut session, "begin; declare c cursor for select a from t order by a").await;
+    session.parse("f", "fetch 3 from c", &[]).await.unwrap();
+    session.bind("p", "f", &[]).await.unwrap();
+    let mut told = Told::default();
+    for _ in 0..3 {
+        session.execute("p", 1, false, &mut told).await.unwrap();
+    }
+    assert_eq!(told.lines, ["1", "suspended", "2", "suspended", "3", "suspended"]);
+    let mut told = Told::default();
+    session.execute("p", 1, false, &mut told).await.unwrap();
+    assert_eq!(told.lines, ["FETCH 3"]);
+    // The cursor has moved by all that was fetched.
+    session.bind("", "f", &[]).await.unwrap();
+    let mut told = Told::default();
+    session.execute("", 2, false, &mut told).await.unwrap();
+    session.execute("", 0, false, &mut told).await.unwrap();
+    assert_eq!(told.lines, ["4", "5", "suspended", "6", "FETCH 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_for_text_and_numbers_for_binary() {
+    let mut session = filled().await;
+    let query = "select 't'::regclass, array['t'::regclass]";
+    ok(&mut session, "begin").await;
+    session.parse("s", query, &[]).await.unwrap();
+    session.parse("f", "fetch c", &[]).await.unwrap();
+    for binary in [false, true] {
+        let oid = ok(&mut session, "select 't'::regclass::oid").await[0].clone();
+        let expected = if binary { format!("{oid},{{{oid}}}") } else { "t,{t}".to_owned() };
+        for statement in ["s", "f"] {
+            ok(&mut session, &format!("declare c cursor for {query}")).await;
+            session.bind("", statement, &[]).await.unwrap();
+            let mut told = Told::default();
+            told.binary = binary;
+            session.execute("", 0, false, &mut told).await.unwrap();
+            assert_eq!(told.lines[0], expected, "{statement}");
+            ok(&mut session, "close c").await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,8 @@ pub(crate) struct Told {
     types: Vec<SqlType>,
     pub(crate) lines: Vec<String>,
     pub(crate) discards: usize,
+    /// Asks for all columns in binary form.
+    pub(crate) binary: bool,
 }
 
 impl ResultSink for Told {
@@ -30,6 +32,9 @@ impl ResultSink for Told {
     fn complete(&mut self, tag: &str) -> SqlResult<()> {
         self.lines.push(tag.to_owned());
         Ok(())
+    }
+    fn is_binary(&self, _: usize) -> bool {
+        self.binary
     }
     fn suspended(&mut self) -> SqlResult<()> {
         self.lines.push("suspended".to_owned());
