@@ -41,6 +41,8 @@ states! {
     STRING_DATA_RIGHT_TRUNCATION = "22001";
     /// A number outside of its type.
     NUMERIC_VALUE_OUT_OF_RANGE = "22003";
+    /// width_bucket with bounds or a count that make no buckets.
+    INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION = "2201G";
     /// A date or time outside of its type.
     DATETIME_FIELD_OVERFLOW = "22008";
     /// Text that is no date or time.

@@ -9,7 +9,7 @@ use super::Binder;
 use super::compare::Placed;
 use super::scope::{AGGREGATES, Clause, SETS};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::func::{Body, ParamType};
+use crate::func::{self, Body, ParamType};
 use crate::parse::name;
 use crate::plan::walk::own_slot;
 use crate::plan::{AggregateCall, Expr};
@@ -40,6 +40,7 @@ impl Binder<'_> {
             FunctionArguments::List(list) => list,
         };
         let mut args = Vec::new();
+        let mut named = Vec::new();
         let mut star = false;
         let aggregate = self.is_aggregate(&name);
         if aggregate {
@@ -60,10 +61,21 @@ impl Binder<'_> {
                     )
                     .at_if(position));
                 }
+                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. } => {
+                    named.push((name::fold(name), self.placed(expr)?));
+                }
+                FunctionArg::ExprNamed {
+                    name: ast::Expr::Identifier(name),
+                    arg: FunctionArgExpr::Expr(expr),
+                    ..
+                } => named.push((name::fold(name), self.placed(expr)?)),
                 FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
-                    return Err(SqlError::unsupported("a named argument").at_if(position));
+                    return Err(SqlError::unsupported("this named argument").at_if(position));
                 }
             }
+        }
+        if !named.is_empty() || func::defaults(&name).is_some() {
+            args = in_order(&name, args, named).map_err(|error| error.at_if(position))?;
         }
         if aggregate {
             return self.aggregate(&name, call, list, args, position);
@@ -383,4 +395,53 @@ fn set_types(_result: &ParamType, count: usize, args: &[Expr]) -> Vec<SqlType> {
         *last = SqlType::Int4;
     }
     types
+}
+
+/// Arguments in the order of the function's: those with names at their places, and defaults for what is missing.
+fn in_order(
+    function: &str,
+    args: Vec<(Expr, Option<u32>)>,
+    named: Vec<(String, (Expr, Option<u32>))>,
+) -> SqlResult<Vec<(Expr, Option<u32>)>> {
+    let mut types: Vec<String> = args.iter().map(|(arg, _)| arg.ty().name()).collect();
+    types.extend(named.iter().map(|(name, (arg, _))| format!("{name} => {}", arg.ty().name())));
+    let missing = || {
+        let text = format!("function {function}({}) does not exist", types.join(", "));
+        SqlError::new(SqlState::UNDEFINED_FUNCTION, text).hint(
+            "No function matches the given name and argument types. You might need to add explicit type casts.",
+        )
+    };
+    let names = func::argument_names(function).ok_or_else(missing)?;
+    let mut places: Vec<Option<(Expr, Option<u32>)>> = args.into_iter().map(Some).collect();
+    if places.len() > names.len() {
+        return Err(missing());
+    }
+    places.resize_with(names.len(), || None);
+    let mut given = std::collections::BTreeSet::new();
+    for (name, arg) in named {
+        let place = names.iter().position(|known| *known == name).and_then(|at| places.get_mut(at));
+        if !given.insert(name.clone()) {
+            let text = format!("argument name \"{name}\" used more than once");
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, text));
+        }
+        match place {
+            Some(place @ None) => *place = Some(arg),
+            _ => return Err(missing()),
+        }
+    }
+    let defaults = func::defaults(function).unwrap_or_default();
+    let known = func::registry().functions(function);
+    while matches!(places.last(), Some(None))
+        && known.iter().any(|function| function.args.len() < places.len())
+    {
+        // The function of this name that has fewer.
+        places.pop();
+    }
+    let filled =
+        places.into_iter().enumerate().map(|(at, place)| match (place, defaults.get(at)) {
+            (Some(arg), _) => Ok(arg),
+            (None, Some((value, ty))) => Ok((Expr::Const(value.clone(), *ty), None)),
+            (None, None) => Err(missing()),
+        });
+    filled.collect()
 }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use super::arithmetic::out_of_range;
-use super::pattern::{RegexOptions, regex};
-use super::search::{Search, after};
 use super::signature::*;
 use super::{EvalContext, Function, SetRows, output};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -333,61 +331,6 @@ fn series_timestamptz(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<SetRow
     series_of_times(args, Datum::TimestampTz, move |at, by| zone.add_interval(at, by))
 }
 
-/// Options of a function that finds one match only.
-fn options(args: &[Datum], function: &str) -> SqlResult<RegexOptions> {
-    let options = RegexOptions::of(if args.len() > 2 { text(args, 2)? } else { "" })?;
-    if options.global {
-        return Err(SqlError::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("{function}() does not support the \"global\" option"),
-        ));
-    }
-    Ok(options)
-}
-
-fn regexp_split(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let expression = regex(text(args, 1)?, options(args, "regexp_split_to_array")?)?;
-    let text = text(args, 0)?;
-    let search = Search::new(&expression, text);
-    let mut parts = Vec::new();
-    let mut keep = |part: &str| {
-        ctx.reserve_piece(part.len() + PART_BYTES)?;
-        parts.push(Datum::text(part));
-        ctx.spend(1)
-    };
-    let (mut from, mut at) = (0, 0);
-    while at <= text.len()
-        && let Some(start) = search.next(ctx, at)?
-        && let Some(found) = expression.regex.find_at(text, start)
-    {
-        // A match of nothing splits only between characters that another has not split.
-        if found.start() < text.len() && found.end() > from {
-            keep(&text[from..found.start()])?;
-            from = found.end();
-        }
-        at = after(text, found.range());
-    }
-    keep(&text[from..])?;
-    ctx.reserve_elements(parts.len())?;
-    Ok(Datum::Array(parts.into()))
-}
-
-fn regexp_match(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let expression = regex(text(args, 1)?, options(args, "regexp_match")?)?;
-    let text = text(args, 0)?;
-    let Some(start) = Search::new(&expression, text).next(ctx, 0)? else { return Ok(Datum::Null) };
-    let Some(found) = expression.regex.captures_at(text, start) else { return Ok(Datum::Null) };
-    // The groups, or the whole match if there are none.
-    let first = usize::from(found.len() > 1);
-    let mut parts = Vec::new();
-    for at in first..found.len() {
-        let part = found.get(at).map(|part| part.as_str());
-        ctx.reserve_piece(part.map_or(0, str::len) + PART_BYTES)?;
-        parts.push(part.map_or(Datum::Null, Datum::text));
-    }
-    Ok(Datum::Array(parts.into()))
-}
-
 fn dims(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let len = values(args, 0)?.len();
     Ok(if len == 0 { Datum::Null } else { Datum::text(format!("[1:{len}]")) })
@@ -395,7 +338,7 @@ fn dims(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of arrays and of rows, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 36] = [
+pub(super) static FUNCTIONS: [Function; 32] = [
     scalar(376, "string_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, from_string).lenient(),
     scalar(378, "array_append", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, append).lenient(),
     scalar(379, "array_prepend", &[ANY_COMPATIBLE, ANY_COMPATIBLE_ARRAY], ANY_COMPATIBLE_ARRAY, prepend).lenient(),
@@ -420,8 +363,6 @@ pub(super) static FUNCTIONS: [Function; 36] = [
     scalar(2747, "arrayoverlap", &[ANY_ARRAY, ANY_ARRAY], BOOL, overlap),
     scalar(2748, "arraycontains", &[ANY_ARRAY, ANY_ARRAY], BOOL, contains),
     scalar(2749, "arraycontained", &[ANY_ARRAY, ANY_ARRAY], BOOL, contained),
-    scalar(2767, "regexp_split_to_array", &[TEXT, TEXT], TEXT_ARRAY, regexp_split),
-    scalar(2768, "regexp_split_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, regexp_split),
     scalar(3167, "array_remove", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, remove).lenient(),
     scalar(3168, "array_replace", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, replace).lenient(),
     scalar(3179, "cardinality", &[ANY_ARRAY], INT4, cardinality),
@@ -430,6 +371,4 @@ pub(super) static FUNCTIONS: [Function; 36] = [
     scalar(3277, "array_position", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], INT4, position).lenient(),
     scalar(3278, "array_position", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE, INT4], INT4, position).lenient(),
     scalar(3279, "array_positions", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], INT4_ARRAY, positions).lenient(),
-    scalar(3396, "regexp_match", &[TEXT, TEXT], TEXT_ARRAY, regexp_match),
-    scalar(3397, "regexp_match", &[TEXT, TEXT, TEXT], TEXT_ARRAY, regexp_match),
 ];

@@ -191,6 +191,43 @@ fn justify_days(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     fitting(interval(args, 0)?.justify_days())
 }
 
+fn justify_interval(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    fitting(interval(args, 0)?.justify())
+}
+
+fn make_interval(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let part = |at: usize| int(args, at);
+    let months = part(0)? * 12 + part(1)?;
+    let days = part(2)? * 7 + part(3)?;
+    let seconds = (float(args, 6)? * SECOND as f64).round_ties_even();
+    // An i64 holds all the other parts together.
+    let whole = seconds.is_finite() && seconds.abs() < i64::MAX as f64 / 2.0;
+    let micros = (part(4)? * HOUR)
+        .checked_add(part(5)? * MINUTE)
+        .filter(|_| whole)
+        .and_then(|micros| micros.checked_add(seconds as i64));
+    let (months, days) = (i32::try_from(months).ok(), i32::try_from(days).ok());
+    fitting(match (months, days, micros) {
+        (Some(months), Some(days), Some(micros)) => Some(Interval { months, days, micros }),
+        _ => None,
+    })
+}
+
+fn make_timestamptz(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let zone = match args.get(6) {
+        None => ctx.zone(),
+        Some(_) => match text(args, 6)? {
+            // Here an offset is one from UTC, and not POSIX's.
+            name if name.starts_with(['+', '-']) => {
+                Zone::find(name).ok_or_else(|| unknown_zone(name))?
+            }
+            name => zone_named(name)?,
+        },
+    };
+    let Datum::Timestamp(local) = make_timestamp(ctx, args)? else { return Ok(Datum::Null) };
+    zone.to_utc(local).map(Datum::TimestampTz)
+}
+
 fn now(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::TimestampTz(ctx.transaction_time))
 }
@@ -244,12 +281,12 @@ fn zone_named(name: &str) -> SqlResult<Zone> {
         Some(Zone::Fixed(offset)) if name.starts_with(['+', '-']) => Some(Zone::Fixed(-offset)),
         found => found,
     };
-    found.ok_or_else(|| {
-        SqlError::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("time zone \"{name}\" not recognized"),
-        )
-    })
+    found.ok_or_else(|| unknown_zone(name))
+}
+
+fn unknown_zone(name: &str) -> SqlError {
+    let text = format!("time zone \"{name}\" not recognized");
+    SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text)
 }
 
 fn field_of(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Option<Numeric>> {
@@ -373,9 +410,10 @@ fn to_timestamp(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     datetime::check_timestamp(micros as i128).map(Datum::TimestampTz).ok_or_else(out_of_range)
 }
 
-fn make_date(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+/// The day of a year, a month and a day, in days.
+fn day_of(args: &[Datum]) -> SqlResult<i32> {
     let (year, month, day) = (int(args, 0)?, int(args, 1)?, int(args, 2)?);
-    datetime::make_date(year, month, day).map(Datum::Date).ok_or_else(|| {
+    datetime::make_date(year, month, day).ok_or_else(|| {
         SqlError::new(
             SqlState::DATETIME_FIELD_OVERFLOW,
             format!("date field value out of range: {year}-{month:02}-{day:02}"),
@@ -383,35 +421,31 @@ fn make_date(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     })
 }
 
-fn make_time(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let (hour, minute, second) = (int(args, 0)?, int(args, 1)?, float(args, 2)?);
-    clock(hour, minute, second).map(Datum::Time).ok_or_else(|| {
-        SqlError::new(
-            SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("time field value out of range: {hour}:{minute:02}:{second:02}"),
-        )
-    })
+fn make_date(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    day_of(args).map(Datum::Date)
 }
 
-fn clock(hour: i64, minute: i64, second: f64) -> Option<i64> {
+fn make_time(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    clock(int(args, 0)?, int(args, 1)?, float(args, 2)?).map(Datum::Time)
+}
+
+/// The time of an hour, a minute and a second, in microseconds.
+fn clock(hour: i64, minute: i64, second: f64) -> SqlResult<i64> {
     let valid =
         (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
     let micros = (second * SECOND as f64).round_ties_even() as i64;
     let total =
         hour.wrapping_mul(HOUR).wrapping_add(minute.wrapping_mul(MINUTE)).wrapping_add(micros);
-    (valid && total <= DAY).then_some(total)
+    if valid && total <= DAY {
+        return Ok(total);
+    }
+    let text = format!("time field value out of range: {hour}:{minute:02}:{second:02}");
+    Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, text))
 }
 
 fn make_timestamp(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let day = datetime::make_date(int(args, 0)?, int(args, 1)?, int(args, 2)?);
     let time = clock(int(args, 3)?, int(args, 4)?, float(args, 5)?);
-    let (Some(day), Some(time)) = (day, time) else {
-        return Err(SqlError::new(
-            SqlState::DATETIME_FIELD_OVERFLOW,
-            "date/time field value out of range",
-        ));
-    };
-    local_plus(date_to_local(day)?, Interval::of_micros(time))
+    local_plus(date_to_local(day_of(args)?)?, Interval::of_micros(time?))
 }
 
 fn to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -435,7 +469,7 @@ fn to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 /// Functions of dates and times, by oid. Those from 90000 on are keywords in SQL, which PostgreSQL has no
 /// functions for.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 69] = [
+pub(super) static FUNCTIONS: [Function; 73] = [
     scalar(274, "timeofday", &[], TEXT, timeofday).volatile(),
     scalar(1026, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, to_offset),
     scalar(1140, "date_mi", &[DATE, DATE], INT4, date_diff),
@@ -486,6 +520,10 @@ pub(super) static FUNCTIONS: [Function; 69] = [
     scalar(2070, "timezone", &[INTERVAL, TIMESTAMP], TIMESTAMPTZ, from_offset),
     scalar(2071, "date_pl_interval", &[DATE, INTERVAL], TIMESTAMP, date_add_interval),
     scalar(2072, "date_mi_interval", &[DATE, INTERVAL], TIMESTAMP, date_sub_interval),
+    scalar(2711, "justify_interval", &[INTERVAL], INTERVAL, justify_interval),
+    scalar(3464, "make_interval", &[INT4, INT4, INT4, INT4, INT4, INT4, FLOAT8], INTERVAL, make_interval),
+    scalar(3462, "make_timestamptz", &[INT4, INT4, INT4, INT4, INT4, FLOAT8], TIMESTAMPTZ, make_timestamptz).stable(),
+    scalar(3463, "make_timestamptz", &[INT4, INT4, INT4, INT4, INT4, FLOAT8, TEXT], TIMESTAMPTZ, make_timestamptz).stable(),
     scalar(2546, "interval_pl_date", &[INTERVAL, DATE], TIMESTAMP, interval_add_date),
     scalar(2548, "interval_pl_timestamp", &[INTERVAL, TIMESTAMP], TIMESTAMP, interval_add_timestamp),
     scalar(2549, "interval_pl_timestamptz", &[INTERVAL, TIMESTAMPTZ], TIMESTAMPTZ, interval_add_timestamptz).stable(),

@@ -2,6 +2,7 @@
 //! `pg_catalog` shows. With PostgreSQL's names and OIDs.
 
 mod aggregate;
+mod arguments;
 mod arithmetic;
 mod array;
 mod cast;
@@ -9,11 +10,13 @@ mod comparison;
 mod datetime;
 pub(crate) mod describe;
 mod digest;
+mod integral;
 pub(crate) mod io;
 mod numeric;
 mod operators;
 mod pattern;
 mod privilege;
+mod regexp;
 mod registry;
 mod search;
 mod signature;
@@ -30,6 +33,7 @@ use crate::error::SqlResult;
 use crate::interrupt::Interrupt;
 use crate::memory::Pool;
 use crate::types::{Datum, SqlType, TextStyle};
+pub(crate) use arguments::{argument_names, defaults};
 
 /// How freely a call may be moved or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Cast, Function, Operator};
 use super::{
-    aggregate, arithmetic, array, cast, comparison, datetime, describe, numeric, operators,
-    privilege, system, text,
+    aggregate, arithmetic, array, cast, comparison, datetime, describe, integral, numeric,
+    operators, privilege, regexp, system, text,
 };
 use crate::types::SqlType;
 
@@ -27,7 +27,7 @@ pub fn registry() -> &'static Registry {
 
 impl Registry {
     fn build() -> Registry {
-        let families: [&[Function]; 11] = [
+        let families: [&[Function]; 13] = [
             &aggregate::FUNCTIONS,
             &arithmetic::FUNCTIONS,
             &array::FUNCTIONS,
@@ -35,8 +35,10 @@ impl Registry {
             &comparison::FUNCTIONS,
             &datetime::FUNCTIONS,
             &describe::FUNCTIONS,
+            &integral::FUNCTIONS,
             &numeric::FUNCTIONS,
             &privilege::FUNCTIONS,
+            &regexp::FUNCTIONS,
             &system::FUNCTIONS,
             &text::FUNCTIONS,
         ];

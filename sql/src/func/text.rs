@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::arithmetic::out_of_range;
 use super::pattern::{RegexOptions, like, like_escape, regex};
-use super::search::{Search, after};
+use super::search::Search;
 use super::signature::*;
 use super::{EvalContext, Function, output};
 use crate::error::{SqlError, SqlResult, SqlState};
@@ -164,6 +165,37 @@ fn substring_regex(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let found = at.and_then(|at| expression.regex.captures_at(source, at));
     let group = found.and_then(|c| c.get(usize::from(c.len() > 1)));
     Ok(group.map_or(Datum::Null, |m| Datum::text(m.as_str())))
+}
+
+/// How many characters or bytes of a value stay before what is laid over it, and how many go or stay in all. Without a
+/// length it is that of what is laid over it.
+fn overlaid(args: &[Datum], length: usize) -> SqlResult<(usize, usize)> {
+    let from = int(args, 2)?;
+    if from <= 0 {
+        let text = "negative substring length not allowed";
+        return Err(SqlError::new(SqlState::SUBSTRING_ERROR, text));
+    }
+    let length = if args.len() > 3 { int(args, 3)? } else { length as i64 };
+    let end = i32::try_from(from + length).map_err(|_| out_of_range("integer"))?;
+    let whole = |count: i64| usize::try_from(count - 1).unwrap_or(0);
+    Ok((whole(from), whole(end.into())))
+}
+
+fn overlay(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let (under, over) = (text(args, 0)?, text(args, 1)?);
+    let (before, after) = overlaid(args, over.chars().count())?;
+    ctx.reserve(under.len().saturating_mul(2).saturating_add(over.len()))?;
+    let start: String = under.chars().take(before).collect();
+    let rest = under.chars().skip(after);
+    Ok(Datum::text(start + over + &rest.collect::<String>()))
+}
+
+fn bytea_overlay(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let (under, over) = (bytes(args, 0)?, bytes(args, 1)?);
+    let (before, after) = overlaid(args, over.len())?;
+    ctx.reserve(under.len().saturating_mul(2).saturating_add(over.len()))?;
+    let (before, after) = (before.min(under.len()), after.min(under.len()));
+    Ok(Datum::Bytea([&under[..before], over, &under[after..]].concat().into()))
 }
 
 fn position(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
@@ -430,57 +462,6 @@ fn regex_differ<const IGNORE_CASE: bool>(
     matches(ctx, args, IGNORE_CASE).map(|matched| Datum::Bool(!matched))
 }
 
-fn regexp_replace(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let options = RegexOptions::of(if args.len() > 3 { text(args, 3)? } else { "" })?;
-    let expression = regex(text(args, 1)?, options)?;
-    // `\1` is a group and `\&` the whole match; a dollar is nothing special.
-    let mut replacement = String::new();
-    let mut chars = text(args, 2)?.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '$' => replacement.push_str("$$"),
-            '\\' => match chars.next() {
-                Some(digit @ '1'..='9') => replacement.push_str(&format!("${{{digit}}}")),
-                Some('&') => replacement.push_str("${0}"),
-                Some('$') => replacement.push_str("\\$$"),
-                Some('\\') | None => replacement.push('\\'),
-                Some(other) => {
-                    replacement.push('\\');
-                    replacement.push(other);
-                }
-            },
-            other => replacement.push(other),
-        }
-    }
-    let source = text(args, 0)?;
-    let limit = if options.global { usize::MAX } else { 1 };
-    let search = Search::new(&expression, source);
-    let mut out = String::new();
-    let (mut kept, mut from) = (0, 0);
-    for _ in 0..limit {
-        if from > source.len() {
-            break;
-        }
-        let Some(at) = search.next(ctx, from)? else { break };
-        let Some(found) = expression.regex.captures_at(source, at) else { break };
-        let Some(whole) = found.get(0) else { break };
-        from = after(source, whole.range());
-        // A match of nothing right behind another is none.
-        if whole.is_empty() && kept == at && at > 0 {
-            continue;
-        }
-        let before = out.len();
-        out.push_str(&source[kept..at]);
-        found.expand(&replacement, &mut out);
-        kept = whole.end();
-        ctx.reserve_piece(out.len() - before)?;
-        ctx.spend(1)?;
-    }
-    ctx.reserve_piece(source.len() - kept)?;
-    out.push_str(&source[kept..]);
-    Ok(Datum::text(out))
-}
-
 fn encode(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let name = text(args, 1)?;
     // A byte as an escape is four.
@@ -545,9 +526,13 @@ fn convert_to(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of text, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 92] = [
+pub(super) static FUNCTIONS: [Function; 94] = [
     scalar(79, "nameregexeq", &[NAME, TEXT], BOOL, regex_match::<false>),
     scalar(720, "octet_length", &[BYTEA], INT4, octets),
+    scalar(749, "overlay", &[BYTEA, BYTEA, INT4, INT4], BYTEA, bytea_overlay),
+    scalar(752, "overlay", &[BYTEA, BYTEA, INT4], BYTEA, bytea_overlay),
+    scalar(1404, "overlay", &[TEXT, TEXT, INT4, INT4], TEXT, overlay),
+    scalar(1405, "overlay", &[TEXT, TEXT, INT4], TEXT, overlay),
     scalar(849, "position", &[TEXT, TEXT], INT4, position),
     scalar(850, "textlike", &[TEXT, TEXT], BOOL, text_like),
     scalar(851, "textnlike", &[TEXT, TEXT], BOOL, text_not_like),
@@ -628,8 +613,6 @@ pub(super) static FUNCTIONS: [Function; 92] = [
     scalar(2088, "split_part", &[TEXT, TEXT, INT4], TEXT, split_part),
     scalar(2089, "to_hex", &[INT4], TEXT, to_hex),
     scalar(2090, "to_hex", &[INT8], TEXT, to_hex),
-    scalar(2284, "regexp_replace", &[TEXT, TEXT, TEXT], TEXT, regexp_replace),
-    scalar(2285, "regexp_replace", &[TEXT, TEXT, TEXT, TEXT], TEXT, regexp_replace),
     scalar(2311, "md5", &[TEXT], TEXT, md5),
     scalar(2321, "md5", &[BYTEA], TEXT, md5),
     scalar(3058, "concat", &[ANY], TEXT, concat).stable().lenient().variadic(),

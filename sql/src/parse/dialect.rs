@@ -113,6 +113,10 @@ impl Dialect for Postgres {
         self.own.is_table_alias(keyword, parser)
     }
 
+    fn supports_named_fn_args_with_assignment_operator(&self) -> bool {
+        true
+    }
+
     as_in_sqlparser!(
         supports_unicode_string_literal,
         supports_filter_during_aggregation,

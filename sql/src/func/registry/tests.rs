@@ -5,7 +5,7 @@ use crate::func::{Body, CastMethod, ParamType};
 
 #[test]
 fn no_two_functions_share_an_oid() {
-    let families: [&[Function]; 11] = [
+    let families: [&[Function]; 13] = [
         &aggregate::FUNCTIONS,
         &arithmetic::FUNCTIONS,
         &array::FUNCTIONS,
@@ -13,8 +13,10 @@ fn no_two_functions_share_an_oid() {
         &comparison::FUNCTIONS,
         &datetime::FUNCTIONS,
         &describe::FUNCTIONS,
+        &integral::FUNCTIONS,
         &numeric::FUNCTIONS,
         &privilege::FUNCTIONS,
+        &regexp::FUNCTIONS,
         &system::FUNCTIONS,
         &text::FUNCTIONS,
     ];

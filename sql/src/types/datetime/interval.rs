@@ -98,6 +98,39 @@ impl Interval {
         Some(Interval { months: self.months, days: i32::try_from(days).ok()?, micros })
     }
 
+    /// Both, and all signs are the same.
+    pub fn justify(self) -> Option<Interval> {
+        let (mut months, mut days) = (i64::from(self.months), i64::from(self.days));
+        let mut micros = self.micros;
+        let carry = |months: &mut i64, days: &mut i64| {
+            *months += *days / 30;
+            *days %= 30;
+        };
+        // First of the days alone, so that what moves to them later does not pass their bounds.
+        if (days > 0 && micros > 0) || (days < 0 && micros < 0) {
+            carry(&mut months, &mut days);
+        }
+        days += micros / DAY;
+        micros %= DAY;
+        carry(&mut months, &mut days);
+        if months > 0 && (days < 0 || (days == 0 && micros < 0)) {
+            days += 30;
+            months -= 1;
+        } else if months < 0 && (days > 0 || (days == 0 && micros > 0)) {
+            days -= 30;
+            months += 1;
+        }
+        if days > 0 && micros < 0 {
+            micros += DAY;
+            days -= 1;
+        } else if days < 0 && micros > 0 {
+            micros -= DAY;
+            days += 1;
+        }
+        let (months, days) = (i32::try_from(months).ok()?, i32::try_from(days).ok()?);
+        Some(Interval { months, days, micros })
+    }
+
     /// Whole months of 30 days move from the days to the months.
     pub fn justify_days(self) -> Option<Interval> {
         let mut months = i64::from(self.months) + i64::from(self.days / 30);
