@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Cast, Function, Operator};
 use super::{
-    aggregate, arithmetic, array, cast, comparison, datetime, describe, integral, numeric,
+    aggregate, arithmetic, array, cast, comparison, datetime, describe, format, integral, numeric,
     operators, privilege, regexp, system, text,
 };
 use crate::types::SqlType;
@@ -27,7 +27,7 @@ pub fn registry() -> &'static Registry {
 
 impl Registry {
     fn build() -> Registry {
-        let families: [&[Function]; 13] = [
+        let families: [&[Function]; 14] = [
             &aggregate::FUNCTIONS,
             &arithmetic::FUNCTIONS,
             &array::FUNCTIONS,
@@ -35,6 +35,7 @@ impl Registry {
             &comparison::FUNCTIONS,
             &datetime::FUNCTIONS,
             &describe::FUNCTIONS,
+            &format::FUNCTIONS,
             &integral::FUNCTIONS,
             &numeric::FUNCTIONS,
             &privilege::FUNCTIONS,

@@ -5,7 +5,7 @@ use crate::func::{Body, CastMethod, ParamType};
 
 #[test]
 fn no_two_functions_share_an_oid() {
-    let families: [&[Function]; 13] = [
+    let families: [&[Function]; 14] = [
         &aggregate::FUNCTIONS,
         &arithmetic::FUNCTIONS,
         &array::FUNCTIONS,
@@ -13,6 +13,7 @@ fn no_two_functions_share_an_oid() {
         &comparison::FUNCTIONS,
         &datetime::FUNCTIONS,
         &describe::FUNCTIONS,
+        &format::FUNCTIONS,
         &integral::FUNCTIONS,
         &numeric::FUNCTIONS,
         &privilege::FUNCTIONS,
