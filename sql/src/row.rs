@@ -30,7 +30,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::{Datum, SqlType};
 
 pub use key::{decode_key_datum, encode_key_datum};
-pub(crate) use value::{Value, decode_datum, each_wanted, encode_datum, missing};
+pub(crate) use value::{Value, Wanted, decode_datum, encode_datum, missing};
 pub use value::{decode_columns, decode_row, decode_wanted, encode_row};
 
 /// First byte of the keys of system tables: `kv::range::bootstrap::SYSTEM_PREFIX`, which this crate cannot name. Both

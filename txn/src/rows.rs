@@ -55,6 +55,22 @@ impl Rows {
         Iter(self.packed.get(self.last..)?).next().map(|(key, _)| key)
     }
 
+    /// The first rows, `count` at most, taken out.
+    pub fn take(&mut self, count: usize) -> Rows {
+        if count >= self.len {
+            return std::mem::take(self);
+        }
+        let (mut end, mut last) = (0, 0);
+        for (key, value) in self.iter().take(count) {
+            last = end;
+            end += HEAD + key.len() + value.len();
+        }
+        self.len -= count;
+        // Of what is left, the last row is the same.
+        self.last -= end;
+        Rows { packed: self.packed.split_to(end), len: count, last }
+    }
+
     /// Every row by itself; all share the buffer.
     pub fn to_vec(&self) -> Vec<Row> {
         let own = |part: &[u8]| self.packed.slice_ref(part);
@@ -173,6 +189,12 @@ mod tests {
         assert_eq!((rows.len(), rows.last_key()), (3, Some(&b"d"[..])));
         let shown: Vec<_> = rows.iter().collect();
         assert_eq!(shown, [(&b"a"[..], &b"one"[..]), (b"", b""), (b"d", b"4")]);
+        let mut rest = rows.clone();
+        let first = rest.take(2);
+        assert_eq!((first.len(), first.last_key()), (2, Some(&b""[..])));
+        assert_eq!(first.iter().chain(rest.iter()).collect::<Vec<_>>(), shown);
+        assert_eq!((rest.len(), rest.last_key()), (1, Some(&b"d"[..])));
+        assert_eq!((rest.take(9).len(), rest.len(), rest.last_key()), (1, 0, None));
         assert_eq!(rows.to_vec()[2], Row { key: "d".into(), value: "4".into() });
         assert_eq!(Rows::unpack(rows.clone().packed()), Some(rows));
         assert_eq!(Rows::unpack(Bytes::new()), Some(Rows::default()));

@@ -57,50 +57,71 @@ pub fn encode_row(table: &TableDescriptor, row: &[Datum]) -> SqlResult<Bytes> {
 /// its default of that time, or NULL.
 pub fn decode_columns(bytes: &[u8], wanted: &[ColumnId]) -> SqlResult<Vec<Option<Datum>>> {
     let mut out = vec![None; wanted.len()];
-    each_wanted(bytes, wanted, &mut |at, value| {
+    Wanted::new(wanted).each(bytes, &mut |at, value| {
         out[at] = Some(value.to_datum());
         Ok(())
     })?;
     Ok(out)
 }
 
-/// Shows the columns of a row that are asked for, each by its place among them, in the row's order. Those that the row
-/// lacks are not shown.
-pub(crate) fn each_wanted<'b>(
-    bytes: &'b [u8],
-    wanted: &[ColumnId],
-    show: &mut impl FnMut(usize, &Value<'b>) -> SqlResult<()>,
-) -> SqlResult<()> {
-    let mut rest = bytes;
-    let version = rest.try_get_u8().map_err(|_| corrupted("a row is empty"))?;
-    if version != VALUE_VERSION {
-        return Err(corrupted("a row has an unknown version"));
+/// Columns of rows that are asked for.
+pub(crate) struct Wanted<'c> {
+    columns: &'c [ColumnId],
+    /// One of them is asked for more than once.
+    twice: bool,
+}
+
+impl<'c> Wanted<'c> {
+    pub(crate) fn new(columns: &'c [ColumnId]) -> Self {
+        let is_again = |(at, column): (usize, &ColumnId)| columns[..at].contains(column);
+        Wanted { columns, twice: columns.iter().enumerate().any(is_again) }
     }
-    // Columns lie in the table's order, and are mostly wanted in it.
-    let mut likely = 0;
-    while !rest.is_empty() {
-        let id = u16::try_from(get_varint(&mut rest)?)
-            .map_err(|_| corrupted("a row has a column number out of range"))?;
-        let is_it = |column: &ColumnId| column.0 == id;
-        let at = match wanted.get(likely).is_some_and(is_it) {
-            true => Some(likely),
-            false => wanted.iter().position(is_it),
-        };
-        let Some(at) = at else {
-            skip_datum(&mut rest, 0)?;
-            continue;
-        };
-        likely = at + 1;
-        let value = get_value(&mut rest, 0)?;
-        show(at, &value)?;
-        // A column may be wanted twice.
-        for (again, column) in wanted.iter().enumerate() {
-            if again != at && is_it(column) {
-                show(again, &value)?;
+
+    pub(crate) fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Shows the columns of a row, each by its place among those that are asked for, in the row's order. Those that the row
+    /// lacks are not shown.
+    pub(crate) fn each<'b>(
+        &self,
+        bytes: &'b [u8],
+        show: &mut impl FnMut(usize, &Value<'b>) -> SqlResult<()>,
+    ) -> SqlResult<()> {
+        let mut rest = bytes;
+        let version = rest.try_get_u8().map_err(|_| corrupted("a row is empty"))?;
+        if version != VALUE_VERSION {
+            return Err(corrupted("a row has an unknown version"));
+        }
+        // Columns lie in the table's order, and are mostly wanted in it.
+        let mut likely = 0;
+        let mut left = self.columns.len();
+        while !rest.is_empty() && (left > 0 || self.twice) {
+            let id = u16::try_from(get_varint(&mut rest)?)
+                .map_err(|_| corrupted("a row has a column number out of range"))?;
+            let is_it = |column: &ColumnId| column.0 == id;
+            let at = match self.columns.get(likely).is_some_and(is_it) {
+                true => Some(likely),
+                false => self.columns.iter().position(is_it),
+            };
+            let Some(at) = at else {
+                skip_datum(&mut rest, 0)?;
+                continue;
+            };
+            likely = at + 1;
+            left = left.saturating_sub(1);
+            let value = get_value(&mut rest, 0)?;
+            show(at, &value)?;
+            if self.twice {
+                for (again, column) in self.columns.iter().enumerate() {
+                    if again != at && is_it(column) {
+                        show(again, &value)?;
+                    }
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A row: one datum a column of the table. Columns that it lacks have what rows of before have.

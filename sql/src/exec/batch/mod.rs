@@ -20,10 +20,9 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 
 use super::context::Row;
-use crate::catalog::descriptor::ColumnId;
 use crate::error::{SqlError, SqlResult};
 use crate::memory::{Pool, Reservation, heap_bytes};
-use crate::row::{self, Value};
+use crate::row::{Value, Wanted};
 use crate::types::{Datum, SqlType};
 use column::ColumnBuilder;
 pub(crate) use gather::{Kept, NONE, is_integer};
@@ -149,7 +148,7 @@ impl BatchBuilder {
     pub(crate) fn push_stored(
         &mut self,
         stored: &[u8],
-        columns: &[ColumnId],
+        columns: &Wanted<'_>,
         missing: &[Datum],
     ) -> SqlResult<()> {
         if columns.len() != self.columns.len() {
@@ -157,7 +156,7 @@ impl BatchBuilder {
             return Err(SqlError::internal(format!("{given} columns for {wanted} slots")));
         }
         self.len += 1;
-        row::each_wanted(stored, columns, &mut |at, value| {
+        columns.each(stored, &mut |at, value| {
             self.count(match value {
                 Value::Null => 0,
                 Value::Text(text) => text.len(),

@@ -2,7 +2,7 @@
 //!
 //! - S0. A page costs a request or two, however many entries it has: points are read together, and so are the rows of
 //!   another index's entries.
-//! - S1. Pages grow from 16 to 1,024 entries, and never beyond what is still wanted if nothing filters.
+//! - S1. Pages grow from 16 to 4,096 entries, and never beyond what is still wanted if nothing filters.
 //! - S2. A locking scan locks the rows that it yields, and rows that its filter drops afterwards: they were read.
 //! - S3. Backwards, spans are read from the last to the first, each from its end: whoever has enough has read no more
 //!   of the table than that.
@@ -20,9 +20,12 @@ use crate::exec::context::{Row, Run};
 use crate::exec::errors::{from_txn, of_table};
 use crate::exec::store;
 use crate::plan::Node;
+use crate::row::Wanted;
 
 /// Entries of the first page.
 const FIRST_PAGE: usize = 16;
+/// Entries of a page at most.
+const LAST_PAGE: usize = 4 * MAX_ROWS;
 
 /// A scan that is being run.
 #[derive(Default)]
@@ -36,6 +39,8 @@ struct Started {
     /// From the last key of each span to the first.
     reverse: bool,
     page: usize,
+    /// Entries that were read, and not passed on yet.
+    read: Rows,
     /// Rows that are still wanted.
     left: u64,
     /// By column, what rows have that were written without it.
@@ -74,7 +79,8 @@ impl Scan {
                     Some(_) => usize::try_from(left).unwrap_or(usize::MAX).clamp(1, FIRST_PAGE),
                     None => FIRST_PAGE,
                 };
-                none.insert(Started { keys, reverse: *reverse, page, left, missing: None })
+                let read = Rows::default();
+                none.insert(Started { keys, reverse: *reverse, page, read, left, missing: None })
             }
         };
         let types = node.types();
@@ -82,17 +88,22 @@ impl Scan {
             // An index entry needs its row's lock, not its own.
             let lock_entries = lock.filter(|_| index.id == PRIMARY_INDEX);
             let exact = filter.is_none();
-            let Some(entries) = started.page(lock_entries, exact, run).await? else {
-                return Ok(None);
-            };
+            if started.read.is_empty() {
+                let Some(page) = started.page(lock_entries, exact, run).await? else {
+                    return Ok(None);
+                };
+                started.read = page;
+            }
+            let entries = started.read.take(MAX_ROWS);
             let rows = rows_of(table, index, entries, *lock, run).await?;
             let mut builder = BatchBuilder::new(&types, &run.shared.pool);
             let missing = started.missing.get_or_insert_with(|| {
                 columns.iter().map(|column| store::missing(table, *column)).collect()
             });
             run.ctx.eval.interrupt.spend(rows.len() as u32)?;
+            let wanted = Wanted::new(columns);
             for (_, stored) in rows.iter() {
-                builder.push_stored(stored, columns, missing)?;
+                builder.push_stored(stored, &wanted, missing)?;
             }
             let Some(batch) = builder.finish() else {
                 continue;
@@ -118,18 +129,19 @@ impl Started {
         exact: bool,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Rows>> {
-        let wanted =
-            if exact { usize::try_from(self.left).unwrap_or(usize::MAX) } else { MAX_ROWS };
-        let page = self.page.min(wanted);
+        // What is locked for nothing is in others' way.
+        let most = if lock.is_some() { MAX_ROWS } else { LAST_PAGE };
+        let wanted = if exact { usize::try_from(self.left).unwrap_or(usize::MAX) } else { most };
+        let page = self.page.min(wanted).min(most);
         let keys = self.pop_points(page);
         if !keys.is_empty() {
-            self.page = (self.page * 2).min(MAX_ROWS);
+            self.page = (self.page * 2).min(LAST_PAGE);
             return Ok(Some(points(keys, lock, run).await?));
         }
         let Some(Keys::Span(start, end)) = self.keys.pop() else {
             return Ok(None);
         };
-        self.page = (self.page * 2).min(MAX_ROWS);
+        self.page = (self.page * 2).min(LAST_PAGE);
         let order = if self.reverse { Order::Descending } else { Order::Ascending };
         let rows = run.txn.scan_rows((start.clone(), end.clone()), order, page, lock).await;
         let rows = rows.map_err(from_txn)?;

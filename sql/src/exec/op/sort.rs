@@ -69,6 +69,7 @@ impl Sort {
         let mut rows: Vec<Keyed> = Vec::new();
         // The key of the last row that is wanted, as far as is known.
         let mut last: Option<Row> = None;
+        let mut key = Row::new();
         while let Some(batch) = self.input.next(input, run).await? {
             run.step().await?;
             let mut done = 0;
@@ -77,14 +78,17 @@ impl Sort {
                 done += part.rows.len();
                 for at in 0..part.rows.len() {
                     run.ctx.eval.interrupt.spend(1)?;
-                    let key = part.values.row(at)?;
+                    key.clear();
+                    for slot in 0..keys.len() {
+                        key.push(part.values.datum(slot, at)?);
+                    }
                     if last.as_ref().is_some_and(|last| order(keys, &key, last).is_ge()) {
                         continue;
                     }
                     let row = part.rows.row(at)?;
                     held.grow_row(&key)?;
                     held.grow_row(&row)?;
-                    rows.push((key, row));
+                    rows.push((std::mem::take(&mut key), row));
                     if rows.len() >= room {
                         rows = sort(rows, keys, run).await?;
                         for (key, row) in rows.drain(limit..) {
