@@ -1,10 +1,12 @@
 //! COPY.
 
+use std::collections::BTreeSet;
+
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
 use super::query;
-use super::statement::{Copy, CopyOptions, CopySource, Statement};
+use super::statement::{Copy, CopyColumns, CopyHeader, CopyOptions, CopySource, Statement};
 use crate::error::{SqlError, SqlResult, SqlState};
 
 /// Parses COPY, after its first word.
@@ -60,8 +62,16 @@ fn options(cursor: &mut Cursor<'_>) -> SqlResult<CopyOptions> {
     let mut options = CopyOptions::default();
     cursor.eat("with");
     if cursor.eat_token(&Token::LParen) {
+        let mut given = BTreeSet::new();
         loop {
-            option(cursor, &mut options)?;
+            let position = cursor.position();
+            let name = cursor.ident()?;
+            option(cursor, &name, position, &mut options)?;
+            if !given.insert(name) {
+                let error =
+                    SqlError::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options");
+                return Err(error.at_if(position));
+            }
             if cursor.eat_token(&Token::RParen) {
                 return Ok(options);
             }
@@ -75,7 +85,17 @@ fn options(cursor: &mut Cursor<'_>) -> SqlResult<CopyOptions> {
         } else if cursor.eat("csv") {
             options.format = Some("csv".into());
         } else if cursor.eat("header") {
-            options.header = true;
+            options.header = CopyHeader::Names;
+        } else if cursor.eat("force quote") {
+            options.force_quote = Some(match cursor.eat_token(&Token::Mul) {
+                true => CopyColumns::All,
+                false => CopyColumns::These(cursor.list(|cursor| cursor.ident())?),
+            });
+        } else if cursor.eat("force not null") {
+            options.force_not_null =
+                Some(CopyColumns::These(cursor.list(|cursor| cursor.ident())?));
+        } else if cursor.eat("force null") {
+            options.force_null = Some(CopyColumns::These(cursor.list(|cursor| cursor.ident())?));
         } else if cursor.eat("freeze") {
             options.freeze = true;
         } else if cursor.eat("delimiter") || cursor.eat("delimiters") {
@@ -103,10 +123,27 @@ fn text(cursor: &mut Cursor<'_>) -> SqlResult<String> {
     cursor.string().ok_or(error)
 }
 
-fn option(cursor: &mut Cursor<'_>, options: &mut CopyOptions) -> SqlResult<()> {
-    let position = cursor.position();
-    let name = cursor.ident()?;
-    match name.as_str() {
+/// Columns in parentheses, or a star where an option may be about all.
+fn columns(cursor: &mut Cursor<'_>, option: &str, position: Option<u32>) -> SqlResult<CopyColumns> {
+    if option == "force_quote" && cursor.eat_token(&Token::Mul) {
+        return Ok(CopyColumns::All);
+    }
+    if !cursor.eat_token(&Token::LParen) {
+        let text = format!("argument to option \"{option}\" must be a list of column names");
+        return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text).at_if(position));
+    }
+    let names = cursor.list(|cursor| cursor.ident())?;
+    cursor.expect_token(&Token::RParen)?;
+    Ok(CopyColumns::These(names))
+}
+
+fn option(
+    cursor: &mut Cursor<'_>,
+    name: &str,
+    position: Option<u32>,
+    options: &mut CopyOptions,
+) -> SqlResult<()> {
+    match name {
         "format" => {
             let format = match cursor.string() {
                 Some(text) => text,
@@ -120,19 +157,28 @@ fn option(cursor: &mut Cursor<'_>, options: &mut CopyOptions) -> SqlResult<()> {
             }
             options.format = Some(format);
         }
-        "freeze" => options.freeze = boolean(cursor)?,
-        "header" => options.header = boolean(cursor)?,
+        "freeze" => {
+            let text = "freeze requires a Boolean value";
+            let value = boolean(cursor)?.ok_or(SqlError::new(SqlState::SYNTAX_ERROR, text))?;
+            options.freeze = value;
+        }
+        "header" => {
+            let text = "header requires a Boolean value or \"match\"";
+            let wrong = SqlError::new(SqlState::SYNTAX_ERROR, text);
+            options.header = match cursor.eat("match") {
+                true => CopyHeader::Match,
+                false if boolean(cursor)?.ok_or(wrong)? => CopyHeader::Names,
+                false => CopyHeader::None,
+            };
+        }
+        "force_quote" => options.force_quote = Some(columns(cursor, name, position)?),
+        "force_not_null" => options.force_not_null = Some(columns(cursor, name, position)?),
+        "force_null" => options.force_null = Some(columns(cursor, name, position)?),
         "delimiter" => options.delimiter = Some(text(cursor)?),
         "null" => options.null = Some(text(cursor)?),
         "quote" => options.quote = Some(text(cursor)?),
         "escape" => options.escape = Some(text(cursor)?),
         "encoding" => options.encoding = Some(text(cursor)?),
-        "force_quote" | "force_not_null" | "force_null" | "default" | "on_error" => {
-            return Err(SqlError::unsupported(format!(
-                "COPY option {}",
-                name.to_ascii_uppercase()
-            )));
-        }
         _ => {
             let error =
                 SqlError::new(SqlState::SYNTAX_ERROR, format!("option \"{name}\" not recognized"));
@@ -145,13 +191,18 @@ fn option(cursor: &mut Cursor<'_>, options: &mut CopyOptions) -> SqlResult<()> {
     Ok(())
 }
 
-fn boolean(cursor: &mut Cursor<'_>) -> SqlResult<bool> {
+/// A value that says yes or no; none if it says neither.
+fn boolean(cursor: &mut Cursor<'_>) -> SqlResult<Option<bool>> {
     if matches!(cursor.peek(), Some(Token::Comma | Token::RParen)) {
-        return Ok(true);
+        return Ok(Some(true));
     }
     let value = match (cursor.string(), cursor.number()) {
         (Some(text), _) | (None, Some(text)) => text,
         (None, None) => cursor.ident()?,
     };
-    Ok(!matches!(value.to_ascii_lowercase().as_str(), "off" | "false" | "0"))
+    Ok(match value.to_ascii_lowercase().as_str() {
+        "off" | "false" | "0" => Some(false),
+        "on" | "true" | "1" => Some(true),
+        _ => None,
+    })
 }

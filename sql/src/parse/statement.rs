@@ -239,7 +239,13 @@ pub struct CopyOptions {
     /// NULL.
     pub null: Option<String>,
     /// HEADER.
-    pub header: bool,
+    pub header: CopyHeader,
+    /// FORCE_QUOTE.
+    pub force_quote: Option<CopyColumns>,
+    /// FORCE_NOT_NULL.
+    pub force_not_null: Option<CopyColumns>,
+    /// FORCE_NULL.
+    pub force_null: Option<CopyColumns>,
     /// QUOTE.
     pub quote: Option<String>,
     /// ESCAPE.
@@ -248,6 +254,27 @@ pub struct CopyOptions {
     pub encoding: Option<String>,
     /// FREEZE: accepted, and means nothing here.
     pub freeze: bool,
+}
+
+/// Whether COPY's first line has the columns' names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyHeader {
+    /// It is data.
+    #[default]
+    None,
+    /// It has.
+    Names,
+    /// It has, and they must be the columns'.
+    Match,
+}
+
+/// Columns that an option of COPY is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyColumns {
+    /// All of them.
+    All,
+    /// Those of these names.
+    These(Vec<String>),
 }
 
 /// Modes of a transaction; none is the session's default.

@@ -15,7 +15,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::exec::Row;
 use crate::func;
 use crate::memory::{Pool, Reservation};
-use crate::parse::{self, Copy, CopySource, Script, Statement};
+use crate::parse::{self, Copy, CopyColumns, CopyHeader, CopySource, Script, Statement};
 use crate::plan::Plan;
 use crate::types::{Datum, SqlType, TextFormat};
 
@@ -38,7 +38,12 @@ pub enum CopyFormat {
 /// A COPY that is under way.
 pub(super) struct CopyIn {
     table: String,
+    /// Its columns' names and types.
+    names: Vec<String>,
     types: Vec<SqlType>,
+    /// Of each column, whether the text of NULL is data, and whether it is NULL in quotes as well.
+    never_null: Vec<bool>,
+    null_in_quotes: Vec<bool>,
     plan: Arc<Plan>,
     dialect: Dialect,
     format: TextFormat,
@@ -65,13 +70,18 @@ fn quote_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Columns as SQL.
+pub(super) fn quote_names(names: &[String]) -> String {
+    names.iter().map(|name| quote_name(name)).collect::<Vec<_>>().join(", ")
+}
+
 impl Work<'_> {
-    /// The table's name and columns as SQL, and the columns' types.
+    /// The table's name as SQL, and its columns' names and types.
     pub(super) async fn copy_target(
         &mut self,
         name: &parse::Name,
         columns: &[String],
-    ) -> SqlResult<(String, String, Vec<SqlType>)> {
+    ) -> SqlResult<(String, Vec<String>, Vec<SqlType>)> {
         let table = self.find_table(name).await?.ok_or_else(|| super::work::undefined(name))?;
         let visible = || table.columns.iter().filter(|column| !column.hidden);
         let mut chosen = Vec::new();
@@ -90,24 +100,62 @@ impl Work<'_> {
         if columns.is_empty() {
             chosen = visible().collect();
         }
-        let names: Vec<_> = chosen.iter().map(|column| quote_name(&column.name)).collect();
+        let names: Vec<_> = chosen.iter().map(|column| column.name.clone()).collect();
         let target = format!("{}.{}", quote_name(&table.schema), quote_name(&table.name));
-        Ok((target, names.join(", "), chosen.iter().map(|column| column.ty).collect()))
+        Ok((target, names, chosen.iter().map(|column| column.ty).collect()))
+    }
+
+    /// Which of the columns an option is about.
+    pub(super) async fn copy_columns(
+        &mut self,
+        table: Option<&parse::Name>,
+        names: &[String],
+        option: &str,
+        about: Option<&CopyColumns>,
+    ) -> SqlResult<Vec<bool>> {
+        let about = match about {
+            None => return Ok(vec![false; names.len()]),
+            Some(CopyColumns::All) => return Ok(vec![true; names.len()]),
+            Some(CopyColumns::These(about)) => about,
+        };
+        if let Some(table) = table {
+            // For the errors of columns that are not there.
+            self.copy_target(table, about).await?;
+        }
+        if let Some(missing) = about.iter().find(|column| !names.contains(column)) {
+            return Err(match table {
+                Some(_) => SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("{option} column \"{missing}\" not referenced by COPY"),
+                ),
+                None => SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{missing}\" does not exist"),
+                ),
+            });
+        }
+        Ok(names.iter().map(|name| about.contains(name)).collect())
     }
 }
 
 impl Session {
     /// Makes ready for data.
     pub(super) async fn begin_copy(&mut self, copy: &Copy, mode: Mode<'_>) -> SqlResult<Step> {
-        let dialect = Dialect::new(&copy.options)?;
+        let dialect = Dialect::new(&copy.options, true)?;
         let CopySource::Table { name, columns } = &copy.source else {
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table"));
         };
         let mut work = self.work()?;
         work.check_not_read_only("COPY FROM")?;
         let (target, names, types) = work.copy_target(name, columns).await?;
+        let options = &copy.options;
+        let about = options.force_not_null.as_ref();
+        let never_null = work.copy_columns(Some(name), &names, "FORCE_NOT_NULL", about).await?;
+        let about = options.force_null.as_ref();
+        let null_in_quotes = work.copy_columns(Some(name), &names, "FORCE_NULL", about).await?;
         let slots: Vec<_> = (1..=types.len()).map(|number| format!("${number}")).collect();
-        let text = format!("insert into {target} ({names}) values ({})", slots.join(", "));
+        let columns = quote_names(&names);
+        let text = format!("insert into {target} ({columns}) values ({})", slots.join(", "));
         let parsed = parse::parse(&text)?;
         let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice() else {
             return Err(SqlError::internal("COPY makes no INSERT"));
@@ -120,7 +168,10 @@ impl Session {
         let columns = types.len();
         self.copy = Some(CopyIn {
             table: name.name.clone(),
+            names,
             types,
+            never_null,
+            null_in_quotes,
             plan,
             dialect,
             format: self.text_format(),
@@ -246,7 +297,14 @@ impl CopyIn {
             line = line.strip_suffix(b"\r").unwrap_or(line);
             if line == b"\\." {
                 self.ended = true;
-            } else if !(self.dialect.header && self.line == 1) {
+            } else if self.line == 1 && self.dialect.header != CopyHeader::None {
+                if self.dialect.header == CopyHeader::Match
+                    && let Err(error) = self.check_header(line)
+                {
+                    enough = Err(self.placed(error, self.line));
+                    break;
+                }
+            } else {
                 match self.parse_line(line) {
                     Ok(row) => {
                         self.waiting_bytes += line.len();
@@ -309,15 +367,51 @@ impl CopyIn {
         None
     }
 
-    fn parse_line(&self, line: &[u8]) -> SqlResult<Vec<Datum>> {
+    /// The values of a line; none is NULL.
+    fn split(&self, line: &[u8]) -> SqlResult<Vec<Option<String>>> {
         let line = std::str::from_utf8(line).map_err(|_| {
             let text = "invalid byte sequence for encoding \"UTF8\"";
             SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
         })?;
-        let values = match self.dialect.csv {
-            true => split_csv(line, &self.dialect)?,
-            false => split_text(line, &self.dialect)?,
-        };
+        match self.dialect.csv {
+            true => split_csv(line, &self.dialect),
+            false => split_text(line, &self.dialect),
+        }
+    }
+
+    /// The first line must have the columns' names, in their order.
+    fn check_header(&self, line: &[u8]) -> SqlResult<()> {
+        let wrong = |text: String| Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+        let fields = self.split(line)?;
+        let (got, expected) = (fields.len(), self.names.len());
+        if got != expected {
+            let text = "wrong number of fields in header line";
+            return wrong(format!("{text}: got {got}, expected {expected}"));
+        }
+        for (number, (field, name)) in (1..).zip(fields.iter().zip(&self.names)) {
+            let got = match field {
+                Some(field) if field == name => continue,
+                Some(field) => format!("got \"{field}\""),
+                None => format!("got null value (\"{}\")", self.dialect.null),
+            };
+            let text = format!("column name mismatch in header line field {number}");
+            return wrong(format!("{text}: {got}, expected \"{name}\""));
+        }
+        Ok(())
+    }
+
+    /// A value as the options that force it one way or the other have it.
+    fn forced(&self, value: Option<String>, column: usize) -> Option<String> {
+        let is = |flags: &[bool]| flags.get(column).copied().unwrap_or_default();
+        match value {
+            None if is(&self.never_null) => Some(self.dialect.null.clone()),
+            Some(text) if is(&self.null_in_quotes) && text == self.dialect.null => None,
+            value => value,
+        }
+    }
+
+    fn parse_line(&self, line: &[u8]) -> SqlResult<Vec<Datum>> {
+        let mut values = self.split(line)?;
         if values.len() > self.types.len() {
             let text = "extra data after last expected column";
             return Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
@@ -325,6 +419,10 @@ impl CopyIn {
         if values.len() < self.types.len() {
             let text = format!("missing data for column {}", values.len() + 1);
             return Err(SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+        }
+        if self.dialect.csv {
+            let forced = values.into_iter().enumerate();
+            values = forced.map(|(column, value)| self.forced(value, column)).collect();
         }
         let typed = values.into_iter().zip(&self.types).map(|(value, ty)| match value {
             None => Ok(Datum::Null),

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::CopyOptions;
+use crate::parse::{CopyHeader, CopyOptions};
 
 /// How values are told apart.
 #[derive(Clone, Debug)]
@@ -14,12 +14,12 @@ pub(super) struct Dialect {
     pub(super) null: String,
     pub(super) quote: char,
     pub(super) escape: char,
-    pub(super) header: bool,
+    pub(super) header: CopyHeader,
 }
 
 impl Dialect {
-    /// From COPY's options.
-    pub(super) fn new(options: &CopyOptions) -> SqlResult<Dialect> {
+    /// From COPY's options, of FROM or of TO.
+    pub(super) fn new(options: &CopyOptions, from: bool) -> SqlResult<Dialect> {
         let csv = match options.format.as_deref() {
             None | Some("text") => false,
             Some("csv") => true,
@@ -43,6 +43,23 @@ impl Dialect {
             }
         };
         let quote = one(&options.quote, '"', "quote")?;
+        let refused = |text: String| Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+        for (given, what, is_of_from) in [
+            (options.force_quote.is_some(), "quote", false),
+            (options.force_not_null.is_some(), "not null", true),
+            (options.force_null.is_some(), "null", true),
+        ] {
+            if given && !csv {
+                return refused(format!("COPY force {what} available only in CSV mode"));
+            }
+            if given && from != is_of_from {
+                let verb = if is_of_from { "FROM" } else { "TO" };
+                return refused(format!("COPY force {what} only available using COPY {verb}"));
+            }
+        }
+        if options.header == CopyHeader::Match && !from {
+            return refused("cannot use \"match\" with HEADER in COPY TO".to_owned());
+        }
         Ok(Dialect {
             csv,
             delimiter: one(&options.delimiter, if csv { ',' } else { '\t' }, "delimiter")?,
@@ -195,7 +212,7 @@ mod tests {
 
     fn dialect(format: &str) -> Dialect {
         let options = CopyOptions { format: Some(format.into()), ..CopyOptions::default() };
-        Dialect::new(&options).unwrap()
+        Dialect::new(&options, true).unwrap()
     }
 
     #[test]
@@ -219,7 +236,7 @@ mod tests {
     fn csv_has_an_escape_of_its_own() {
         let escape = Some("\\".to_owned());
         let options = CopyOptions { format: Some("csv".into()), escape, ..CopyOptions::default() };
-        let dialect = Dialect::new(&options).unwrap();
+        let dialect = Dialect::new(&options, true).unwrap();
         let values = split_csv("\"a\\\"b\\\\\\c\",\\", &dialect).unwrap();
         let wanted = [Some("a\"b\\\\c"), Some("\\")];
         assert_eq!(values, wanted.map(|value| value.map(str::to_owned)));

@@ -1,10 +1,11 @@
 //! COPY TO STDOUT: a query's rows as lines.
 
 use super::Session;
+use super::copy_in::quote_names;
 use super::copy_lines::Dialect;
 use super::sink::{Notice, ResultSink};
 use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{self, Copy, CopySource, Query, Statement};
+use crate::parse::{self, Copy, CopyHeader, CopySource, Query, Statement};
 use crate::plan::OutputColumn;
 use crate::stack::roomy;
 use crate::types::{Datum, SqlType, TextFormat};
@@ -17,14 +18,14 @@ impl Session {
         copy: &Copy,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<String> {
-        let dialect = Dialect::new(&copy.options)?;
+        let dialect = Dialect::new(&copy.options, false)?;
         let format = self.text_format();
         let mut work = self.work()?;
         let plan = match &copy.source {
             CopySource::Query(query) => work.plan(query, &copy_text(query), &[]).await?,
             CopySource::Table { name, columns } => {
                 let (target, names, _) = work.copy_target(name, columns).await?;
-                let text = format!("select {names} from {target}");
+                let text = format!("select {} from {target}", quote_names(&names));
                 let parsed = parse::parse(&text)?;
                 let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice()
                 else {
@@ -37,13 +38,20 @@ impl Session {
             let text = "there is no parameter $1";
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, text));
         }
+        let names: Vec<_> = plan.columns.iter().map(|column| column.name.clone()).collect();
+        let table = match &copy.source {
+            CopySource::Table { name, .. } => Some(name),
+            CopySource::Query(_) => None,
+        };
+        let about = copy.options.force_quote.as_ref();
+        let quoted = work.copy_columns(table, &names, "FORCE_QUOTE", about).await?;
         sink.copy_out(plan.columns.len())?;
         let types: Vec<_> = plan.columns.iter().map(|column| column.ty).collect();
-        let mut lines = Lines { sink, dialect, format, types, rows: 0 };
-        if lines.dialect.header {
-            let names = plan.columns.iter().map(|column| Some(column.name.clone()));
-            lines.line(names.collect())?;
+        let mut lines = Lines { sink, dialect, format, types, quoted: Vec::new(), rows: 0 };
+        if lines.dialect.header != CopyHeader::None {
+            lines.line(names.into_iter().map(Some).collect())?;
         }
+        lines.quoted = quoted;
         work.run(&plan, &[], &mut lines).await?;
         let rows = lines.rows;
         sink.copy_out_done()?;
@@ -62,6 +70,8 @@ struct Lines<'a> {
     dialect: Dialect,
     format: TextFormat,
     types: Vec<SqlType>,
+    /// Which columns have quotes whether they need them or not.
+    quoted: Vec<bool>,
     rows: u64,
 }
 
@@ -74,7 +84,10 @@ impl Lines<'_> {
             }
             match value {
                 None => line.push_str(&self.dialect.null),
-                Some(text) if self.dialect.csv => write_csv(&mut line, text, &self.dialect),
+                Some(text) if self.dialect.csv => {
+                    let always = self.quoted.get(at).copied().unwrap_or_default();
+                    write_csv(&mut line, text, always, &self.dialect);
+                }
                 Some(text) => write_text(&mut line, text, &self.dialect),
             }
         }
@@ -103,9 +116,9 @@ fn write_text(line: &mut String, text: &str, dialect: &Dialect) {
     }
 }
 
-fn write_csv(line: &mut String, text: &str, dialect: &Dialect) {
+fn write_csv(line: &mut String, text: &str, always: bool, dialect: &Dialect) {
     let special = |c: char| c == dialect.delimiter || c == dialect.quote || c == '\n' || c == '\r';
-    if text != dialect.null && text != "\\." && !text.contains(special) {
+    if !always && text != dialect.null && text != "\\." && !text.contains(special) {
         line.push_str(text);
         return;
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "plays clients, on tokio's paused clock")]
 
 mod bulk;
+mod copy;
 mod cursors;
 mod locks;
 mod schema;
