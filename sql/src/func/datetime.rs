@@ -466,10 +466,19 @@ fn to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::text(super::to_char::to_char(&shown, text(args, 1)?)))
 }
 
+fn interval_to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let pattern = text(args, 1)?;
+    if pattern.is_empty() {
+        return Ok(Datum::Null);
+    }
+    ctx.reserve(pattern.len().saturating_mul(16))?;
+    super::to_char::interval_to_char(interval(args, 0)?, pattern).map(Datum::text)
+}
+
 /// Functions of dates and times, by oid. Those from 90000 on are keywords in SQL, which PostgreSQL has no
 /// functions for.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 73] = [
+pub(super) static FUNCTIONS: [Function; 74] = [
     scalar(274, "timeofday", &[], TEXT, timeofday).volatile(),
     scalar(1026, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, to_offset),
     scalar(1140, "date_mi", &[DATE, DATE], INT4, date_diff),
@@ -505,6 +514,7 @@ pub(super) static FUNCTIONS: [Function; 73] = [
     scalar(1690, "time_mi_time", &[TIME, TIME], INTERVAL, time_diff),
     scalar(1747, "time_pl_interval", &[TIME, INTERVAL], TIME, time_add),
     scalar(1748, "time_mi_interval", &[TIME, INTERVAL], TIME, time_sub),
+    scalar(1768, "to_char", &[INTERVAL, TEXT], TEXT, interval_to_char).stable(),
     scalar(1770, "to_char", &[TIMESTAMPTZ, TEXT], TEXT, to_char).stable(),
     scalar(1848, "interval_pl_time", &[INTERVAL, TIME], TIME, interval_add_time),
     scalar(2020, "date_trunc", &[TEXT, TIMESTAMP], TIMESTAMP, trunc_timestamp),

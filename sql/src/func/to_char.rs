@@ -1,8 +1,10 @@
-//! `to_char` of timestamps: PostgreSQL's patterns.
+//! `to_char` of timestamps and intervals: PostgreSQL's patterns.
 //!
 //! `FM` before a field takes its padding away, `TH` and `th` after it make an ordinal of its number; text in double
 //! quotes, and all that is no pattern, stands for itself.
 
+use crate::error::{SqlError, SqlResult, SqlState};
+use crate::types::Interval;
 use crate::types::datetime::{Civil, HOUR, MINUTE, SECOND, civil_from_days, days_from_civil};
 
 const MONTHS: [&str; 12] = [
@@ -50,6 +52,19 @@ pub(super) struct Shown<'a> {
 
 /// A moment by a pattern.
 pub(super) fn to_char(shown: &Shown<'_>, pattern: &str) -> String {
+    let write = |out: &mut String, field: &str, form: Form<'_>| {
+        write_field(out, shown, field, form);
+        Ok(())
+    };
+    // Of a moment every field can be told.
+    along(pattern, write).unwrap_or_default()
+}
+
+/// Goes along a pattern: fields are written by `write`, all else stands for itself.
+fn along(
+    pattern: &str,
+    mut write: impl FnMut(&mut String, &str, Form<'_>) -> SqlResult<()>,
+) -> SqlResult<String> {
     let mut out = String::new();
     let mut rest = pattern;
     let mut fill = true;
@@ -91,11 +106,147 @@ pub(super) fn to_char(shown: &Shown<'_>, pattern: &str) -> String {
                 break;
             }
         }
-        write_field(&mut out, shown, field, Form { fill, lower, ordinal });
+        write(&mut out, field, Form { fill, lower, ordinal })?;
         fill = true;
         rest = tail;
     }
-    out
+    Ok(out)
+}
+
+/// An interval by a pattern. What only dates have it has not.
+pub(super) fn interval_to_char(interval: Interval, pattern: &str) -> SqlResult<String> {
+    let micros = interval.micros;
+    let seconds = micros / SECOND;
+    let months = i64::from(interval.months);
+    let parts = Parts {
+        year: months / 12,
+        month: months % 12,
+        day: interval.days.into(),
+        hour: seconds / 3600,
+        minute: seconds / 60 % 60,
+        second: seconds % 60,
+        micros: micros % SECOND,
+    };
+    along(pattern, |out, field, form| parts.write(out, field, form))
+}
+
+/// An interval as people see it: all parts of one that goes back are negative.
+struct Parts {
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+    micros: i64,
+}
+
+impl Parts {
+    fn write(&self, out: &mut String, field: &str, form: Form<'_>) -> SqlResult<()> {
+        // As many days as in years of 360.
+        let days = (self.year * 12 + self.month) * 30 + self.day;
+        let julian = julian_day(self.year, self.month, self.day);
+        let week = IsoWeek::of_interval(self.year, julian);
+        let (number, width) = match field {
+            "Y,YYY" => {
+                let thousands = self.year / 1000;
+                let text = format!("{thousands},{:03}", self.year - thousands * 1000);
+                push_number(out, text, form);
+                return Ok(());
+            }
+            "CC" => match self.year / 100 {
+                century @ -99..=99 => (century, 2),
+                century => (century, 0),
+            },
+            "YYYY" => (self.year, 4),
+            "YYY" => (self.year % 1000, 3),
+            "YY" => (self.year % 100, 2),
+            "Y" => (self.year % 10, 1),
+            "IYYY" => (week.year, 4),
+            "IYY" => (week.year % 1000, 3),
+            "IY" => (week.year % 100, 2),
+            "I" => (week.year % 10, 1),
+            "IW" => (week.number, 2),
+            "IDDD" => (week.day_of_year, 3),
+            "DDD" => (days, 3),
+            "DD" => (self.day, 2),
+            "WW" => ((days - 1) / 7 + 1, 2),
+            "W" => ((self.day - 1) / 7 + 1, 0),
+            "Q" if self.month == 0 => return Ok(()),
+            "Q" => ((self.month - 1) / 3 + 1, 0),
+            "MM" => (self.month, 2),
+            "J" => (julian, 0),
+            "HH24" => (self.hour, 2),
+            "HH12" | "HH" => (if self.hour % 12 == 0 { 12 } else { self.hour % 12 }, 2),
+            "MI" => (self.minute, 2),
+            "SS" => (self.second, 2),
+            "SSSSS" | "SSSS" => (self.hour * 3600 + self.minute * 60 + self.second, 0),
+            "MS" | "FF3" => {
+                push_number(out, format!("{:03}", self.micros / 1_000), form);
+                return Ok(());
+            }
+            "US" | "FF6" => {
+                push_number(out, format!("{:06}", self.micros), form);
+                return Ok(());
+            }
+            "FF1" | "FF2" | "FF4" | "FF5" => {
+                let places = usize::from(field.as_bytes()[2] - b'0');
+                let shown = self.micros / 10i64.pow(6 - places as u32);
+                push_number(out, format!("{shown:0places$}"), form);
+                return Ok(());
+            }
+            "AM" | "PM" | "A.M." | "P.M." => {
+                let afternoon = self.hour % 24 >= 12;
+                let text = match (afternoon, field.len()) {
+                    (true, 2) => "PM",
+                    (true, _) => "P.M.",
+                    (false, 2) => "AM",
+                    (false, _) => "A.M.",
+                };
+                let text = if form.lower { text.to_lowercase() } else { text.to_owned() };
+                out.push_str(&text);
+                return Ok(());
+            }
+            "RM" => {
+                if self.month == 0 && self.year == 0 {
+                    return Ok(());
+                }
+                let at = match self.month {
+                    0 if self.year >= 0 => 11,
+                    0 => 0,
+                    // A month back is December.
+                    month @ ..0 => 12 + month,
+                    month => month - 1,
+                };
+                let text = ROMAN[at.clamp(0, 11) as usize];
+                let text = if form.fill { format!("{text:<4}") } else { text.to_owned() };
+                out.push_str(&if form.lower { text.to_lowercase() } else { text });
+                return Ok(());
+            }
+            _ => {
+                let text = "invalid format specification for an interval value";
+                return Err(SqlError::new(SqlState::INVALID_DATETIME_FORMAT, text)
+                    .hint("Intervals are not tied to specific calendar dates."));
+            }
+        };
+        // A sign is a place more, but not of these.
+        let signed = match field {
+            "IYYY" | "IYY" | "IY" => self.year < 0,
+            "IDDD" | "DDD" | "DD" | "WW" | "IW" => false,
+            _ => number < 0,
+        };
+        let width = if form.fill && width > 0 { width + usize::from(signed) } else { 0 };
+        push_number(out, format!("{number:0width$}"), form);
+        Ok(())
+    }
+}
+
+/// The Julian day of a date whose parts may be anything, by PostgreSQL's formula.
+fn julian_day(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) =
+        if month > 2 { (year + 4_800, month + 1) } else { (year + 4_799, month + 13) };
+    let century = year / 100;
+    365 * year - 32_167 + year / 4 - century + century / 4 + 7_834 * month / 256 + day
 }
 
 /// Copies text up to its closing quote, and gives what follows it.
@@ -234,6 +385,24 @@ struct IsoWeek {
 }
 
 impl IsoWeek {
+    /// Of a Julian day that an interval's parts make, which may lie years from its year: PostgreSQL looks at the years
+    /// beside it alone.
+    fn of_interval(year: i64, julian: i64) -> IsoWeek {
+        // The Monday of a year's first week.
+        let first = |year: i64| {
+            let fourth = julian_day(year, 1, 4);
+            fourth - fourth.rem_euclid(7)
+        };
+        let mut year = year;
+        if julian < first(year) {
+            year -= 1;
+        } else if (julian - first(year)) / 7 + 1 >= 52 && julian >= first(year + 1) {
+            year += 1;
+        }
+        let since = julian - first(year);
+        IsoWeek { year, number: since / 7 + 1, weekday: 0, day_of_year: since + 1 }
+    }
+
     /// Of a day since 2000-01-01, which was a Saturday.
     fn of(day: i64) -> IsoWeek {
         let weekday = (day + 5).rem_euclid(7);
