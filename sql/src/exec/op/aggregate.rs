@@ -150,6 +150,15 @@ async fn feed(
     let pool = run.shared.pool.clone();
     let scratch = pool.scratch();
     let exprs = || call.args.iter().chain(call.order.iter().map(|order| &order.expr));
+    if exprs().next().is_none() {
+        // count(*) and its like.
+        for place in 0..batch.len() {
+            let row = rows.as_ref().map_or(place, |rows| rows[place]);
+            let group = numbers.get(row).copied().unwrap_or(0);
+            groups[group][at].feed(Row::new(), Row::new(), run, held)?;
+        }
+        return Ok(());
+    }
     let mut parts = Parts::new();
     let mut done = 0;
     while let Some(part) = parts.next(&batch, done, exprs(), run).await? {
