@@ -1,12 +1,13 @@
 //! Functions of dates, times and intervals.
 
 use super::arithmetic::division_by_zero;
+use super::from_char::Moment;
 use super::signature::*;
 use super::to_char::Shown;
 use super::{EvalContext, Function};
 use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::datetime::{self, Civil, DAY, HOUR, MINUTE, SECOND, Source, Zone};
-use crate::types::{Datum, Interval, Numeric};
+use crate::types::{Datum, Interval, Numeric, SqlType};
 
 /// Midnight of a day.
 pub(super) fn date_to_local(days: i32) -> SqlResult<i64> {
@@ -242,8 +243,7 @@ fn clock_timestamp(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
 
 fn timeofday(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::text(
-        Datum::TimestampTz((ctx.clock)())
-            .to_text(crate::types::SqlType::TimestampTz(None), &ctx.text_format()),
+        Datum::TimestampTz((ctx.clock)()).to_text(SqlType::TimestampTz(None), &ctx.text_format()),
     ))
 }
 
@@ -361,8 +361,7 @@ fn zone_of_interval(args: &[Datum]) -> SqlResult<Zone> {
     let offset = interval(args, 0)?;
     if offset.months != 0 || offset.days != 0 {
         let shown = Datum::from(offset);
-        let shown =
-            shown.to_text(crate::types::SqlType::Interval(None), &crate::types::TextFormat::UTC);
+        let shown = shown.to_text(SqlType::Interval(None), &crate::types::TextFormat::UTC);
         return Err(SqlError::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("interval time zone \"{shown}\" must not include months or days"),
@@ -466,6 +465,40 @@ fn to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(Datum::text(super::to_char::to_char(&shown, text(args, 1)?)))
 }
 
+/// What a text says by a pattern: days and microseconds, and seconds east of UTC if it says them. None for a pattern
+/// without anything.
+fn moment(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Moment> {
+    let (source, pattern) = (text(args, 0)?, text(args, 1)?);
+    ctx.reserve(pattern.len().saturating_mul(64))?;
+    ctx.spend((source.len() + pattern.len()) / 64)?;
+    super::from_char::from_char(source, pattern)
+}
+
+fn text_to_timestamp(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let Moment { days, micros, east, digits } = moment(ctx, args)?;
+    let zone = east.map_or_else(|| ctx.zone(), Zone::Fixed);
+    // Only the instant has bounds, and not the local time.
+    let local = i128::from(days) * i128::from(DAY) + i128::from(micros);
+    let utc = i64::try_from(local).ok().and_then(|local| {
+        let offset = i128::from(zone.offset_for_local(local)) * i128::from(SECOND);
+        datetime::check_timestamp(i128::from(local) - offset)
+    });
+    let out_of_range =
+        || SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range");
+    let instant = Datum::TimestampTz(utc.ok_or_else(out_of_range)?);
+    instant.apply_modifier(SqlType::TimestampTz(digits), true)
+}
+
+fn text_to_date(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let Moment { days, .. } = moment(ctx, args)?;
+    let days = i32::try_from(days).ok();
+    let days = days.filter(|days| (datetime::DATE_MIN..datetime::DATE_END).contains(days));
+    days.map(Datum::Date).ok_or_else(|| {
+        let text = format!("date out of range: \"{}\"", text(args, 0).unwrap_or_default());
+        SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, text)
+    })
+}
+
 fn interval_to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let pattern = text(args, 1)?;
     if pattern.is_empty() {
@@ -478,7 +511,7 @@ fn interval_to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 /// Functions of dates and times, by oid. Those from 90000 on are keywords in SQL, which PostgreSQL has no
 /// functions for.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 74] = [
+pub(super) static FUNCTIONS: [Function; 76] = [
     scalar(274, "timeofday", &[], TEXT, timeofday).volatile(),
     scalar(1026, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, to_offset),
     scalar(1140, "date_mi", &[DATE, DATE], INT4, date_diff),
@@ -516,6 +549,8 @@ pub(super) static FUNCTIONS: [Function; 74] = [
     scalar(1748, "time_mi_interval", &[TIME, INTERVAL], TIME, time_sub),
     scalar(1768, "to_char", &[INTERVAL, TEXT], TEXT, interval_to_char).stable(),
     scalar(1770, "to_char", &[TIMESTAMPTZ, TEXT], TEXT, to_char).stable(),
+    scalar(1778, "to_timestamp", &[TEXT, TEXT], TIMESTAMPTZ, text_to_timestamp).stable(),
+    scalar(1780, "to_date", &[TEXT, TEXT], DATE, text_to_date).stable(),
     scalar(1848, "interval_pl_time", &[INTERVAL, TIME], TIME, interval_add_time),
     scalar(2020, "date_trunc", &[TEXT, TIMESTAMP], TIMESTAMP, trunc_timestamp),
     scalar(2021, "date_part", &[TEXT, TIMESTAMP], FLOAT8, date_part),

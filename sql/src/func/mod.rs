@@ -11,6 +11,7 @@ mod datetime;
 pub(crate) mod describe;
 mod digest;
 mod format;
+mod from_char;
 mod integral;
 pub(crate) mod io;
 mod numeric;

@@ -7,7 +7,7 @@ use crate::error::{SqlError, SqlResult, SqlState};
 use crate::types::Interval;
 use crate::types::datetime::{Civil, HOUR, MINUTE, SECOND, civil_from_days, days_from_civil};
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -22,18 +22,18 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-const DAYS: [&str; 7] =
+pub(super) const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-const ROMAN: [&str; 12] =
+pub(super) const ROMAN: [&str; 12] =
     ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
 
 /// The Julian day of 2000-01-01.
-const JULIAN_EPOCH: i64 = 2_451_545;
+pub(super) const JULIAN_EPOCH: i64 = 2_451_545;
 
 /// Fields, those first that others begin like. All are known in lower case as well.
 #[rustfmt::skip]
-const FIELDS: [&str; 57] = [
+pub(super) const FIELDS: [&str; 57] = [
     "Y,YYY", "IYYY", "YYYY", "IYY", "YYY", "IDDD", "IY", "YY", "IW", "ID", "I", "Y",
     "A.D.", "A.M.", "B.C.", "P.M.", "AD", "AM", "BC", "PM",
     "CC", "DAY", "Day", "DDD", "DD", "DY", "Dy", "D",
@@ -242,7 +242,7 @@ impl Parts {
 }
 
 /// The Julian day of a date whose parts may be anything, by PostgreSQL's formula.
-fn julian_day(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn julian_day(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) =
         if month > 2 { (year + 4_800, month + 1) } else { (year + 4_799, month + 13) };
     let century = year / 100;

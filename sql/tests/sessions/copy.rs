@@ -18,10 +18,14 @@ async fn filled() -> Session {
     ok(&mut session, "create table cf (a int primary key, b text, c text)").await;
     let options = "format csv, force_not_null (b), force_null (c)";
     let data = "1,,\n2,\"\",\"\"\n3,x,\"x\"\n";
-    copy_in(&mut session, &format!("copy cf from stdin with ({options})"), data).await.unwrap();
+    copy_in(&mut session, &format!("copy cf from stdin with ({options})"), data)
+        .await
+        .expect("copies");
     let options = "format csv, null 'N', force_not_null (b), force_null (c, b)";
     let data = "4,N,\"N\"\n5,\"N\",N\n";
-    copy_in(&mut session, &format!("copy cf from stdin with ({options})"), data).await.unwrap();
+    copy_in(&mut session, &format!("copy cf from stdin with ({options})"), data)
+        .await
+        .expect("copies");
     session
 }
 
