@@ -166,7 +166,7 @@ pub fn bind_arguments(
 /// can look it up.
 pub(crate) fn param(index: usize, ty: SqlType) -> Expr {
     let param = Expr::Param(index, ty);
-    if !ty.is_named() {
+    if !ty.holds_names() {
         return param;
     }
     Expr::Cast { input: Box::new(param), ty, explicit: false }

@@ -24,7 +24,7 @@ pub fn cast(
     let (from, target) = (from.base(), to.base());
     if from == target {
         // A parameter's text, which only now can be looked up.
-        if let (true, Datum::Text(text)) = (target.is_named(), &value) {
+        if let (true, Datum::Text(text)) = (target.holds_names(), &value) {
             return input(ctx, target, text);
         }
         return value.apply_modifier(to, explicit);

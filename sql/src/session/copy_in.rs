@@ -428,6 +428,10 @@ impl CopyIn {
             None => Ok(Datum::Null),
             Some(text) => {
                 self.memory.add_scratch(func::parsed_bytes(ty.base(), &text))?;
+                if ty.holds_names() {
+                    // Only the statement can look it up.
+                    return Ok(Datum::text(text));
+                }
                 Datum::parse_text(ty.base(), &text, &self.format)
             }
         });

@@ -99,7 +99,7 @@ impl Session {
                         let text = "invalid byte sequence for encoding \"UTF8\"";
                         SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
                     })?;
-                    if ty.is_named() {
+                    if ty.holds_names() {
                         return Ok(Datum::text(text));
                     }
                     Datum::parse_text(ty, text, &format)

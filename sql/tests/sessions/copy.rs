@@ -138,3 +138,24 @@ async fn options_that_do_not_fit_are_refused() {
     let error = run(&mut session, query).await.unwrap_err();
     assert_eq!((error.state.0, error.message.as_str()), ("42703", "column \"y\" does not exist"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_are_looked_up() {
+    let mut session = filled().await;
+    ok(&mut session, "create table names (a int primary key, r regclass, rs regclass[])").await;
+    let copied =
+        copy_in(&mut session, "copy names from stdin", "1\tcf\t{cf,pg_class,NULL}\n").await;
+    assert_eq!(copied.unwrap(), ["COPY 1"]);
+    let insert = "insert into names values (2, $1, $2)";
+    session.parse("i", insert, &[]).await.unwrap();
+    session.bind("", "i", &[text("names"), text("{names}")]).await.unwrap();
+    session.execute("", 0, true, &mut Told::default()).await.unwrap();
+    let expected = ["1\tcf\t{cf,pg_class,NULL}", "2\tnames\t{names}", "COPY 2"];
+    assert_eq!(ok(&mut session, "copy (select * from names order by a) to stdout").await, expected);
+    let error =
+        copy_in(&mut session, "copy names from stdin", "3\tno_such\t{}\n").await.unwrap_err();
+    assert_eq!(
+        (error.state.0, error.message.as_str()),
+        ("42P01", "relation \"no_such\" does not exist")
+    );
+}
