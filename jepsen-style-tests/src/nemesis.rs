@@ -59,7 +59,7 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// So many of 100 faults that cut a node off, and leave it running, last [`AGES`]: until all that it was promised for a
 /// time is over (a lease on a schema, a transaction's heartbeat), while it goes on as if it were not.
 const AGES_PERCENT: u64 = 55;
-const AGES: [Duration; 2] = [Duration::from_secs(11), Duration::from_secs(16)];
+const AGES: [Duration; 2] = [Duration::from_secs(11), Duration::from_secs(14)];
 /// Beyond the time after which a node whose disk gives no answer ends itself ([`kv::store::ENDED_AFTER`]).
 const STALL_MAX: Duration = Duration::from_secs(20);
 /// So many of 100 stalls may last that long.

@@ -26,7 +26,7 @@ const TAGS: i32 = 4;
 /// Longest pause between two blocks.
 const REST: Duration = Duration::from_millis(450);
 /// Longest pause of a block, before or after its row is written: longer than a lease.
-const PAUSE: Duration = Duration::from_secs(14);
+const PAUSE: Duration = Duration::from_secs(16);
 /// As long as a lease.
 const LEASE: Duration = Duration::from_secs(10);
 /// Longest of both together.
