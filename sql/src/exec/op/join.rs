@@ -260,7 +260,7 @@ impl Chains {
                 None => self.ends.push((row, row)),
             }
         }
-        keys.len() * size_of::<u32>() + (self.ends.len() - before) * size_of::<(u32, u32)>()
+        size_of_val(keys) + (self.ends.len() - before) * size_of::<(u32, u32)>()
     }
 }
 
