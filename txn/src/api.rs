@@ -148,7 +148,8 @@ pub struct Request {
     pub kind: Option<RequestKind>,
 }
 
-/// The kinds of requests.
+/// The kinds of requests. A batch may be 100,000 writes, each of which takes as much room as the largest of these: the
+/// large ones are boxed.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum RequestKind {
     /// Reads a key.
@@ -170,12 +171,12 @@ pub enum RequestKind {
     #[prost(message, tag = "6")]
     Heartbeat(Heartbeat),
     /// Asks whether a transaction that is in the way is finished, or finishes it. Addressed to its anchor.
-    #[prost(message, tag = "7")]
-    PushTxn(PushTxn),
+    #[prost(message, boxed, tag = "7")]
+    PushTxn(Box<PushTxn>),
     /// Turns a finished transaction's intents into versions, or removes them; releases its locks. The only request that
     /// may be done in part.
-    #[prost(message, tag = "8")]
-    Resolve(Resolve),
+    #[prost(message, boxed, tag = "8")]
+    Resolve(Box<Resolve>),
     /// Reads a transaction's record. Addressed to its anchor.
     #[prost(message, tag = "9")]
     QueryTxn(QueryTxn),
@@ -183,8 +184,8 @@ pub enum RequestKind {
     #[prost(message, tag = "10")]
     CollectTxn(CollectTxn),
     /// Tells for whom the batch's transaction waits. Addressed to its own anchor. Changes memory only.
-    #[prost(message, tag = "11")]
-    ReportWait(Wait),
+    #[prost(message, boxed, tag = "11")]
+    ReportWait(Box<Wait>),
     /// Ends a wait that is part of a deadlock. Addressed to the key that is waited for. Changes memory only.
     #[prost(message, tag = "12")]
     BreakWait(BreakWait),
@@ -509,8 +510,8 @@ pub struct Response {
     #[prost(bytes = "bytes", tag = "2")]
     pub resume: Bytes,
     /// Of a push, heartbeat, query or end.
-    #[prost(message, optional, tag = "3")]
-    pub record: Option<TxnRecord>,
+    #[prost(message, optional, boxed, tag = "3")]
+    pub record: Option<Box<TxnRecord>>,
     /// Of a get: the key is locked by others, and was not read.
     #[prost(bool, tag = "4")]
     pub skipped: bool,

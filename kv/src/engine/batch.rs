@@ -39,6 +39,11 @@ impl EngineBatch {
         self.ops.push(EngineOp::Delete(key));
     }
 
+    /// Makes room for so many more changes.
+    pub fn reserve(&mut self, changes: usize) {
+        self.ops.reserve(changes);
+    }
+
     /// The changes in order.
     pub fn ops(&self) -> &[EngineOp] {
         &self.ops

@@ -275,6 +275,7 @@ impl RangeMachine {
         let range = self.descriptor.id();
         match command.kind.expect("decoding checked it") {
             CommandKind::Batch(changes) => {
+                batch.reserve(changes.ops.len() + 1);
                 for op in changes.ops {
                     let space = Space::keyed_from(op.space)
                         .ok_or_else(|| damaged("write to an unknown space", range))?;

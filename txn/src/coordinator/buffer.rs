@@ -118,6 +118,14 @@ impl WriteBuffer {
         self.entries.len() > keys || self.bytes > bytes
     }
 
+    /// True iff so many writes, of so many bytes together, are certainly not too many.
+    pub(crate) fn has_room(&self, keys: usize, bytes: usize) -> bool {
+        // What they supersede, a savepoint may keep.
+        self.entries.len() + keys <= self.max_keys
+            && self.bytes + 2 * bytes <= self.max_bytes
+            && u32::try_from(keys).is_ok_and(|keys| self.sequence.checked_add(keys).is_some())
+    }
+
     /// Number of the last write before the latest savepoint: nothing goes back to what is later and superseded.
     pub(crate) fn kept(&self) -> u32 {
         self.marks.last().map_or(0, |mark| mark.sequence)
@@ -329,6 +337,7 @@ mod tests {
     fn both_bounds_hold_and_a_refused_write_changes_nothing() {
         let mut buffer = WriteBuffer::new(2, 10);
         put(&mut buffer, "a", "1");
+        assert!(buffer.has_room(1, 4) && !buffer.has_room(2, 4) && !buffer.has_room(1, 5));
         put(&mut buffer, "b", "2");
         assert_eq!(buffer.put("c".into(), None), Err(TxnError::TooLarge));
         assert_eq!(buffer.put("a".into(), Some("123456".into())), Err(TxnError::TooLarge));

@@ -115,8 +115,9 @@ async fn resolve_all<P: Piece>(
     let patience = Patience { each: sender.config.cleanup_timeout, end: std::time::Duration::MAX };
     let mut pending = pieces;
     while !pending.is_empty() {
-        let sent = sender
-            .fan_out(pending, patience, |pieces| untransacted(RequestKind::Resolve(of(pieces))));
+        let sent = sender.fan_out(pending, patience, |pieces| {
+            untransacted(RequestKind::Resolve(Box::new(of(pieces))))
+        });
         let Ok(answers) = sent.await else { return false };
         pending = Vec::new();
         for (pieces, answer) in answers {

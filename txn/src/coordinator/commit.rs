@@ -129,8 +129,9 @@ impl Txn {
         wait: &mut LockWait,
         deadline: Duration,
     ) -> Result<Attempt, TxnError> {
-        let mut requests: Vec<_> =
-            self.buffer.send().into_iter().map(|put| request(RequestKind::Put(put))).collect();
+        let puts = self.buffer.send();
+        let mut requests = Vec::with_capacity(puts.len() + 1);
+        requests.extend(puts.into_iter().map(|put| request(RequestKind::Put(put))));
         // What it writes, the server unlocks without being told.
         let locked = keys.iter().filter(|key| self.buffer.get(key).is_none()).cloned().collect();
         let end = EndTxn { one_phase: true, ..self.end_txn((locked, Vec::new())) };

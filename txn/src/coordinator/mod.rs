@@ -296,6 +296,11 @@ impl Txn {
         self.buffer.put(key, None)
     }
 
+    /// True iff so many writes, of so many bytes together, can be buffered: none of them fails for being too much.
+    pub fn has_room(&self, keys: usize, bytes: usize) -> bool {
+        self.buffer.has_room(keys, bytes)
+    }
+
     /// Marks the present state of the writes and of the locks.
     pub fn savepoint(&mut self) -> Result<Savepoint, TxnError> {
         self.ensure_open()?;

@@ -142,7 +142,7 @@ impl Txn {
                     rolled_back: Some(numbers),
                     ..Resolve::default()
                 };
-                let requests = vec![request(RequestKind::Resolve(resolve))];
+                let requests = vec![request(RequestKind::Resolve(Box::new(resolve)))];
                 BatchRequest { requests, ..BatchRequest::default() }
             });
             // What is not released now is found to be nobody's after the transaction's end.

@@ -94,7 +94,7 @@ pub(super) fn error(kind: ErrorKind, retry_ts: Timestamp, message: &str) -> Stop
 pub(super) fn committed_answers(request: &BatchRequest, ts: Timestamp) -> Vec<Response> {
     let mut answers = vec![Response::default(); request.requests.len()];
     if let Some(last) = answers.last_mut() {
-        last.record = Some(committed_record(ts));
+        last.record = Some(Box::new(committed_record(ts)));
     }
     answers
 }

@@ -21,7 +21,7 @@ use crate::mvcc::{self, Finished, Version, record};
 /// Without the keys, which may be many: no asker needs them.
 pub(super) fn answer(record: TxnRecord) -> Response {
     let record = TxnRecord { keys: Vec::new(), spans: Vec::new(), ..record };
-    Response { record: Some(record), ..Response::default() }
+    Response { record: Some(Box::new(record)), ..Response::default() }
 }
 
 fn aborted() -> Stop {

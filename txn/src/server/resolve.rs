@@ -171,7 +171,7 @@ impl Inner {
 }
 
 fn of_one(resolve: Resolve) -> BatchRequest {
-    let requests = vec![Request { kind: Some(RequestKind::Resolve(resolve)) }];
+    let requests = vec![Request { kind: Some(RequestKind::Resolve(Box::new(resolve))) }];
     BatchRequest { requests, ..BatchRequest::default() }
 }
 

@@ -280,7 +280,7 @@ impl Inner {
         if !txn.anchor.is_empty() && !holders.is_empty() {
             let waits = holders.iter().take(CHASE_MAX).map(|holder| {
                 let wait = Wait { holder: holder.txn.clone(), key: key.clone() };
-                Request { kind: Some(RequestKind::ReportWait(wait)) }
+                Request { kind: Some(RequestKind::ReportWait(Box::new(wait))) }
             });
             let request = BatchRequest {
                 txn: Some(txn.clone()),
@@ -372,9 +372,9 @@ impl Inner {
             force: false,
             now: self.env.clock.now().raw(),
         };
-        let request = alone(Some(pusher.clone()), RequestKind::PushTxn(push));
+        let request = alone(Some(pusher.clone()), RequestKind::PushTxn(Box::new(push)));
         let Response { record, waits, .. } = self.send(pushee.anchor.clone(), request).await?;
-        Some((record?, waits))
+        Some((*record?, waits))
     }
 
     /// Sends a batch to the range of a key; the answer to its last request.

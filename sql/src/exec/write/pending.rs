@@ -96,12 +96,17 @@ impl Pending {
     /// The statement is done: its writes become the transaction's, all or none. A transaction that grows large by them
     /// sends them.
     pub(crate) async fn apply(&mut self, txn: &mut Txn) -> SqlResult<()> {
+        let bytes = self.bytes;
         let entries = self.take_entries();
         self.forget();
         let begun = match self.through.take() {
             Some(savepoint) => savepoint,
-            // One write needs no way back.
+            // One write needs no way back, and neither do those that will fit.
             None if entries.len() < 2 => return put_all(entries, txn),
+            None if txn.has_room(entries.len(), bytes) => {
+                put_all(entries, txn)?;
+                return txn.make_room().await.map_err(from_txn);
+            }
             None => txn.savepoint().map_err(from_txn)?,
         };
         txn.unpin();

@@ -113,13 +113,13 @@ impl State {
                     record.commit_ts = if end.commit { txn.write_ts } else { 0 };
                     record.keys = end.keys.clone();
                 }
-                response.record = Some(record.clone());
+                response.record = Some(Box::new(record.clone()));
             }
             RequestKind::Heartbeat(beat) => {
                 let fresh = TxnRecord { status: TxnStatus::Pending as i32, ..TxnRecord::default() };
                 let record = self.records.entry(txn.id.clone()).or_insert(fresh);
                 record.heartbeat_ts = beat.now;
-                response.record = Some(record.clone());
+                response.record = Some(Box::new(record.clone()));
             }
             RequestKind::QueryTxn(query) => {
                 let record = match self.remembered.get(&query.txn_id) {
@@ -129,7 +129,7 @@ impl State {
                     }
                     None => self.records.get(&query.txn_id).cloned().unwrap_or_default(),
                 };
-                response.record = Some(record);
+                response.record = Some(Box::new(record));
             }
             RequestKind::Resolve(resolve) => {
                 for key in &resolve.keys {

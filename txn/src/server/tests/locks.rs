@@ -387,7 +387,7 @@ async fn a_lock_that_was_taken_since_a_savepoint_is_released_alone() {
         rolled_back: Some(LockNumbers { first: 2, last: 2 }),
         ..Resolve::default()
     };
-    let requests = vec![Request { kind: Some(RequestKind::Resolve(resolve)) }];
+    let requests = vec![Request { kind: Some(RequestKind::Resolve(Box::new(resolve))) }];
     let request = BatchRequest { requests, ..BatchRequest::default() };
     assert_eq!(cluster.try_send(b"a", request).await.unwrap().error, None);
     let mut other = Txn::new(&cluster, 2);

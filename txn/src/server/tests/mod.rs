@@ -184,7 +184,7 @@ impl Txn {
     async fn commit_two_phase(&mut self, keys: &[&str]) -> Result<TxnRecord, BatchError> {
         let at = String::from_utf8(self.meta.anchor.to_vec()).unwrap();
         let mut answers = self.send(&at, vec![end(true, false, keys)]).await?;
-        Ok(answers.remove(0).record.expect("a record"))
+        Ok(*answers.remove(0).record.expect("a record"))
     }
 
     fn one_phase(&mut self, writes: &[(&str, &str)]) -> BatchRequest {
@@ -212,7 +212,7 @@ impl Txn {
             ..Resolve::default()
         };
         let request = BatchRequest {
-            requests: vec![Request { kind: Some(RequestKind::Resolve(resolve)) }],
+            requests: vec![Request { kind: Some(RequestKind::Resolve(Box::new(resolve))) }],
             ..BatchRequest::default()
         };
         let response = self.cluster.try_send(keys[0].as_bytes(), request).await.expect("served");
@@ -223,7 +223,7 @@ impl Txn {
         let pushee_meta = pushee.meta.clone();
         let push = PushTxn { pushee: pushee_meta, last_active, ..PushTxn::default() };
         let at = String::from_utf8(pushee.meta.anchor.to_vec()).unwrap();
-        let mut answers = self.send(&at, vec![RequestKind::PushTxn(push)]).await.unwrap();
+        let mut answers = self.send(&at, vec![RequestKind::PushTxn(Box::new(push))]).await.unwrap();
         answers.remove(0).record.expect("a record").status()
     }
 }

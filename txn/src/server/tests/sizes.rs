@@ -19,7 +19,7 @@ fn names(count: usize) -> Vec<String> {
 }
 
 fn batch_of(resolve: Resolve) -> BatchRequest {
-    let requests = vec![Request { kind: Some(RequestKind::Resolve(resolve)) }];
+    let requests = vec![Request { kind: Some(RequestKind::Resolve(Box::new(resolve))) }];
     BatchRequest { requests, ..BatchRequest::default() }
 }
 
