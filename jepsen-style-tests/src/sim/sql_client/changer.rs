@@ -29,9 +29,10 @@ const CHANGES: [&str; 9] = [
 ];
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS account_branch ON account (branch, balance)";
 
-/// Whatever the faults, a change comes to its end within this: success, error, or the end of its connection. It waits for
-/// another change whose node has died, for the leases of dead nodes, for lingering blocks, and for their healing.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Whatever the faults, a change comes to its end within this: success, error, or the end of its connection. It waits twice
+/// for blocks that linger for 18 seconds, for another change whose node has died (10), for the lease of a dead node (10),
+/// and meanwhile for nodes that are cut off (14) and for disks that give no answer (20).
+const PATIENCE: Duration = Duration::from_secs(100);
 /// With all healed, and the others at work, a change that is asked for until it succeeds has succeeded within this: when
 /// it has waited for what the last faults have left (10 seconds a dead change, 10 a dead node's lease), and twice for
 /// blocks that linger for 18: for those that know the table from before, and, to fill an index, for the rows that those
