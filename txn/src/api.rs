@@ -6,6 +6,8 @@
 use bytes::Bytes;
 use kv::seam::MAX_BATCH_BYTES;
 
+use crate::rows::Rows;
+
 /// Bytes of a key at most.
 pub const MAX_KEY_BYTES: usize = 32_000;
 /// Bytes of a value at most.
@@ -116,6 +118,10 @@ pub struct BatchRequest {
     /// Places in the queues of locks, from earlier answers `Waiting`.
     #[prost(message, repeated, tag = "7")]
     pub tickets: Vec<Ticket>,
+    /// The sender takes rows as [`Response::rows`]; one of an earlier build does not, and gets them as
+    /// [`Response::listed`].
+    #[prost(bool, tag = "8")]
+    pub packs_rows: bool,
 }
 
 /// A place in the queue of a key's lock. Best effort: a later lease holder knows nothing of it.
@@ -501,6 +507,9 @@ pub struct BatchResponse {
 /// The answer to one request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Response {
+    /// As `rows`, for a gateway of an earlier build, or from a server of one.
+    #[prost(message, repeated, tag = "1")]
+    pub listed: Vec<Row>,
     /// [`Rows`] of a get or scan, packed, in key order (descending if the scan is); a deleted or missing key has none.
     #[prost(bytes = "bytes", tag = "11")]
     pub rows: Bytes,
@@ -523,12 +532,24 @@ pub struct Response {
     pub own_sequence: u32,
 }
 
+impl Response {
+    /// The rows, in either form; none if they cannot be understood.
+    pub fn into_rows(self) -> Option<Rows> {
+        match self.listed.is_empty() {
+            true => Rows::unpack(self.rows),
+            false => Some(self.listed.into_iter().map(|row| (row.key, row.value)).collect()),
+        }
+    }
+}
+
 /// A key and its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Row {
     /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
     pub key: Bytes,
     /// The value.
+    #[prost(bytes = "bytes", tag = "2")]
     pub value: Bytes,
 }
 

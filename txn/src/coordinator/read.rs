@@ -199,9 +199,10 @@ impl Txn {
             };
             let (mut responses, range) = self.read(at, lock, scan).await?;
             let response = responses.pop().expect("the sender counts answers");
-            let found = unpack(response.rows)?;
+            let resume = response.resume.clone();
+            let found = rows_of(response)?;
             let mut covered = clip(&range);
-            match (response.resume, order) {
+            match (resume, order) {
                 (none, _) if none.is_empty() => {}
                 (resume, _) if resume <= covered.start || covered.end < resume => {
                     return Err(TxnError::Invalid("a scan resumes outside of its span".into()));
@@ -303,12 +304,13 @@ impl Txn {
 
 /// The value of a key in the answer to its get.
 fn value_of(response: Response, key: &Bytes) -> Result<Option<Bytes>, TxnError> {
-    let mut found = unpack(response.rows)?.to_vec().into_iter();
+    let mut found = rows_of(response)?.to_vec().into_iter();
     Ok(found.find(|row| row.key == *key).map(|row| row.value))
 }
 
-fn unpack(rows: Bytes) -> Result<Rows, TxnError> {
-    Rows::unpack(rows).ok_or_else(|| TxnError::Invalid("an answer whose rows are cut short".into()))
+fn rows_of(response: Response) -> Result<Rows, TxnError> {
+    let cut = || TxnError::Invalid("an answer whose rows are cut short".into());
+    response.into_rows().ok_or_else(cut)
 }
 
 /// Appends to `out`, up to `limit` rows, what the server found in a span with the buffered writes of that span

@@ -82,6 +82,7 @@ impl TxnState {
             txn: Some(self.meta.clone()),
             observed_ts: 0,
             can_forward: self.reads.is_empty(),
+            packs_rows: true,
             requests,
             observed: observed
                 .map(|(node, ts)| ObservedTs { node_id: node.0, ts: ts.raw() })

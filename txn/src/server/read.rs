@@ -52,7 +52,7 @@ impl Evaluation<'_> {
         }
         self.answer_bytes += outcome.bytes;
         self.reads.push((get.key.clone(), keys::successor(&get.key)));
-        Ok(response(outcome))
+        Ok(self.response(outcome))
     }
 
     /// Reads a span.
@@ -96,7 +96,7 @@ impl Evaluation<'_> {
             }
             self.reads.push((from, to));
         }
-        Ok(response(outcome))
+        Ok(self.response(outcome))
     }
 
     /// Checks that a span, read at an earlier time, still reads the same at the read timestamp.
@@ -210,13 +210,19 @@ impl Evaluation<'_> {
             Some(ts) => Err(self.must_move(ts, "a newer version may have to be seen")),
         }
     }
-}
 
-fn response(outcome: Outcome) -> Response {
-    Response {
-        rows: outcome.rows.finish().packed(),
-        resume: outcome.resume.unwrap_or_default(),
-        own_sequence: outcome.own_sequence,
-        ..Response::default()
+    fn response(&self, outcome: Outcome) -> Response {
+        let found = outcome.rows.finish();
+        let (listed, rows) = match self.request.packs_rows {
+            true => (Vec::new(), found.packed()),
+            false => (found.to_vec(), Bytes::new()),
+        };
+        Response {
+            listed,
+            rows,
+            resume: outcome.resume.unwrap_or_default(),
+            own_sequence: outcome.own_sequence,
+            ..Response::default()
+        }
     }
 }

@@ -58,7 +58,8 @@ impl State {
         match request.kind.as_ref().expect("a kind") {
             RequestKind::Get(get) => {
                 let end = kv::keys::successor(&get.key);
-                response.rows = pack(self.rows(txn, &get.key, &end, 1, can_forward)?.0);
+                // As a server of an earlier build.
+                response.listed = self.rows(txn, &get.key, &end, 1, can_forward)?.0;
             }
             RequestKind::Scan(scan) => {
                 let limit = scan.limit as usize;
@@ -69,7 +70,7 @@ impl State {
                     let rows: Vec<Row> = all.0.into_iter().rev().take(limit).collect();
                     let full = rows.len() == limit;
                     let last = rows.last().map(|row| row.key.clone()).unwrap_or_default();
-                    response.rows = pack(rows);
+                    response.listed = rows;
                     if full && last > span.start {
                         response.resume = last;
                     }

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use kv::clock::Timestamp;
 
 use crate::api::*;
-use crate::rows::Rows;
 use crate::testing::{LocalCluster, MAX_OFFSET};
 
 /// The rows of an answer, one by one.
@@ -24,7 +23,7 @@ trait Found {
 
 impl Found for Response {
     fn rows(&self) -> Vec<Row> {
-        Rows::unpack(self.rows.clone()).expect("the server packs rows").to_vec()
+        self.clone().into_rows().expect("the server's rows are whole").to_vec()
     }
 }
 

@@ -363,3 +363,22 @@ async fn a_record_keeps_its_keys_to_itself() {
     let record = answers.remove(0).record.unwrap();
     assert_eq!((record.status(), record.keys.len()), (TxnStatus::Committed, 0));
 }
+
+/// Promise 5: nodes are replaced by those of a later build one by one. A gateway of an earlier one knows rows as a list.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_of_an_earlier_build_gets_its_rows_as_a_list() {
+    let cluster = LocalCluster::new();
+    Txn::new(&cluster, 1).commit(&[("a", "1"), ("b", "2")]).await.unwrap();
+    for packs_rows in [false, true] {
+        let mut reader = Txn::new(&cluster, 2);
+        let scan = Scan { span: span("a", "z"), ..Scan::default() };
+        let get = Get { key: key("b"), lock: false, mode: None };
+        for (kind, rows) in [(RequestKind::Scan(scan), 2), (RequestKind::Get(get), 1)] {
+            let request = BatchRequest { packs_rows, ..reader.request(vec![kind]) };
+            let answer = reader.send_raw("a", request).await.unwrap().remove(0);
+            assert_eq!(answer.listed.len(), if packs_rows { 0 } else { rows });
+            assert_eq!(answer.rows.is_empty(), !packs_rows);
+            assert_eq!(answer.rows().last(), Some(&Row { key: key("b"), value: "2".into() }));
+        }
+    }
+}
