@@ -257,3 +257,23 @@ async fn a_one_phase_commit_of_a_transaction_whose_record_is_aborted_changes_not
     }
     assert_eq!(cluster.count(Space::Data), 0);
 }
+
+/// A large one gives way to others between its writes, and its latches keep them off all the same.
+#[tokio::test(start_paused = true)]
+async fn a_large_one_phase_commit_is_seen_whole_or_not_at_all() {
+    let cluster = LocalCluster::new();
+    let keys: Vec<String> = (0..2_000).map(|n| format!("k{n:04}")).collect();
+    let mut writer = Txn::new(&cluster, 1);
+    let writes: Vec<(&str, &str)> = keys.iter().map(|key| (&key[..], "v")).collect();
+    let mut request = writer.one_phase(&writes);
+    request.can_forward = true;
+    let commit = tokio::spawn(async move { writer.send_raw("k0000", request).await.map(drop) });
+    let mut seen = Vec::new();
+    for round in 2..50 {
+        seen.push(Txn::new(&cluster, round).scan("k", "l", 0).await.unwrap().rows().len());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    commit.await.unwrap().unwrap();
+    seen.dedup();
+    assert!(seen == [0, keys.len()] || seen == [keys.len()], "{seen:?}");
+}
