@@ -142,6 +142,11 @@ impl LockTable {
         self.with(|state| state.keys.get(key).is_none_or(|k| k.admits(txn_id, strength, own)))
     }
 
+    /// True iff nobody has a lock in the span or waits for one.
+    pub fn has_nothing(&self, start: &Bytes, end: &Bytes) -> bool {
+        self.with(|state| state.keys.range(start.clone()..end.clone()).next().is_none())
+    }
+
     /// Enters the queue of a key, or its readers: at the end, or where the request was before (I4).
     pub fn enqueue(
         &self,

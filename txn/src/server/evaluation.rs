@@ -12,6 +12,7 @@ use kv::engine::EngineError;
 use kv::seam::{Eval, MAX_BATCH_BYTES, WriteBatch};
 
 use super::Inner;
+use super::ahead::Window;
 use super::markers::{Creation, committed_record};
 use super::plan::Plan;
 use crate::api::{
@@ -148,6 +149,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) intents: BTreeMap<Bytes, Intent>,
     /// Newest writes of a one-phase commit.
     pub(super) versions: BTreeMap<Bytes, NewVersion>,
+    /// What is known of the writes that come next.
+    pub(super) ahead: Window,
     pub(super) batch: WriteBatch,
     /// The highest timestamp in `batch`.
     pub(super) batch_ts: Timestamp,
@@ -186,6 +189,7 @@ impl<'a> Evaluation<'a> {
             one_phase: plan.one_phase,
             intents: BTreeMap::new(),
             versions: BTreeMap::new(),
+            ahead: Window::default(),
             batch: WriteBatch::default(),
             batch_ts: Timestamp::ZERO,
             reads: Vec::new(),
@@ -204,17 +208,20 @@ impl<'a> Evaluation<'a> {
         }
         let request = self.request;
         let mut responses = Vec::with_capacity(request.requests.len());
-        for (number, one) in request.requests.iter().enumerate() {
-            if number % SLICE == SLICE - 1 {
+        for (number, slice) in request.requests.chunks(SLICE).enumerate() {
+            if number > 0 {
                 self.server.env.tasks.give_way().await;
             }
-            match self.one(one) {
-                Ok(response) => responses.push(response),
-                Err(stop) => {
-                    if let Stop::Conflict(_) = stop {
-                        self.keep_writes()?;
+            self.look_ahead(slice)?;
+            for one in slice {
+                match self.one(one) {
+                    Ok(response) => responses.push(response),
+                    Err(stop) => {
+                        if let Stop::Conflict(_) = stop {
+                            self.keep_writes()?;
+                        }
+                        return Err(stop);
                     }
-                    return Err(stop);
                 }
             }
         }

@@ -23,6 +23,7 @@
 //!
 //! Not done here: parallel commits, replicated locks of locking reads, follower reads.
 
+mod ahead;
 mod evaluation;
 mod finished;
 mod in_flight;

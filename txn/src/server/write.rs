@@ -24,24 +24,32 @@ impl Evaluation<'_> {
             self.not_ended(txn)?;
         }
         let mode = Mode::WRITE;
-        if !self.server.locks.admits(&put.key, &txn.id, mode.strength, self.place) {
+        if !self.ahead.is_free(&put.key)
+            && !self.server.locks.admits(&put.key, &txn.id, mode.strength, self.place)
+        {
             return Err(Stop::Conflict(Conflict::Locked(put.key.clone(), mode)));
         }
-        let existing = match self.intents.remove(&put.key) {
-            Some(intent) => Some(intent),
-            None => intent::get(&self.eval.snapshot, &put.key)?,
+        let (stored, newest) = match self.ahead.find(&put.key) {
+            Some(found) => found,
+            None => {
+                let snapshot = &self.eval.snapshot;
+                (intent::get(snapshot, &put.key)?, mvcc::newest(snapshot, &put.key)?)
+            }
         };
+        let existing = self.intents.remove(&put.key).or(stored);
         if let Some(foreign) = existing.as_ref().filter(|intent| intent.txn.id != txn.id) {
             let found = vec![(put.key.clone(), foreign.clone())];
             self.discovered(&found);
             return Err(Stop::Conflict(Conflict::Intents { found, mode: Some(mode) }));
         }
-        let above_reads = match self.server.reads.max(&put.key) {
-            // Everybody else read below the own read.
-            (ts, Some(owner)) if owner == txn.id => ts,
-            (ts, _) => ts.next(),
+        let above_reads = match self.ahead.is_unread(&put.key) {
+            true => Timestamp::ZERO,
+            false => match self.server.reads.max(&put.key) {
+                // Everybody else read below the own read.
+                (ts, Some(owner)) if owner == txn.id => ts,
+                (ts, _) => ts.next(),
+            },
         };
-        let newest = mvcc::newest(&self.eval.snapshot, &put.key)?;
         let newest_ts = newest.as_ref().map_or(Timestamp::ZERO, |version| version.ts);
         let ts = self.write_ts.max(above_reads).max(newest_ts.next());
         self.write_ts = ts;

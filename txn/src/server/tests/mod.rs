@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "plays the outside world, on tokio's paused clock")]
 
+mod ahead;
 mod commits;
 mod leases;
 mod locks;
