@@ -6,6 +6,8 @@
 //! - I3. Before a node has registered its [`Inbound`], and after it was unregistered, nothing is delivered.
 //! - I4. Every message says by how much its sender's clock is off the receiver's ([`ClockReading`]): a node whose clock
 //!   agrees with no majority stops (`kv::clock`).
+//! - I5. Whoever dials a node, or sends to it, hears its reading in a second or so, although what they send is refused and
+//!   the node has nothing to say to them: the refusal says it, or what comes back on an open stream does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

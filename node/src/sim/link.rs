@@ -5,6 +5,8 @@ use std::time::Duration;
 use kv::env::Rng;
 use tokio::time::Instant;
 
+use crate::liveness::RETRY_MAX;
+
 /// What the network does to the messages of a directed link. Probabilities are in per mille.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkProfile {
@@ -80,6 +82,9 @@ pub(super) struct Link {
     /// The other end was silent for too long: calls are refused until it is heard. When it is called next after this
     /// time, it is dialled, too.
     pub(super) silent_until: Option<Instant>,
+    /// The other end's Raft messages were refused for its clock, and it was told so. Next after this time, as when it
+    /// dials again.
+    refused_until: Option<Instant>,
     pub(super) profile: LinkProfile,
     /// Raft messages under way, which are bounded.
     pub(super) raft_in_flight: usize,
@@ -100,10 +105,21 @@ impl Link {
             cut: false,
             black_hole: false,
             silent_until: None,
+            refused_until: None,
             profile,
             raft_in_flight: 0,
             last: [None; 2],
         }
+    }
+
+    /// True iff the other end is to be told now that its Raft messages are refused: at most every [`RETRY_MAX`].
+    pub(super) fn tells_refusal(&mut self) -> bool {
+        let now = Instant::now();
+        if self.refused_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.refused_until = Some(now + RETRY_MAX);
+        true
     }
 
     /// Draws the fate of one message that is sent now.

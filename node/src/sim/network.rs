@@ -9,7 +9,9 @@
 //! - I3. What was sent to one life of a node never reaches its next one.
 //! - I4. `NotSent` is answered only when no copy of the request was, or will be, looked at by the other node.
 //! - I5. What is larger than [`kv::rpc::MAX_MESSAGE_BYTES`] is not sent; an answer arrives as unknown then.
-//! - I6. Under way are at most [`IN_FLIGHT_MAX`] Raft messages and as many calls per directed link.
+//! - I6. Who sends to a node hears what its clock shows, also when that is why the message is refused: requests and
+//!   dials are answered each, Raft messages once in [`RETRY_MAX`].
+//! - I7. Under way are at most [`IN_FLIGHT_MAX`] Raft messages and as many calls per directed link.
 //!
 //! HAZARD: the trace sink is called under the network's lock and must not call back.
 
@@ -349,21 +351,28 @@ impl SimNetwork {
         let admitted = endpoint.gate.admit(parcel.from, parcel.ts, reading);
         {
             let mut state = self.state();
-            let is_answer = matches!(parcel.body, Body::Answer { .. } | Body::Alive { .. });
+            let is_inbound = matches!(parcel.body, Body::Raft(_) | Body::Request { .. });
             if !admitted {
                 self.drop_parcel(&mut state, &parcel, "clock");
-            } else if inbound.is_none() && !is_answer {
+            } else if inbound.is_none() && is_inbound {
                 self.drop_parcel(&mut state, &parcel, "unregistered");
             } else {
                 state.stats.delivered += 1;
-                state.link(parcel.to, parcel.from).silent_until = None;
+                // A refusal opens nothing: the next dial may come when it would have come without.
+                if !matches!(parcel.body, Body::Refused) {
+                    state.link(parcel.to, parcel.from).silent_until = None;
+                }
                 self.trace(|| parcel.line("deliver"));
             }
         }
         let Parcel { from, to, body, .. } = parcel;
         match (body, inbound.filter(|_| admitted)) {
             (Body::Raft(message), Some(inbound)) => inbound.raft(from, vec![message]),
-            (Body::Raft(_), None) => {}
+            (Body::Raft(_), None) => {
+                if !admitted && self.state().link(to, from).tells_refusal() {
+                    self.answer_dial(endpoint, to, from, Body::Refused);
+                }
+            }
             (Body::Request { call, request }, Some(inbound)) => {
                 let network = Arc::downgrade(self);
                 let replier = endpoint.clone();
@@ -393,22 +402,28 @@ impl SimNetwork {
                     answer(pending, result);
                 }
             }
-            (Body::Dial, Some(_)) => {
-                let (network, replier) = (Arc::downgrade(self), endpoint.clone());
-                let answer = async move {
-                    if let Some(network) = network.upgrade() {
-                        network.reply(&replier, to, from, Body::Alive { call: 0 });
-                    }
-                };
-                endpoint.scope.spawn("rpc.accept", Box::pin(answer));
+            (Body::Dial, _) => {
+                let body = if admitted { Body::Alive { call: 0 } } else { Body::Refused };
+                self.answer_dial(endpoint, to, from, body);
             }
-            (Body::Dial, None) => {}
+            (Body::Refused, _) => {}
             (Body::Alive { call }, _) => {
                 if let Some(pending) = self.state().calls.get(&call).filter(|_| admitted) {
                     pending.alive.notify_one();
                 }
             }
         }
+    }
+
+    /// Accepts or refuses a connection, as soon as the node's tasks run.
+    fn answer_dial(self: &Arc<Self>, endpoint: &Endpoint, from: NodeId, to: NodeId, body: Body) {
+        let (network, replier) = (Arc::downgrade(self), endpoint.clone());
+        let answer = async move {
+            if let Some(network) = network.upgrade() {
+                network.reply(&replier, from, to, body);
+            }
+        };
+        endpoint.scope.spawn("rpc.accept", Box::pin(answer));
     }
 
     /// Sends something back to the caller.

@@ -40,6 +40,9 @@ pub(super) enum Body {
     },
     /// Is the node there? It shows by an answer to no call.
     Dial,
+    /// A dial, or what was sent on a Raft stream, was refused for its sender's clock. All that this says is what the
+    /// other clock shows.
+    Refused,
 }
 
 impl Parcel {
@@ -49,7 +52,10 @@ impl Parcel {
             Body::Raft(message) => message.encoded_len(),
             Body::Request { request, .. } => request.encoded_len(),
             Body::Answer { result: Ok(response), .. } => response.encoded_len(),
-            Body::Answer { result: Err(_), .. } | Body::Alive { .. } | Body::Dial => 0,
+            Body::Answer { result: Err(_), .. }
+            | Body::Alive { .. }
+            | Body::Dial
+            | Body::Refused => 0,
         };
         bytes > MAX_MESSAGE_BYTES
     }
@@ -73,6 +79,7 @@ impl Parcel {
             Body::Answer { call, result: Err(error) } => format!("answer {call} {error:?}"),
             Body::Alive { call } => format!("alive {call}"),
             Body::Dial => "dial".to_owned(),
+            Body::Refused => "refused".to_owned(),
         };
         format!("{event} #{number} {from}>{to} @{ts} {body}")
     }

@@ -20,6 +20,7 @@ const BASE: u64 = 1_800_000_000_000;
 struct Node {
     id: NodeId,
     time: SimTime,
+    clock: Clock,
     scope: SimScope,
     transport: Arc<SimTransport>,
     raft: Arc<Mutex<Vec<(NodeId, u64)>>>,
@@ -53,9 +54,9 @@ fn start(network: &Arc<SimNetwork>, id: u64) -> Node {
     let clock = Clock::new(Arc::new(time.clone()), Duration::from_millis(500));
     let transport = network.connect(id, clock.clone(), Arc::new(scope.clone()));
     let (raft, served) = (Arc::default(), Arc::default());
-    let ear = Ear { clock, raft: Arc::clone(&raft), served: Arc::clone(&served) };
+    let ear = Ear { clock: clock.clone(), raft: Arc::clone(&raft), served: Arc::clone(&served) };
     transport.register(Arc::new(ear));
-    Node { id, time, scope, transport, raft, served }
+    Node { id, time, clock, scope, transport, raft, served }
 }
 
 fn cluster(seed: u64) -> (Arc<SimNetwork>, [Node; 3]) {
@@ -238,6 +239,46 @@ async fn a_clock_too_far_ahead_is_refused_and_one_within_the_offset_drags_along(
     assert_eq!(n3.call(&n2).await, Ok(1));
     assert!(n2.time.wall_ms() < n3.time.wall_ms());
     assert_eq!(n2.transport.clock_refused(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_refused_for_its_clock_finds_out_although_nobody_speaks_to_it() {
+    for dials in [false, true] {
+        let (network, [n1, n2, n3]) = cluster(7);
+        for node in [&n1, &n2, &n3] {
+            node.clock.set_members(3);
+        }
+        if dials {
+            // Until it has found both silent.
+            network.cut(n1.id, n2.id);
+            network.cut(n1.id, n3.id);
+            for other in [&n2, &n3] {
+                while n1.call(other).await != Err(RpcError::Unknown) {}
+            }
+            network.heal_all();
+        }
+        n1.time.set_rate_ppm(3 * RATE_TRUE_PPM);
+        pass(1_100).await;
+        n1.time.set_rate_ppm(RATE_TRUE_PPM);
+        for other in [&n2, &n3] {
+            match dials {
+                true => assert_eq!(n1.call(other).await, Err(RpcError::NotSent)),
+                false => n1.transport.send_raft(other.id, messages(100)),
+            }
+        }
+        pass(100).await;
+        let said = n1.clock.complaint().expect("both have said what their clocks show");
+        assert!(said.contains("ahead of n2's and") && said.contains("ahead of n3's"), "{said}");
+        assert_eq!((n2.clock.complaint(), n3.clock.complaint()), (None, None));
+        // Neither a storm of refusals, nor a link that counts as heard.
+        let refused = if dials { 1 } else { 100 };
+        assert_eq!(n2.transport.clock_refused(), refused);
+        assert_eq!(network.stats().delivered, 2);
+        if dials {
+            assert_eq!(n1.call(&n2).await, Err(RpcError::NotSent));
+            assert_eq!(n2.transport.clock_refused(), refused, "not before the next dial");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

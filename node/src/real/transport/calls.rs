@@ -166,8 +166,7 @@ async fn session(
     let first =
         CallFrame { header: shared.header(peer), hello: shared.hello(peer), calls: Vec::new() };
     outgoing.try_send(first).expect("the stream has room for its first frame");
-    let replies = shared.handshake(client.calls(ReceiverStream::new(stream))).await?;
-    let mut replies = replies.into_inner();
+    let mut replies = dialer.open(client.calls(ReceiverStream::new(stream))).await?;
     let hello = shared.handshake(replies.message()).await?;
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use kv::ids::NodeId;
 use tokio::sync::watch;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
 
 use super::Shared;
 use super::wire::FRAME_BYTES_MAX;
@@ -55,6 +55,15 @@ impl Dialer {
         Ok(PeerClient::new(channel)
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(FRAME_BYTES_MAX))
+    }
+
+    /// Waits until the peer has looked at the first frame. Also when it refuses the stream it says what its clock shows.
+    pub(super) async fn open<T>(
+        &self,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let answer = self.shared.handshake(answer).await;
+        answer.map(Response::into_inner).inspect_err(|why| self.shared.hear_refusal(why))
     }
 
     /// Checks the peer's hello; the stream is open then.

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! The first frame of each direction is a hello: cluster id, both node ids, maximum offset. Either side ends
-//! the stream when they do not fit. Later frames carry a header and a batch: what has queued up goes out as
-//! one frame, up to 256 messages or a mebibyte.
+//! the stream when they do not fit. Whoever refuses a stream of a peer, for its clock or for the own disk, puts the own
+//! hello into the refusal's metadata, so that the peer hears of this clock, too. Later frames carry a header and a
+//! batch: what has queued up goes out as one frame, up to 256 messages or a mebibyte.
 //!
 //! - I1. Raft messages of one stream arrive in the order of sending. When a link fails, what it had queued is
 //!   dropped: Raft repeats what matters, and old messages are worth nothing.

@@ -46,8 +46,7 @@ async fn session(
     let hello = shared.hello(dialer.peer);
     let first = RaftFrame { header: shared.header(dialer.peer), hello, messages: Vec::new() };
     outgoing.try_send(first).expect("the stream has room for its first frame");
-    let replies = shared.handshake(client.raft(ReceiverStream::new(stream))).await?;
-    let mut replies = replies.into_inner();
+    let mut replies = dialer.open(client.raft(ReceiverStream::new(stream))).await?;
     let hello = shared.handshake(replies.message()).await?;
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;

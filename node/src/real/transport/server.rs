@@ -97,7 +97,7 @@ impl Peer for Service {
         let peer = self.admit(first.header, first.hello)?;
         let shared = self.shared.clone();
         if shared.stalled().now_or_never().is_some() {
-            return Err(Status::unavailable("the disk does not answer"));
+            return Err(shared.refusal(peer, Status::unavailable("the disk does not answer")));
         }
         let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
         let hello = shared.hello(peer);
@@ -119,8 +119,13 @@ impl Peer for Service {
 
 impl Service {
     fn admit(&self, header: Option<Header>, hello: Option<Hello>) -> Result<NodeId, Status> {
-        self.shared.check_hello(header, hello).inspect_err(|why| {
-            self.shared.handshakes_refused.fetch_add(1, Ordering::Relaxed);
+        let shared = &self.shared;
+        let admitted = shared.identify(header, hello).and_then(|(peer, header)| {
+            shared.check_clock(peer, &header).map_err(|why| shared.refusal(peer, why))?;
+            Ok(peer)
+        });
+        admitted.inspect_err(|why| {
+            shared.handshakes_refused.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(why = why.message(), "stream refused");
         })
     }

@@ -45,6 +45,8 @@ impl TimeSource for Skewed {
 struct Ear {
     raft: Mutex<Vec<(NodeId, u64)>>,
     silent: AtomicBool,
+    /// The disk gives no answer.
+    stalled: AtomicBool,
     asked: AtomicU64,
 }
 
@@ -62,6 +64,13 @@ impl Inbound for Ear {
             panic!("only range requests are sent here");
         };
         Box::pin(async move { RpcResponse { body: Some(ResponseBody::Payload(payload)) } })
+    }
+
+    fn stalled(&self) -> BoxFuture<'static, ()> {
+        match self.stalled.load(Ordering::SeqCst) {
+            true => Box::pin(std::future::ready(())),
+            false => Box::pin(std::future::pending()),
+        }
     }
 }
 
@@ -381,4 +390,114 @@ async fn a_clock_that_jumps_is_not_followed_and_its_node_goes_on() {
     n2.source.1.store(0, Ordering::SeqCst);
     assert_eq!(n2.echo(&n1, "back".into()).await, Ok("back".into()));
     assert_eq!(n2.transport.shared.clock().complaint(), None);
+}
+
+/// What `to` answers to the first frame of a stream, for calls or for Raft, from a node that it does not dial.
+async fn refusal(to: &Node, from: &Node, calls: bool) -> tonic::Status {
+    use wire::proto::peer_client::PeerClient;
+    use wire::proto::{CallFrame, RaftFrame};
+    let shared = &from.transport.shared;
+    let (header, hello) = (shared.header(to.id), shared.hello(to.id));
+    let mut client = PeerClient::connect(format!("http://{}", to.address)).await.unwrap();
+    if calls {
+        let first = CallFrame { header, hello, calls: Vec::new() };
+        return client.calls(tokio_stream::iter([first])).await.map(drop).unwrap_err();
+    }
+    let first = RaftFrame { header, hello, messages: Vec::new() };
+    client.raft(tokio_stream::iter([first])).await.map(drop).unwrap_err()
+}
+
+impl Node {
+    fn complaint(&self) -> Option<String> {
+        self.transport.shared.clock().complaint()
+    }
+
+    /// By how much its clock is ahead of the peer's, if it has heard of that.
+    fn ahead_of(&self, peer: &Node) -> Option<i64> {
+        let said = self.transport.shared.clock().reading_for(peer.id);
+        (said.lead_course != 0).then_some(-said.lead_ms)
+    }
+}
+
+fn know_of_three(nodes: &[&Node]) {
+    for node in nodes {
+        node.transport.shared.clock().set_members(3);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_refused_for_its_clock_finds_out_although_nobody_dials_it() {
+    let (n1, n2) = (start(1, DEFAULT).await, start(2, DEFAULT).await);
+    let n3 = start(3, Options { ahead_ms: 60_000, ..DEFAULT }).await;
+    know_of_three(&[&n1, &n2, &n3]);
+    introduce(&[&n1, &n2]);
+    for peer in [&n1, &n2] {
+        n3.transport.set_address(peer.id, peer.address);
+    }
+    until("it finds out", || n3.complaint().is_some()).await;
+    let said = n3.complaint().unwrap();
+    assert!(said.contains("ahead of n1's and") && said.contains("ahead of n2's"), "{said}");
+    assert_eq!(n3.transport.stats().streams_opened, 0);
+    // The others have heard of one clock that is not as theirs, and are not dragged along.
+    n1.echo_until_ok(&n2).await;
+    for node in [&n1, &n2] {
+        assert!(node.ahead_of(&n3).is_some_and(|ahead_ms| ahead_ms < -50_000));
+        assert_eq!(node.complaint(), None);
+        assert!(node.transport.shared.clock().now() < n3.transport.shared.clock().now());
+        let ahead = n3.transport.shared.clock().now();
+        assert!(node.transport.shared.clock().update(ahead).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_refused_by_a_wrong_clock_goes_on() {
+    let right = Options { ahead_ms: 60_000, ..DEFAULT };
+    let (n1, n2) = (start(1, right).await, start(2, right).await);
+    let wrong = start(3, DEFAULT).await;
+    know_of_three(&[&n1, &n2, &wrong]);
+    introduce(&[&n1, &n2]);
+    n1.transport.set_address(wrong.id, wrong.address);
+    until("it is refused", || n1.ahead_of(&wrong).is_some_and(|ahead_ms| ahead_ms > 50_000)).await;
+    // To each of the two it is one clock that is not as the own: nobody knows which of them is wrong.
+    assert_eq!((n1.complaint(), wrong.complaint()), (None, None));
+    n2.transport.set_address(wrong.id, wrong.address);
+    until("both are refused", || n2.ahead_of(&wrong).is_some()).await;
+    until("it finds out", || wrong.complaint().is_some()).await;
+    n1.echo_until_ok(&n2).await;
+    assert_eq!((n1.complaint(), n2.complaint()), (None, None));
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_the_clock_shows_and_is_a_refusal_to_earlier_builds() {
+    let n1 = start(1, DEFAULT).await;
+    for calls in [false, true] {
+        let n2 = start(2, Options { ahead_ms: 60_000, ..DEFAULT }).await;
+        let why = refusal(&n1, &n2, calls).await;
+        assert_eq!(why.code(), tonic::Code::FailedPrecondition);
+        assert_eq!(why.message(), "clock too far ahead");
+        n2.transport.shared.hear_refusal(&why);
+        assert!(n2.ahead_of(&n1).is_some_and(|ahead_ms| ahead_ms > 50_000));
+    }
+    // One in time, refused for the disk.
+    let n2 = start(2, Options { ahead_ms: 450, ..DEFAULT }).await;
+    n1.ear.stalled.store(true, Ordering::SeqCst);
+    let why = refusal(&n1, &n2, true).await;
+    assert_eq!(why.code(), tonic::Code::Unavailable);
+    n2.transport.shared.hear_refusal(&why);
+    assert!(n2.ahead_of(&n1).is_some());
+}
+
+#[tokio::test]
+async fn a_refusal_by_an_earlier_build_or_a_stranger_says_nothing_of_clocks() {
+    let n1 = start(1, DEFAULT).await;
+    let stranger = start(2, Options { cluster: ClusterId(8), ..DEFAULT }).await;
+    let why = || tonic::Status::failed_precondition("clock too far ahead");
+    let mut garbled = why();
+    let value = tonic::metadata::MetadataValue::from_bytes(b"no hello");
+    garbled.metadata_mut().insert_bin("meridian-hello-bin", value);
+    let to_another = stranger.transport.shared.refusal(NodeId(9), why());
+    for why in [why(), garbled, stranger.transport.shared.refusal(n1.id, why()), to_another] {
+        n1.transport.shared.hear_refusal(&why);
+        assert_eq!(n1.ahead_of(&stranger), None);
+    }
 }

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use kv::clock::{ClockReading, Timestamp};
 use kv::ids::NodeId;
 use kv::rpc::MAX_MESSAGE_BYTES;
+use prost::Message;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 
 use super::{ClusterId, Shared};
 use crate::liveness::HANDSHAKE_MAX;
@@ -15,10 +17,12 @@ pub(super) mod proto {
     tonic::include_proto!("meridian.node.v1");
 }
 
-use proto::{Header, Hello};
+use proto::{Header, Hello, RaftReply};
 
 /// Version of the protocol. A node refuses frames of any other until there is a second one to understand.
 const VERSION: u32 = 1;
+/// Under this name a refusal carries the hello of who refuses; see [`Shared::refusal`].
+const REFUSAL_HELLO: &str = "meridian-hello-bin";
 /// Messages in a frame.
 pub(super) const BATCH_MAX: usize = 256;
 /// Bytes in a frame of more than one message.
@@ -63,6 +67,17 @@ impl Shared {
         header: Option<Header>,
         hello: Option<Hello>,
     ) -> Result<NodeId, Status> {
+        let (from, header) = self.identify(header, hello)?;
+        self.check_clock(from, &header)?;
+        Ok(from)
+    }
+
+    /// Who sent the first frame of a stream, whatever their clock shows; or why they are no peer.
+    pub(super) fn identify(
+        &self,
+        header: Option<Header>,
+        hello: Option<Hello>,
+    ) -> Result<(NodeId, Header), Status> {
         let refuse = |why: String| Err(Status::failed_precondition(why));
         let (Some(header), Some(hello)) = (header, hello) else {
             return refuse("the first frame has no hello".to_owned());
@@ -88,10 +103,35 @@ impl Shared {
         if from == self.node_id {
             return refuse(format!("another node claims to be {from}"));
         }
-        if !self.gate.admit(from, Timestamp::from_raw(header.clock), reading(&header)) {
-            return refuse("clock too far ahead".to_owned());
+        Ok((from, header))
+    }
+
+    /// Notes what the first frame of a peer says of its clock. An error is why they must not talk.
+    pub(super) fn check_clock(&self, peer: NodeId, header: &Header) -> Result<(), Status> {
+        match self.gate.admit(peer, Timestamp::from_raw(header.clock), reading(header)) {
+            true => Ok(()),
+            false => Err(Status::failed_precondition("clock too far ahead")),
         }
-        Ok(from)
+    }
+
+    /// The refusal of a stream that a peer has dialled. It says what the own clock shows: the peer, whose clock may be the
+    /// reason, may hear of this one in no other way. A first frame would do that, too, but opens the stream: calls would
+    /// be handed to it and lost, and the next dial would come without a pause. Earlier builds see the refusal alone.
+    pub(super) fn refusal(&self, peer: NodeId, mut why: Status) -> Status {
+        let hello = RaftReply { header: self.header(peer), hello: self.hello(peer) };
+        let value = MetadataValue::from_bytes(&hello.encode_to_vec());
+        why.metadata_mut().insert_bin(REFUSAL_HELLO, value);
+        why
+    }
+
+    /// Notes what a refusal says of the clock of who refuses, if it does; see [`Shared::refusal`].
+    pub(super) fn hear_refusal(&self, why: &Status) {
+        let value = why.metadata().get_bin(REFUSAL_HELLO);
+        let hello = value.and_then(|value| RaftReply::decode(value.to_bytes().ok()?).ok());
+        if let Some(RaftReply { header, hello }) = hello {
+            // Whether they may talk does not matter: they do not want to.
+            let _ = self.check_hello(header, hello);
+        }
     }
 
     /// Checks a later frame of a stream of `peer`. An error ends the stream; false drops the frame.
