@@ -80,6 +80,12 @@ pub trait TaskScope: Send + Sync {
         self.spawn(name, task);
     }
 
+    /// A call to this node's own services from any task: runs as a part of that task, but lives and stops with the scope,
+    /// as a task of its own would. When the scope ends first, the call is dropped and this completes nevertheless.
+    fn enter(&self, call: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        call
+    }
+
     /// Completes when the other tasks of the caller's thread that can go on have been polled, and what has arrived for
     /// it meanwhile has been noticed.
     fn give_way(&self) -> BoxFuture<'static, ()> {

@@ -12,13 +12,17 @@
 //! the holder is gone meanwhile is noticed by the transport, which then says so for all attempts at once.
 //!
 //! The directory itself is asked on any node of the meta range: a stale answer costs a redirect, no more.
+//!
+//! A batch for the own node is neither encoded nor sent: it is evaluated within the caller's task, under the node's scope
+//! ([`crate::env::TaskScope::enter`]).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use prost::Message;
 
 use crate::env::{Env, RpcError};
 use crate::ids::{NodeId, RangeId};
@@ -28,7 +32,7 @@ use crate::rpc::{
     AllocateIds, DirectoryLookup, RangeRequest, Refusal, RefusalReason, RequestBody, ResponseBody,
     RpcRequest, SplitRequest,
 };
-use crate::seam::{Routing, SendError};
+use crate::seam::{Protocol, RangeService, Routing, SendError};
 use crate::store::{SharedRef, StoreHandle};
 
 /// Pause before asking again when nobody could answer; doubles up to the maximum.
@@ -44,13 +48,20 @@ const CACHE_ENTRIES_MAX: usize = 100_000;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Finds and addresses ranges for one gateway. Cheap to clone.
-#[derive(Clone)]
-pub struct Router(Arc<Inner>);
+pub struct Router<P: Protocol>(Arc<Inner<P>>);
 
-struct Inner {
+impl<P: Protocol> Clone for Router<P> {
+    fn clone(&self) -> Self {
+        Router(self.0.clone())
+    }
+}
+
+struct Inner<P: Protocol> {
     env: Env,
     /// Of the own store. Not its handle: who holds a gateway must not hold the engine's files.
     shared: SharedRef,
+    /// What answers batches on the own node, once it does. Not its owner, for the same reason.
+    own: OnceLock<Weak<dyn RangeService<P>>>,
     meta: RangeDescriptor,
     state: Mutex<State>,
 }
@@ -62,14 +73,14 @@ struct State {
 }
 
 /// Takes a node out of the cache of lease holders unless it has answered: see I4.
-struct Doubt<'a> {
-    router: &'a Router,
+struct Doubt<'a, P: Protocol> {
+    router: &'a Router<P>,
     range: RangeId,
     node: NodeId,
     answered: bool,
 }
 
-impl Drop for Doubt<'_> {
+impl<P: Protocol> Drop for Doubt<'_, P> {
     fn drop(&mut self) {
         if !self.answered {
             self.router.forget(self.range, self.node);
@@ -77,18 +88,40 @@ impl Drop for Doubt<'_> {
     }
 }
 
+/// What is asked of a node.
+enum Ask<P: Protocol> {
+    /// To evaluate a batch on a range.
+    Batch(RangeId, Arc<P::Request>),
+    /// One of kv's own requests.
+    Own(RequestBody),
+}
+
+/// What a node answers.
+enum Answer<P: Protocol> {
+    Batch(P::Response),
+    Own(ResponseBody),
+}
+
 /// What one attempt at one node came to.
-enum Attempt {
-    Answer(ResponseBody),
+enum Attempt<P: Protocol> {
+    Answer(Answer<P>),
     Refused(Refusal),
     NotSent,
     Unknown,
 }
 
-impl Router {
-    /// A router of the node with this store, which knows where the meta range is.
+impl<P: Protocol> Router<P> {
+    /// A router of the node with this store, which knows where the meta range is. It knows nobody who evaluates batches on
+    /// its own node before [`Router::serve`].
     pub fn new(env: Env, store: &StoreHandle, meta: RangeDescriptor) -> Self {
-        Router(Arc::new(Inner { env, shared: store.shared(), meta, state: Mutex::default() }))
+        let (shared, own, state) = (store.shared(), OnceLock::new(), Mutex::default());
+        Router(Arc::new(Inner { env, shared, own, meta, state }))
+    }
+
+    /// From now on batches for the own node go there, for as long as somebody else keeps it.
+    pub fn serve(&self, own: Weak<dyn RangeService<P>>) {
+        // Whoever came first stays: a node has one.
+        let _ = self.0.own.set(own);
     }
 
     /// A node whose store has stopped sends nothing any more: it could not finish what it begins.
@@ -110,17 +143,17 @@ impl Router {
     /// Takes fresh range ids from the meta range; returns the first. An unknown outcome is repeated: lost ids
     /// do no harm.
     pub async fn allocate_ids(&self, count: u64) -> Result<u64, SendError> {
-        let body = RequestBody::AllocateIds(AllocateIds { count });
-        match self.to_lease_holder(&self.0.meta, body, true, self.deadline()).await? {
-            (ResponseBody::FirstId(first), _) => Ok(first),
+        let ask = Ask::Own(RequestBody::AllocateIds(AllocateIds { count }));
+        match self.to_lease_holder(&self.0.meta, &ask, true, self.deadline()).await? {
+            (Answer::Own(ResponseBody::FirstId(first)), _) => Ok(first),
             _ => Err(SendError::Invalid("an allocation was answered with something else".into())),
         }
     }
 
     /// Tells the directory about a range. Repeatable.
     pub async fn report(&self, descriptor: RangeDescriptor) -> Result<(), SendError> {
-        let body = RequestBody::DirectoryUpsert(descriptor);
-        self.to_lease_holder(&self.0.meta, body, true, self.deadline()).await.map(|_| ())
+        let ask = Ask::Own(RequestBody::DirectoryUpsert(descriptor));
+        self.to_lease_holder(&self.0.meta, &ask, true, self.deadline()).await.map(|_| ())
     }
 
     /// Asks the lease holder of the range that holds `key` to split there. Returns both sides. A range that
@@ -133,9 +166,9 @@ impl Router {
                 return Ok(vec![range]);
             }
             let request = SplitRequest { range_id: range.range_id, key: key.clone() };
-            let body = RequestBody::Split(request);
-            match self.to_lease_holder(&range, body, false, deadline).await {
-                Ok((ResponseBody::Descriptors(sides), _)) => {
+            let ask = Ask::Own(RequestBody::Split(request));
+            match self.to_lease_holder(&range, &ask, false, deadline).await {
+                Ok((Answer::Own(ResponseBody::Descriptors(sides)), _)) => {
                     self.learn(sides.items.clone());
                     return Ok(sides.items);
                 }
@@ -194,10 +227,11 @@ impl Router {
                 if let Some(found) = self.state().directory.lookup(key) {
                     return Ok(found.clone());
                 }
-                let body = RequestBody::DirectoryLookup(DirectoryLookup { key: key.clone() });
+                let lookup = DirectoryLookup { key: key.clone() };
+                let ask = Ask::Own(RequestBody::DirectoryLookup(lookup));
                 let soon = self.0.env.clock.monotonic() + LOOKUP_TIMEOUT;
-                let attempt = self.attempt(node, body, deadline.min(soon)).await;
-                if let Attempt::Answer(ResponseBody::Descriptors(found)) = attempt {
+                let attempt = self.attempt(node, &ask, deadline.min(soon)).await;
+                if let Attempt::Answer(Answer::Own(ResponseBody::Descriptors(found))) = attempt {
                     self.learn(found.items);
                 }
             }
@@ -219,30 +253,73 @@ impl Router {
         Ok(())
     }
 
-    async fn attempt(&self, node: NodeId, body: RequestBody, deadline: Duration) -> Attempt {
+    async fn attempt(&self, node: NodeId, ask: &Ask<P>, deadline: Duration) -> Attempt<P> {
         let env = &self.0.env;
         let left = deadline.saturating_sub(env.clock.monotonic());
+        let body = match ask {
+            Ask::Batch(range, request) if node == env.node_id => {
+                return self.attempt_here(*range, request.clone(), left).await;
+            }
+            Ask::Batch(range, request) => {
+                let payload = Bytes::from(request.encode_to_vec());
+                RequestBody::Range(RangeRequest { range_id: range.0, payload })
+            }
+            Ask::Own(body) => body.clone(),
+        };
         let call = env.transport.call(node, RpcRequest { body: Some(body) });
         match env.clock.timeout(left, call).await {
-            Some(Ok(response)) => match response.body {
-                Some(ResponseBody::Refused(refusal)) => Attempt::Refused(refusal),
-                Some(body) => Attempt::Answer(body),
+            Some(Ok(response)) => match (response.body, ask) {
+                (Some(ResponseBody::Refused(refusal)), _) => Attempt::Refused(refusal),
+                (Some(ResponseBody::Payload(payload)), Ask::Batch(..)) => {
+                    match P::Response::decode(payload) {
+                        Ok(response) => Attempt::Answer(Answer::Batch(response)),
+                        Err(_) => Attempt::Unknown,
+                    }
+                }
+                (Some(body), Ask::Own(_)) => Attempt::Answer(Answer::Own(body)),
                 // An answer of a later version. Whatever it says, it may have been done.
-                None => Attempt::Unknown,
+                _ => Attempt::Unknown,
             },
             Some(Err(RpcError::NotSent)) => Attempt::NotSent,
             Some(Err(RpcError::Unknown)) | None => Attempt::Unknown,
         }
     }
 
+    /// An attempt at the own node.
+    async fn attempt_here(
+        &self,
+        range: RangeId,
+        request: Arc<P::Request>,
+        left: Duration,
+    ) -> Attempt<P> {
+        let env = &self.0.env;
+        let Some(service) = self.0.own.get().and_then(Weak::upgrade) else {
+            return Attempt::NotSent;
+        };
+        let attempt = Arc::new(Mutex::new(Attempt::NotSent));
+        let outcome = attempt.clone();
+        let note = move |attempt| *outcome.lock().unwrap_or_else(PoisonError::into_inner) = attempt;
+        let call = async move {
+            note(Attempt::Unknown);
+            note(match service.execute(range, request).await {
+                Ok(response) => Attempt::Answer(Answer::Batch(response)),
+                Err(refusal) => Attempt::Refused(refusal),
+            });
+        };
+        // Too late, or the node has ended: what was noted so far tells.
+        let _ = env.clock.timeout(left, env.tasks.enter(Box::pin(call))).await;
+        let mut attempt = attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *attempt, Attempt::Unknown)
+    }
+
     /// Sends to the lease holder of a range, wherever redirects lead, until `deadline`.
     async fn to_lease_holder(
         &self,
         range: &RangeDescriptor,
-        body: RequestBody,
+        ask: &Ask<P>,
         repeatable: bool,
         deadline: Duration,
-    ) -> Result<(ResponseBody, NodeId), SendError> {
+    ) -> Result<(Answer<P>, NodeId), SendError> {
         let nodes = self.own_first(range);
         let mut next = self.state().lease_holders.get(&range.id()).copied();
         let mut turn = 0;
@@ -255,7 +332,7 @@ impl Router {
                 nodes[(turn - 1) % nodes.len()]
             });
             let mut doubt = Doubt { router: self, range: range.id(), node, answered: false };
-            match self.attempt(node, body.clone(), deadline).await {
+            match self.attempt(node, ask, deadline).await {
                 Attempt::Answer(answer) => {
                     doubt.answered = true;
                     self.state().lease_holders.insert(range.id(), node);
@@ -315,7 +392,7 @@ impl Router {
     }
 }
 
-impl Routing for Router {
+impl<P: Protocol> Routing<P> for Router<P> {
     fn lookup(
         &self,
         key: Bytes,
@@ -328,17 +405,18 @@ impl Routing for Router {
     fn send(
         &self,
         descriptor: RangeDescriptor,
-        payload: Bytes,
+        request: Arc<P::Request>,
         repeatable: bool,
         deadline: Duration,
-    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>> {
+    ) -> BoxFuture<'static, Result<(P::Response, NodeId), SendError>> {
         let router = self.clone();
         Box::pin(async move {
-            let request = RangeRequest { range_id: descriptor.range_id, payload };
-            let body = RequestBody::Range(request);
-            match router.to_lease_holder(&descriptor, body, repeatable, deadline).await? {
-                (ResponseBody::Payload(payload), node) => Ok((payload, node)),
-                _ => Err(SendError::Invalid("a batch was answered with something else".into())),
+            let ask = Ask::Batch(descriptor.id(), request);
+            match router.to_lease_holder(&descriptor, &ask, repeatable, deadline).await? {
+                (Answer::Batch(response), node) => Ok((response, node)),
+                (Answer::Own(_), _) => {
+                    Err(SendError::Invalid("a batch was answered with something else".into()))
+                }
             }
         })
     }

@@ -282,11 +282,23 @@ pub trait RangeObserver: Send + Sync {
     fn on_event(&self, event: &RangeEvent);
 }
 
-/// The transaction server of a node, as requests from other nodes reach it.
-pub trait RangeService: Send + Sync {
-    /// Evaluates one encoded batch on a range of this node.
-    fn execute(&self, range: RangeId, payload: Bytes)
-    -> BoxFuture<'static, Result<Bytes, Refusal>>;
+/// What the layer above says to ranges, and what they answer. kv brings it there and does not look into it; only between
+/// nodes is it bytes.
+pub trait Protocol: Send + Sync + 'static {
+    /// To the lease holder of a range.
+    type Request: Message + Default + 'static;
+    /// From it.
+    type Response: Message + Default + 'static;
+}
+
+/// The transaction server of a node.
+pub trait RangeService<P: Protocol>: Send + Sync {
+    /// Evaluates one batch on a range of this node. May be dropped at any await.
+    fn execute(
+        &self,
+        range: RangeId,
+        request: Arc<P::Request>,
+    ) -> BoxFuture<'static, Result<P::Response, Refusal>>;
 }
 
 /// Where a split may cut.
@@ -317,7 +329,7 @@ pub enum SendError {
 
 /// The gateway's side of ranges: finding and addressing lease holders. Implemented by
 /// `crate::router::Router`, and by the transaction layer's tests.
-pub trait Routing: Send + Sync {
+pub trait Routing<P: Protocol>: Send + Sync {
     /// The range that holds `key`, as far as is known; waits for the directory at most until `deadline`
     /// (of [`crate::clock::Clock::monotonic`]).
     fn lookup(
@@ -325,14 +337,14 @@ pub trait Routing: Send + Sync {
         key: Bytes,
         deadline: std::time::Duration,
     ) -> BoxFuture<'static, Result<RangeDescriptor, SendError>>;
-    /// Sends a payload to the lease holder of a range: follows redirects and waits out elections until
+    /// Sends a batch to the lease holder of a range: follows redirects and waits out elections until
     /// `deadline`. Returns the answer and the node that gave it. With `repeatable`, an unknown outcome is
     /// tried again too.
     fn send(
         &self,
         descriptor: RangeDescriptor,
-        payload: Bytes,
+        request: Arc<P::Request>,
         repeatable: bool,
         deadline: std::time::Duration,
-    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>>;
+    ) -> BoxFuture<'static, Result<(P::Response, NodeId), SendError>>;
 }

@@ -12,14 +12,18 @@ use kv::ids::NodeId;
 use kv::log::RaftLog;
 use kv::range::bootstrap::META_RANGE;
 use kv::range::descriptor::RangeDescriptor;
-use kv::router::Router;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
-use kv::seam::SplitKeyPolicy;
-use kv::store::{OpenError, Service, Store, StoreConfig, StoreHandle};
+use kv::seam::{RangeService, SplitKeyPolicy};
+use kv::store::{OpenError, Store, StoreConfig, StoreHandle};
+use txn::api::Batches;
 use txn::db::{Config, Db};
 use txn::server::Server;
 
 use crate::inbound::Inbound;
+
+/// The router of transactions' batches.
+pub type Router = kv::router::Router<Batches>;
+type Service = kv::store::Service<Batches>;
 
 /// At the level of keys every key is a row of its own, so a split may cut anywhere.
 struct EveryKey;
@@ -57,7 +61,7 @@ pub struct Node {
 
 struct Wiring {
     store: StoreHandle,
-    service: Service,
+    service: Arc<Service>,
 }
 
 impl Inbound for Wiring {
@@ -94,8 +98,11 @@ impl Node {
         let db = Db::new(env.clone(), Arc::new(router.clone()), config.txn);
         let service =
             Service::new(handle.clone(), router.clone(), server.clone(), Arc::new(EveryKey));
+        let service = Arc::new(service);
+        let own: Arc<dyn RangeService<Batches>> = service.clone();
+        router.serve(Arc::downgrade(&own));
         store.start(server);
-        let reports = service.clone().report_loop(env.clone(), report_interval);
+        let reports = Service::clone(&service).report_loop(env.clone(), report_interval);
         env.tasks.spawn("report", Box::pin(reports));
         let inbound = Arc::new(Wiring { store: handle.clone(), service });
         Ok(Node { env, store: handle, router, db, inbound })

@@ -4,7 +4,7 @@
 //! replicated command, or none does and the response carries an error.
 
 use bytes::Bytes;
-use kv::seam::MAX_BATCH_BYTES;
+use kv::seam::{MAX_BATCH_BYTES, Protocol};
 
 use crate::rows::Rows;
 
@@ -30,6 +30,15 @@ const _: () = assert!(
     MAX_ONE_PHASE_BYTES + 2 * MAX_ONE_PHASE_WRITES * 32 + (64 << 10) <= MAX_BATCH_BYTES,
     "a one-phase commit is a batch that servers take"
 );
+
+/// Batches and their answers: what gateways and lease holders say to each other.
+#[derive(Debug)]
+pub enum Batches {}
+
+impl Protocol for Batches {
+    type Request = BatchRequest;
+    type Response = BatchResponse;
+}
 
 /// A transaction as its requests carry it.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use kv::env::Env;
 use kv::seam::Routing;
 
+use crate::api::{Batches, MAX_ONE_PHASE_BYTES, MAX_ONE_PHASE_WRITES};
 pub use crate::api::{LockStrength, WaitPolicy};
-use crate::api::{MAX_ONE_PHASE_BYTES, MAX_ONE_PHASE_WRITES};
 use crate::coordinator::sender::Sender;
 pub use crate::coordinator::{BodyError, CommitDeadline, RowLock, Savepoint, Txn, TxnError};
 
@@ -100,7 +100,7 @@ pub struct Db {
 
 impl Db {
     /// A gateway on the node of `env` that reaches the ranges through `routing`.
-    pub fn new(env: Env, routing: Arc<dyn Routing>, config: Config) -> Self {
+    pub fn new(env: Env, routing: Arc<dyn Routing<Batches>>, config: Config) -> Self {
         Db { sender: Sender::new(env, routing, config) }
     }
 

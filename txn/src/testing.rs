@@ -28,7 +28,7 @@ use kv::seam::{
 };
 use prost::Message;
 
-use crate::api::{BatchRequest, BatchResponse};
+use crate::api::{BatchRequest, BatchResponse, Batches};
 use crate::server::Server;
 
 /// Unix milliseconds at which every test begins.
@@ -329,10 +329,9 @@ impl LocalCluster {
         key: &[u8],
         request: BatchRequest,
     ) -> Result<BatchResponse, Refusal> {
-        let payload = Bytes::from(request.encode_to_vec());
         let range = self.range_of(key).id();
-        let answer = self.server_of(range).execute(range, payload).await?;
-        Ok(BatchResponse::decode(answer).expect("the server encodes what it means"))
+        let answer = self.server_of(range).execute(range, Arc::new(sent(&request))).await?;
+        Ok(sent(&answer))
     }
 
     /// Number of entries in a keyed space.
@@ -340,6 +339,11 @@ impl LocalCluster {
         let span = keys::engine_span(space, b"\x01", b"\xff");
         self.engine.snapshot().scan(span).count()
     }
+}
+
+/// What arrives of a message that is sent to another node.
+fn sent<M: Message + Default>(message: &M) -> M {
+    M::decode(Bytes::from(message.encode_to_vec())).expect("what is encoded can be decoded")
 }
 
 fn refusal(reason: RefusalReason) -> Refusal {
@@ -430,7 +434,7 @@ impl Ranges for LocalCluster {
     }
 }
 
-impl Routing for LocalCluster {
+impl Routing<Batches> for LocalCluster {
     fn lookup(
         &self,
         key: Bytes,
@@ -443,12 +447,12 @@ impl Routing for LocalCluster {
     fn send(
         &self,
         descriptor: RangeDescriptor,
-        payload: Bytes,
+        request: Arc<BatchRequest>,
         repeatable: bool,
         deadline: Duration,
-    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>> {
-        let request = BatchRequest::decode(payload.clone()).expect("a coordinator encodes");
-        self.sent.lock().unwrap().push(request);
+    ) -> BoxFuture<'static, Result<(BatchResponse, NodeId), SendError>> {
+        let request = Arc::new(sent(&*request));
+        self.sent.lock().unwrap().push(BatchRequest::clone(&request));
         let lost = |n: u64| n.checked_sub(1);
         let order = Ordering::Relaxed;
         let is_lost = self.lose_answers.fetch_update(order, order, lost).is_ok();
@@ -458,20 +462,22 @@ impl Routing for LocalCluster {
         async move {
             let left = deadline.saturating_sub(clock.monotonic());
             let call = async {
-                let first = server.execute(descriptor.id(), payload.clone()).await;
-                if twice { server.execute(descriptor.id(), payload).await } else { first }
+                let first = server.execute(descriptor.id(), request.clone()).await;
+                if twice { server.execute(descriptor.id(), request).await } else { first }
             };
             let answer = match clock.timeout(left, call).await {
                 None => return Err(SendError::Unknown),
                 Some(_) if is_lost && !repeatable => return Err(SendError::Unknown),
                 Some(answer) => answer,
             };
-            answer.map(|bytes| (bytes, NodeId(1))).map_err(|refused| match refused.reason() {
-                RefusalReason::WrongRange => SendError::Moved,
-                RefusalReason::Unknown => SendError::Unknown,
-                RefusalReason::Invalid => SendError::Invalid(refused.message),
-                RefusalReason::Unavailable | RefusalReason::NotLeaseHolder => {
-                    SendError::Unavailable
+            answer.map(|answer| (sent(&answer), NodeId(1))).map_err(|refused| {
+                match refused.reason() {
+                    RefusalReason::WrongRange => SendError::Moved,
+                    RefusalReason::Unknown => SendError::Unknown,
+                    RefusalReason::Invalid => SendError::Invalid(refused.message),
+                    RefusalReason::Unavailable | RefusalReason::NotLeaseHolder => {
+                        SendError::Unavailable
+                    }
                 }
             })
         }

@@ -3,7 +3,9 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::{BoxFuture, Either, select};
+use prost::Message;
 
 use crate::env::Env;
 use crate::ids::RangeId;
@@ -13,7 +15,7 @@ use crate::router::Router;
 use crate::rpc::{
     Descriptors, Refusal, RefusalReason, RequestBody, ResponseBody, RpcRequest, RpcResponse,
 };
-use crate::seam::{ProposeError, RangeService, SplitKeyPolicy};
+use crate::seam::{ProposeError, Protocol, RangeService, SplitKeyPolicy};
 use crate::store::handle::StoreHandle;
 
 /// Directory entries in one answer.
@@ -22,20 +24,54 @@ const LOOKUP_ENTRIES_MAX: usize = 16;
 const ALLOCATION_MAX: u64 = 1_000;
 
 /// The serving side of a node. Cheap to clone.
-#[derive(Clone)]
-pub struct Service {
+pub struct Service<P: Protocol> {
     store: StoreHandle,
-    router: Router,
-    batches: Arc<dyn RangeService>,
+    router: Router<P>,
+    batches: Arc<dyn RangeService<P>>,
     policy: Arc<dyn SplitKeyPolicy>,
 }
 
-impl Service {
+impl<P: Protocol> Clone for Service<P> {
+    fn clone(&self) -> Self {
+        let Service { store, router, batches, policy } = self;
+        Service {
+            store: store.clone(),
+            router: router.clone(),
+            batches: batches.clone(),
+            policy: policy.clone(),
+        }
+    }
+}
+
+impl<P: Protocol> RangeService<P> for Service<P> {
+    fn execute(
+        &self,
+        range: RangeId,
+        request: Arc<P::Request>,
+    ) -> BoxFuture<'static, Result<P::Response, Refusal>> {
+        let (store, answer) = (self.store.clone(), self.batches.execute(range, request));
+        Box::pin(async move { unless_stalled(&store, answer).await })
+    }
+}
+
+/// What is answered without waiting for the disk is answered. Whoever waits for it goes elsewhere; what was proposed goes on
+/// without them.
+async fn unless_stalled<T>(
+    store: &StoreHandle,
+    answer: BoxFuture<'_, Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    match select(answer, pin!(store.stalled())).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(unknown("the disk does not answer")),
+    }
+}
+
+impl<P: Protocol> Service<P> {
     /// A service over a store. `router` finds the meta range for splits and reports.
     pub fn new(
         store: StoreHandle,
-        router: Router,
-        batches: Arc<dyn RangeService>,
+        router: Router<P>,
+        batches: Arc<dyn RangeService<P>>,
         policy: Arc<dyn SplitKeyPolicy>,
     ) -> Self {
         Service { store, router, batches, policy }
@@ -45,13 +81,7 @@ impl Service {
     pub fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {
         let service = self.clone();
         Box::pin(async move {
-            let answer = Box::pin(service.answer(request));
-            // What is answered without waiting for the disk is answered. Whoever waits for it goes elsewhere; what was
-            // proposed goes on without them.
-            let answer = match select(answer, pin!(service.store.stalled())).await {
-                Either::Left((answer, _)) => answer,
-                Either::Right(_) => Err(unknown("the disk does not answer")),
-            };
+            let answer = unless_stalled(&service.store, Box::pin(service.answer(request))).await;
             RpcResponse { body: Some(answer.unwrap_or_else(ResponseBody::Refused)) }
         })
     }
@@ -60,7 +90,10 @@ impl Service {
         match request.body {
             Some(RequestBody::Range(request)) => {
                 let range = RangeId(request.range_id);
-                self.batches.execute(range, request.payload).await.map(ResponseBody::Payload)
+                let batch = P::Request::decode(request.payload);
+                let batch = batch.map_err(|_| invalid("an undecodable batch"))?;
+                let response = self.batches.execute(range, Arc::new(batch)).await?;
+                Ok(ResponseBody::Payload(Bytes::from(response.encode_to_vec())))
             }
             Some(RequestBody::DirectoryLookup(lookup)) => {
                 let items = self.store.directory_from(&lookup.key, LOOKUP_ENTRIES_MAX);

@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use futures::future;
 use kv::clock::Timestamp;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::sender::{Patience, Piece, Sender, request};
@@ -69,7 +70,7 @@ impl Remains {
                 CollectTxn { txn_id: self.meta.id.clone(), anchor: self.meta.anchor.clone() };
             let batch = untransacted(RequestKind::CollectTxn(collect));
             // If it fails, a small record is left behind.
-            let _ = sender.send_to_key(&self.meta.anchor, &batch, true, deadline).await;
+            let _ = sender.send_to_key(&self.meta.anchor, Arc::new(batch), true, deadline).await;
         }
     }
 
@@ -87,7 +88,8 @@ impl Remains {
             requests: vec![request(RequestKind::EndTxn(end))],
             ..BatchRequest::default()
         };
-        let sent = sender.send_to_key(&self.meta.anchor, &batch, true, deadline).await.ok()?;
+        let sent =
+            sender.send_to_key(&self.meta.anchor, Arc::new(batch), true, deadline).await.ok()?;
         super::heartbeat::status(&sent.response)
     }
 

@@ -22,6 +22,7 @@
 //! which settles a lost answer; that it does not remember proves nothing. It is not sent again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -138,7 +139,7 @@ impl Txn {
         requests.push(request(RequestKind::EndTxn(end)));
         let batch = wait.complete(self.state.batch(requests), self.wait_budget(wait)?);
         self.phase = Phase::Committing;
-        match self.sender.send(range, &batch, false, deadline).await {
+        match self.sender.send(range, Arc::new(batch), false, deadline).await {
             Ok(answer) => {
                 self.state.learn(&answer);
                 if wait.note(&answer.response, self.sender.env.clock.monotonic()) {
@@ -179,7 +180,7 @@ impl Txn {
         let TxnMeta { id: txn_id, anchor, .. } = self.state.meta.clone();
         let query = QueryTxn { txn_id, anchor: anchor.clone() };
         let query = self.state.fixed_batch(vec![request(RequestKind::QueryTxn(query))]);
-        self.sender.send_to_key(&anchor, &query, true, deadline).await
+        self.sender.send_to_key(&anchor, Arc::new(query), true, deadline).await
     }
 
     async fn two_phases(&mut self, keys: Vec<Bytes>) -> Result<Timestamp, TxnError> {
@@ -269,10 +270,10 @@ impl Txn {
     async fn end(&mut self, keys: &[Bytes], deadline: Duration) -> Result<Attempt, TxnError> {
         let held = named_or_covered(keys, &self.laid, &self.sender.config);
         let end = request(RequestKind::EndTxn(self.end_txn(held)));
-        let batch = self.state.fixed_batch(vec![end]);
+        let batch = Arc::new(self.state.fixed_batch(vec![end]));
         self.phase = Phase::Committing;
         let anchor = self.state.meta.anchor.clone();
-        match self.sender.send_to_key(&anchor, &batch, false, deadline).await {
+        match self.sender.send_to_key(&anchor, batch.clone(), false, deadline).await {
             Ok(answer) => {
                 self.state.learn(&answer);
                 match (&answer.response.error, status(&answer.response)) {
@@ -284,13 +285,13 @@ impl Txn {
                     (None, _) => Ok(Attempt::Committed(self.recorded_ts(&answer))),
                 }
             }
-            Err(SendError::Unknown) => self.find_out(&batch).await.map(Attempt::Committed),
+            Err(SendError::Unknown) => self.find_out(batch).await.map(Attempt::Committed),
             Err(error) => self.unsent(error),
         }
     }
 
     /// Settles a commit whose answer was lost: asks the record, and commits again while it does not know.
-    async fn find_out(&mut self, end: &BatchRequest) -> Result<Timestamp, TxnError> {
+    async fn find_out(&mut self, end: Arc<BatchRequest>) -> Result<Timestamp, TxnError> {
         // Its own time: the lost answer may have taken all of the operation's.
         let deadline = self.sender.deadline_in(self.sender.config.op_timeout);
         let anchor = self.state.meta.anchor.clone();
@@ -311,7 +312,8 @@ impl Txn {
                     _ => {}
                 }
             }
-            if let Ok(ended) = self.sender.send_to_key(&anchor, end, false, deadline).await {
+            if let Ok(ended) = self.sender.send_to_key(&anchor, end.clone(), false, deadline).await
+            {
                 match (&ended.response.error, status(&ended.response)) {
                     (None, Some(TxnStatus::Aborted)) => {}
                     (None, _) => return Ok(self.recorded_ts(&ended)),

@@ -4,6 +4,7 @@
 //! node. A beat that is still on its way then does no harm: no record is created for a transaction that ended.
 
 use futures::future::{Either, select};
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::error::TxnError;
@@ -74,7 +75,8 @@ async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>) {
             ..BatchRequest::default()
         };
         let deadline = sender.deadline_in(interval);
-        let Ok(answer) = sender.send_to_key(&meta.anchor, &batch, true, deadline).await else {
+        let sent = sender.send_to_key(&meta.anchor, Arc::new(batch), true, deadline);
+        let Ok(answer) = sent.await else {
             continue;
         };
         match status(&answer.response) {

@@ -1,6 +1,7 @@
 //! Reads: from the lease holders, seen through the write buffer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
@@ -262,7 +263,7 @@ impl Txn {
             let range = range.map_err(TxnError::from_send)?;
             let batch = self.state.batch(read_on(&range).into_iter().map(request).collect());
             let batch = wait.complete(batch, self.wait_budget(&wait)?);
-            let sent = self.sender.send(range.clone(), &batch, true, deadline);
+            let sent = self.sender.send(range.clone(), Arc::new(batch), true, deadline);
             let answer = match self.unless_aborted(sent).await? {
                 Ok(answer) => answer,
                 Err(SendError::Moved) if backoff.pause(&self.sender.env, deadline).await => {

@@ -15,9 +15,8 @@ use kv::env::Env;
 use kv::ids::NodeId;
 use kv::range::descriptor::RangeDescriptor;
 use kv::seam::{Routing, SendError};
-use prost::Message;
 
-use crate::api::{BatchRequest, BatchResponse, Put, Request, RequestKind, Span};
+use crate::api::{BatchRequest, BatchResponse, Batches, Put, Request, RequestKind, Span};
 use crate::db::Config;
 
 /// Batches of one fan-out that are on their way at the same time. What a range has in its queue from one
@@ -29,7 +28,7 @@ const FAN_OUT: usize = 8;
 pub(crate) struct Sender {
     pub(crate) env: Env,
     pub(crate) config: Arc<Config>,
-    routing: Arc<dyn Routing>,
+    routing: Arc<dyn Routing<Batches>>,
 }
 
 /// A lease holder's answer.
@@ -130,7 +129,7 @@ impl Backoff {
 }
 
 impl Sender {
-    pub(crate) fn new(env: Env, routing: Arc<dyn Routing>, config: Config) -> Self {
+    pub(crate) fn new(env: Env, routing: Arc<dyn Routing<Batches>>, config: Config) -> Self {
         Sender { env, routing, config: Arc::new(config) }
     }
 
@@ -168,19 +167,18 @@ impl Sender {
         }
     }
 
-    /// Sends a batch to a range. An answer that cannot be understood leaves the outcome unknown.
+    /// Sends a batch to a range. An answer that does not fit leaves the outcome unknown.
     pub(crate) async fn send(
         &self,
         descriptor: RangeDescriptor,
-        batch: &BatchRequest,
+        batch: Arc<BatchRequest>,
         repeatable: bool,
         deadline: Duration,
     ) -> Result<Answer, SendError> {
-        let payload = Bytes::from(batch.encode_to_vec());
-        let sent = self.routing.send(descriptor, payload, repeatable, deadline);
-        let (bytes, node) = sent.await?;
-        let response = BatchResponse::decode(bytes).map_err(|_| SendError::Unknown)?;
-        if response.error.is_none() && response.responses.len() != batch.requests.len() {
+        let requests = batch.requests.len();
+        let sent = self.routing.send(descriptor, batch, repeatable, deadline);
+        let (response, node) = sent.await?;
+        if response.error.is_none() && response.responses.len() != requests {
             return Err(SendError::Unknown);
         }
         Ok(Answer { response, node })
@@ -190,14 +188,14 @@ impl Sender {
     pub(crate) async fn send_to_key(
         &self,
         key: &Bytes,
-        batch: &BatchRequest,
+        batch: Arc<BatchRequest>,
         repeatable: bool,
         deadline: Duration,
     ) -> Result<Answer, SendError> {
         let mut backoff = Backoff::new();
         loop {
             let descriptor = self.lookup(key, deadline).await?;
-            match self.send(descriptor, batch, repeatable, deadline).await {
+            match self.send(descriptor, batch.clone(), repeatable, deadline).await {
                 Err(SendError::Moved) if backoff.pause(&self.env, deadline).await => {}
                 Err(SendError::Moved) => return Err(SendError::Unavailable),
                 answer => return answer,
@@ -226,13 +224,14 @@ impl Sender {
             let mut sends = Vec::new();
             let failed = Arc::new(AtomicBool::new(false));
             for (descriptor, division) in self.divide(pending, deadline).await? {
-                let (sender, batch, failed) = (self.clone(), batch_of(&division), failed.clone());
+                let (sender, batch, failed) =
+                    (self.clone(), Arc::new(batch_of(&division)), failed.clone());
                 sends.push(async move {
                     if failed.load(Ordering::Relaxed) {
                         return (division, Err(SendError::Unavailable));
                     }
                     let deadline = patience.deadline(&sender.env);
-                    let answer = sender.send(descriptor, &batch, true, deadline).await;
+                    let answer = sender.send(descriptor, batch, true, deadline).await;
                     let is_failure = answer.as_ref().is_err_and(|e| *e != SendError::Moved);
                     failed.fetch_or(is_failure, Ordering::Relaxed);
                     (division, answer)

@@ -61,7 +61,7 @@ use self::markers::{Creation, Markers};
 use self::plan::Plan;
 use self::wait::{Failed, MAX_WAIT};
 use crate::api::{
-    BatchError, BatchRequest, BatchResponse, ErrorKind, MAX_ONE_PHASE_WRITES, RequestKind,
+    BatchError, BatchRequest, BatchResponse, Batches, ErrorKind, MAX_ONE_PHASE_WRITES, RequestKind,
     Response, TxnMeta,
 };
 use crate::concurrency::{
@@ -69,8 +69,8 @@ use crate::concurrency::{
 };
 use crate::mvcc::Finished;
 
-/// Larger encoded batches are refused: what they ask for would not go into one command.
-const MAX_PAYLOAD: usize = MAX_COMMAND_BYTES;
+/// Larger batches, as they are encoded, are refused: what they ask for would not go into one command.
+const MAX_REQUEST_BYTES: usize = MAX_COMMAND_BYTES;
 /// Longest wait for latches. They are held over one consensus round; longer means that the range is stuck.
 const MAX_LATCH_WAIT: Duration = Duration::from_secs(10);
 /// Spans that the timestamp cache remembers: more than the keys that a one-phase commit writes and has read one by one. To
@@ -85,7 +85,7 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     env: Env,
     ranges: Arc<dyn Ranges>,
-    routing: Arc<dyn Routing>,
+    routing: Arc<dyn Routing<Batches>>,
     latches: Latches,
     /// Over transaction records. Acquired after `latches`.
     record_latches: Latches,
@@ -123,7 +123,11 @@ struct Attempt {
 
 impl Server {
     /// A server over this node's ranges. Register it as their observer before they serve.
-    pub fn new(env: Env, ranges: Arc<dyn Ranges>, routing: Arc<dyn Routing>) -> Arc<Server> {
+    pub fn new(
+        env: Env,
+        ranges: Arc<dyn Ranges>,
+        routing: Arc<dyn Routing<Batches>>,
+    ) -> Arc<Server> {
         Arc::new(Server(Arc::new(Inner {
             env,
             ranges,
@@ -148,21 +152,18 @@ impl Server {
     }
 }
 
-impl RangeService for Server {
+impl RangeService<Batches> for Server {
     fn execute(
         &self,
         range: RangeId,
-        payload: Bytes,
-    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        request: Arc<BatchRequest>,
+    ) -> BoxFuture<'static, Result<BatchResponse, Refusal>> {
         let inner = self.0.clone();
         async move {
-            if payload.len() > MAX_PAYLOAD {
+            if request.encoded_len() > MAX_REQUEST_BYTES {
                 return Err(refusal(RefusalReason::Invalid, "the batch is too large"));
             }
-            let request = BatchRequest::decode(payload)
-                .map_err(|_| refusal(RefusalReason::Invalid, "undecodable batch"))?;
-            let response = inner.run_boxed(range, request).await?;
-            Ok(Bytes::from(response.encode_to_vec()))
+            inner.run(range, &request).await
         }
         .boxed()
     }
@@ -210,18 +211,19 @@ fn span_answer(now: Timestamp, answer: Result<Bytes, BatchError>) -> BatchRespon
 }
 
 impl Inner {
-    fn run_boxed(
-        self: Arc<Self>,
+    /// For what runs a batch within a batch.
+    fn run_boxed<'a>(
+        self: &'a Arc<Self>,
         range: RangeId,
-        request: BatchRequest,
-    ) -> BoxFuture<'static, Result<BatchResponse, Refusal>> {
-        async move { self.run(range, request).await }.boxed()
+        request: &'a BatchRequest,
+    ) -> BoxFuture<'a, Result<BatchResponse, Refusal>> {
+        self.run(range, request).boxed()
     }
 
     async fn run(
         self: &Arc<Self>,
         range: RangeId,
-        request: BatchRequest,
+        request: &BatchRequest,
     ) -> Result<BatchResponse, Refusal> {
         for one in &request.requests {
             if let Some(RequestKind::PushTxn(push)) = &one.kind {
@@ -245,17 +247,17 @@ impl Inner {
             asks_again: max_wait.is_some(),
             locked: BTreeSet::new(),
         };
-        if let Some(resolve) = Inner::resolved_spans(&request) {
+        if let Some(resolve) = Inner::resolved_spans(request) {
             let answer = self.resolve_spans(range, resolve).await?;
             return Ok(span_answer(now, answer));
         }
-        let result = match Plan::new(&request) {
+        let result = match Plan::new(request) {
             Err(message) => Err(BatchError {
                 kind: ErrorKind::Invalid as i32,
                 message,
                 ..BatchError::default()
             }),
-            Ok(plan) => self.attempts(range, &request, &txn, &plan, &mut attempt).await?,
+            Ok(plan) => self.attempts(range, request, &txn, &plan, &mut attempt).await?,
         };
         let (responses, locked, error) = match result {
             Ok(responses) => (responses, Vec::new(), None),

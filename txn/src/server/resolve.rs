@@ -59,7 +59,7 @@ impl Inner {
         let (keys, mut resume) = self.find_intents(range, resolve)?;
         if !keys.is_empty() {
             let portion = Resolve { keys, spans: Vec::new(), ..resolve.clone() };
-            let answer = self.clone().run_boxed(range, of_one(portion)).await?;
+            let answer = self.run_boxed(range, &of_one(portion)).await?;
             if let Some(error) = answer.error {
                 return Ok(Err(error));
             }

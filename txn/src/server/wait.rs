@@ -28,14 +28,13 @@ use futures::future::{self, Either};
 use kv::clock::Timestamp;
 use kv::ids::RangeId;
 use kv::rpc::Refusal;
-use prost::Message;
 use tokio::sync::oneshot;
 
 use super::evaluation::{Conflict, Mode, Stop, error};
 use super::{Attempt, Inner};
 use crate::api::{
-    BatchError, BatchRequest, BatchResponse, BreakWait, ErrorKind, PushTxn, Request, RequestKind,
-    Response, Span, Ticket, TxnMeta, TxnRecord, Wait, WaitPolicy,
+    BatchError, BatchRequest, BreakWait, ErrorKind, PushTxn, Request, RequestKind, Response, Span,
+    Ticket, TxnMeta, TxnRecord, Wait, WaitPolicy,
 };
 use crate::concurrency::{Blocked, Holder, Place, Search, Waiting};
 use crate::mvcc::{Finished, Intent};
@@ -250,9 +249,8 @@ impl Inner {
             let deadline = clock.monotonic() + PUSH_TIMEOUT;
             let Ok(range) = routing.lookup(wait.key.clone(), deadline).await else { return };
             let request = alone(None, RequestKind::BreakWait(wait));
-            let payload = Bytes::from(request.encode_to_vec());
             // If it gets lost, the next round finds the circle again.
-            let _ = routing.send(range, payload, true, deadline).await;
+            let _ = routing.send(range, Arc::new(request), true, deadline).await;
         };
         self.env.tasks.spawn("break-deadlock", tell.boxed());
     }
@@ -381,9 +379,9 @@ impl Inner {
     async fn send(&self, key: Bytes, request: BatchRequest) -> Option<Response> {
         let deadline = self.env.clock.monotonic() + PUSH_TIMEOUT;
         let descriptor = self.routing.lookup(key, deadline).await.ok()?;
-        let payload = Bytes::from(request.encode_to_vec());
-        let (answer, _) = self.routing.send(descriptor, payload, true, deadline).await.ok()?;
-        BatchResponse::decode(answer).ok()?.responses.pop()
+        let sent = self.routing.send(descriptor, Arc::new(request), true, deadline);
+        let (mut answer, _) = sent.await.ok()?;
+        answer.responses.pop()
     }
 
     /// If the holder is known to be finished: sees to it that it is in the way no more, if anybody minds, and not of the

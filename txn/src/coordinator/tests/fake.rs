@@ -13,7 +13,6 @@ use kv::ids::NodeId;
 use kv::range::descriptor::RangeDescriptor;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use kv::seam::{Routing, SendError};
-use prost::Message;
 
 use crate::api::*;
 use crate::db::{Config, Db};
@@ -168,7 +167,7 @@ pub(super) fn ends_with(batch: &BatchRequest, what: &str) -> bool {
     batch.requests.last().is_some_and(|request| word(request) == what)
 }
 
-impl Routing for World {
+impl Routing<Batches> for World {
     fn lookup(
         &self,
         key: Bytes,
@@ -182,13 +181,13 @@ impl Routing for World {
     fn send(
         &self,
         descriptor: RangeDescriptor,
-        payload: Bytes,
+        batch: Arc<BatchRequest>,
         repeatable: bool,
         deadline: Duration,
-    ) -> BoxFuture<'static, Result<(Bytes, NodeId), SendError>> {
+    ) -> BoxFuture<'static, Result<(BatchResponse, NodeId), SendError>> {
         let world = self.clone();
         Box::pin(async move {
-            let batch = BatchRequest::decode(payload).expect("the coordinator encodes it");
+            let batch = BatchRequest::clone(&batch);
             world.state.lock().expect("no panic").log.push((descriptor.range_id, batch.clone()));
             loop {
                 // Out of the state, so that it may use the world.
@@ -220,8 +219,7 @@ impl Routing for World {
                         };
                         let response =
                             BatchResponse { now, error: Some(error), ..BatchResponse::default() };
-                        let bytes = response.encode_to_vec().into();
-                        return Ok((bytes, NodeId(descriptor.range_id)));
+                        return Ok((response, NodeId(descriptor.range_id)));
                     }
                 };
                 if let Some((false, error)) = lost {
@@ -245,7 +243,7 @@ impl Routing for World {
                     }
                     _ => {}
                 }
-                return Ok((response.encode_to_vec().into(), NodeId(descriptor.range_id)));
+                return Ok((response, NodeId(descriptor.range_id)));
             }
         })
     }

@@ -264,10 +264,9 @@ async fn many_read_spans_are_condensed_but_still_covered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_resume_key_outside_of_the_span_is_refused() {
-    use crate::api::{BatchResponse, Response};
-    use prost::Message;
+    use crate::api::{BatchRequest, BatchResponse, Batches, Response};
     struct Liar(World);
-    impl kv::seam::Routing for Liar {
+    impl kv::seam::Routing<Batches> for Liar {
         fn lookup(
             &self,
             key: Bytes,
@@ -281,15 +280,14 @@ async fn a_resume_key_outside_of_the_span_is_refused() {
         fn send(
             &self,
             _: kv::range::descriptor::RangeDescriptor,
-            _: Bytes,
+            _: std::sync::Arc<BatchRequest>,
             _: bool,
             _: std::time::Duration,
-        ) -> futures::future::BoxFuture<'static, Result<(Bytes, kv::ids::NodeId), SendError>>
+        ) -> futures::future::BoxFuture<'static, Result<(BatchResponse, kv::ids::NodeId), SendError>>
         {
             let response = Response { resume: b("a"), ..Response::default() };
             let response = BatchResponse { responses: vec![response], ..BatchResponse::default() };
-            let bytes = Bytes::from(response.encode_to_vec());
-            Box::pin(async move { Ok((bytes, kv::ids::NodeId(1))) })
+            Box::pin(async move { Ok((response, kv::ids::NodeId(1))) })
         }
     }
     let world = World::new(&[]);

@@ -193,9 +193,6 @@ async fn a_rejected_proposal_leaves_nothing_and_may_be_repeated() {
 #[tokio::test(start_paused = true)]
 async fn nonsense_is_refused_and_never_panics() {
     let cluster = LocalCluster::new();
-    let range = cluster.range_of(b"k").id();
-    use kv::seam::RangeService;
-    assert!(cluster.server().execute(range, Bytes::from_static(b"\xff\xff")).await.is_err());
     let mut txn = Txn::new(&cluster, 1);
     txn.anchor("k");
     let bad = |change: &dyn Fn(&mut BatchRequest)| {

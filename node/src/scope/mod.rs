@@ -1,4 +1,5 @@
-//! The tasks of one node, kept together so that they can be stopped together.
+//! The tasks of one node, kept together so that they can be stopped together; and the calls to it that run within other
+//! tasks ([`call`]).
 //!
 //! Both worlds' scopes are this one; the real one adds an owner that stops it, the simulated one crashes
 //! and pauses.
@@ -12,6 +13,8 @@
 //! HAZARD: tokio turns the panic of a task into a value nobody looks at. [`ScopeHandle::panicked`] tells;
 //! whoever owns the scope has to look, because a broken invariant ends only the task that found it.
 
+mod call;
+
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +27,8 @@ use kv::env::TaskScope;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use self::call::{Call, Slot};
 
 /// What it takes to wake a thread.
 const HAND_OVER: Duration = Duration::from_micros(50);
@@ -44,6 +49,8 @@ struct Inner {
     runtime: Option<Handle>,
     state: Mutex<State>,
     paused: AtomicBool,
+    /// What the state says, for who only looks.
+    ended: AtomicBool,
     /// Wakes whoever waits for the end: of all work, or of all tasks.
     changed: Notify,
 }
@@ -54,7 +61,9 @@ struct State {
     next_id: u64,
     /// Live tasks in the order of their start. Without a handle while tokio is still being told.
     live: BTreeMap<u64, Option<AbortHandle>>,
-    /// Tasks that wanted to be polled during a pause.
+    /// Calls that wait for something, in the order of their beginning.
+    calls: BTreeMap<u64, Arc<Slot>>,
+    /// Tasks and calls that wanted to be polled during a pause.
     held: BTreeMap<u64, Waker>,
     panicked: Vec<&'static str>,
 }
@@ -66,6 +75,7 @@ impl ScopeHandle {
             runtime: runtime.clone(),
             state: Mutex::default(),
             paused: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             changed: Notify::new(),
         };
         ScopeHandle { inner: Arc::new(inner), runtime }
@@ -78,17 +88,26 @@ impl ScopeHandle {
 
     /// Ends the scope (I1). The tasks are dropped by the runtime, soon: see [`ScopeHandle::gone`].
     pub(crate) fn abort(&self) {
-        let handles: Vec<AbortHandle> = {
+        let (handles, calls) = {
             let mut state = self.inner.state();
             state.aborted = true;
+            self.inner.ended.store(true, Ordering::SeqCst);
             state.held.clear();
-            state.live.values().flatten().cloned().collect()
+            let handles: Vec<AbortHandle> = state.live.values().flatten().cloned().collect();
+            let calls: Vec<_> = state.calls.iter().map(|(id, c)| (*id, c.clone())).collect();
+            (handles, calls)
         };
         self.inner.changed.notify_waiters();
         // In the order of their start, so that a simulated crash is the same every time.
         for handle in handles {
             handle.abort();
         }
+        for (id, call) in calls {
+            if call.end() {
+                self.inner.state().calls.remove(&id);
+            }
+        }
+        self.inner.changed.notify_waiters();
     }
 
     /// True once the scope was stopped or crashed.
@@ -114,7 +133,7 @@ impl ScopeHandle {
     /// Completes when the scope has been aborted and its last task dropped (I2). Never completes within a
     /// task of the scope.
     pub async fn gone(&self) {
-        self.wait_until(|state| state.aborted && state.live.is_empty()).await;
+        self.wait_until(State::is_gone).await;
     }
 
     /// From now until [`ScopeHandle::resume`] no task of the scope is polled.
@@ -208,6 +227,10 @@ impl TaskScope for ScopeHandle {
         }
     }
 
+    fn enter(&self, call: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        Box::pin(Call::new(self.inner.clone(), call))
+    }
+
     fn give_way(&self) -> BoxFuture<'static, ()> {
         // Unlike a task that wakes itself, this lets the runtime look at its sockets and timers first.
         Box::pin(tokio::task::yield_now())
@@ -220,6 +243,13 @@ impl TaskScope for ScopeHandle {
             #[expect(clippy::disallowed_methods, reason = "a thread of the real world")]
             tokio::task::block_in_place(|| std::thread::sleep(HAND_OVER));
         }
+    }
+}
+
+impl State {
+    /// The scope has ended, and nothing of it is left.
+    fn is_gone(&self) -> bool {
+        self.aborted && self.live.is_empty() && self.calls.is_empty()
     }
 }
 
@@ -270,7 +300,7 @@ impl Drop for Entry {
                 state.panicked.push(self.name);
             }
         }
-        if state.aborted && state.live.is_empty() {
+        if state.is_gone() {
             drop(state);
             self.scope.changed.notify_waiters();
         }
