@@ -6,6 +6,7 @@
     reason = "a command line writes files and lines"
 )]
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use jepsen_style_tests::report::Summary;
 use jepsen_style_tests::shapes;
 use jepsen_style_tests::sim::{SeedOptions, SeedOutcome, run_seed};
 use kv::env::Mutant;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Consistency tests for Meridian.
 #[derive(Parser)]
@@ -87,6 +89,9 @@ struct Sim {
     /// Write every message, fault and operation of the last seed to a file.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Print a hash of each seed's trace, and one of all: a change that moves code and nothing else leaves them as they are.
+    #[arg(long)]
+    hashes: bool,
     /// Write the histories of the last seed to this directory, as JSONL and EDN.
     #[arg(long)]
     histories: Option<PathBuf>,
@@ -181,6 +186,7 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
     let found = AtomicBool::new(false);
     let summary = Mutex::new(Summary::default());
     let files: Mutex<Option<SeedOutcome>> = Mutex::new(None);
+    let hashes: Mutex<BTreeMap<u64, u64>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..sim.jobs.clamp(1, 64) {
             scope.spawn(|| {
@@ -189,7 +195,7 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
                     if seed > last || (sim.mutant.is_some() && found.load(Ordering::Relaxed)) {
                         return;
                     }
-                    let trace = sim.trace.is_some() && seed == last;
+                    let trace = sim.hashes || (sim.trace.is_some() && seed == last);
                     let begin = thread_cpu();
                     let mut outcome = run_seed(&SeedOptions {
                         seed,
@@ -200,6 +206,8 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
                     });
                     outcome.report.cpu = thread_cpu().saturating_sub(begin);
                     report(&outcome, sim.mutant);
+                    let hash = xxh3_64(&outcome.trace);
+                    hashes.lock().expect("reporting does not panic").insert(seed, hash);
                     if !outcome.report.verdict.violations().is_empty() {
                         found.store(true, Ordering::Relaxed);
                     }
@@ -213,6 +221,9 @@ fn run(sim: &Sim) -> anyhow::Result<bool> {
     });
     if let Some(outcome) = files.into_inner().expect("reporting does not panic") {
         write_files(sim, &outcome)?;
+    }
+    if sim.hashes {
+        print_hashes(&hashes.into_inner().expect("reporting does not panic"));
     }
     let summary = summary.into_inner().expect("reporting does not panic");
     println!("{summary}");
@@ -247,6 +258,15 @@ fn report(outcome: &SeedOutcome, mutant: Option<Mutant>) {
         lines.push_str(&format!("\n  replay: {replay} --trace FILE --histories DIR"));
     }
     println!("{lines}");
+}
+
+fn print_hashes(hashes: &BTreeMap<u64, u64>) {
+    let mut all = Vec::new();
+    for (seed, hash) in hashes {
+        println!("trace of seed {seed}: {hash:016x}");
+        all.extend(hash.to_be_bytes());
+    }
+    println!("traces of all: {:016x}", xxh3_64(&all));
 }
 
 fn write_files(sim: &Sim, outcome: &SeedOutcome) -> anyhow::Result<()> {
