@@ -18,7 +18,8 @@ use crate::ids::NodeId;
 
 /// Beyond this share of the maximum offset a node stops itself.
 const TOLERATED_PERCENT: u64 = 80;
-/// Observations older than this do not count. Peers show themselves at least twice a second.
+/// Observations older than this do not count. Peers show themselves twice a second on a stream, and every second or so
+/// in refusing one.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// What a message says of clocks, beside its hybrid reading.

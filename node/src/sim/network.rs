@@ -9,8 +9,9 @@
 //! - I3. What was sent to one life of a node never reaches its next one.
 //! - I4. `NotSent` is answered only when no copy of the request was, or will be, looked at by the other node.
 //! - I5. What is larger than [`kv::rpc::MAX_MESSAGE_BYTES`] is not sent; an answer arrives as unknown then.
-//! - I6. Who sends to a node hears what its clock shows, also when that is why the message is refused: requests and
-//!   dials are answered each, Raft messages once in [`RETRY_MAX`].
+//! - I6. Every node hears what the others' clocks show, as in the real world: it has a call stream to each, which carries
+//!   something every [`KEEPALIVE`] while it is open, and is dialled every [`RETRY_MAX`] while it is not. Also who is
+//!   refused for its clock hears that: requests and dials are answered each, Raft messages once in [`RETRY_MAX`].
 //! - I7. Under way are at most [`IN_FLIGHT_MAX`] Raft messages and as many calls per directed link.
 //!
 //! HAZARD: the trace sink is called under the network's lock and must not call back.
@@ -127,11 +128,14 @@ impl SimNetwork {
         state.next_number += 1;
         let endpoint = Endpoint {
             life: state.next_number,
-            gate: Arc::new(ClockGate::new(clock)),
+            gate: Arc::new(ClockGate::new(clock.clone())),
             scope,
             slot: InboundSlot::default(),
         };
         state.nodes.insert(node, endpoint.clone());
+        drop(state);
+        let keep = keep_streams(Arc::downgrade(self), node, endpoint.life, clock);
+        endpoint.scope.spawn("rpc.keepalive", Box::pin(keep));
         Arc::new(SimTransport::new(self.clone(), node, endpoint))
     }
 
@@ -232,7 +236,7 @@ impl SimNetwork {
         Ok(Begun { call, answer, alive })
     }
 
-    /// Looks whether a silent node is back, at most every [`RETRY_MAX`]. Nobody waits for it.
+    /// Looks whether a silent node is back, at most every [`RETRY_MAX`]. No call waits for it.
     fn dial_again(&self, state: &mut State, from: NodeId, to: NodeId, clock: &Clock) {
         let link = state.link(from, to);
         let now = Instant::now();
@@ -246,6 +250,25 @@ impl SimNetwork {
             self.drop_parcel(state, &parcel, "down");
         } else {
             self.dispatch(state, parcel, Lane::Calls);
+        }
+    }
+
+    /// A life of a node shows itself to those who have a call stream to it, and dials where it has none.
+    fn keep_alive(&self, node: NodeId, life: u64, clock: &Clock) {
+        let mut state = self.state();
+        if !state.is_alive(node, life) {
+            return;
+        }
+        let others: Vec<NodeId> = state.nodes.keys().copied().filter(|id| *id != node).collect();
+        for other in others {
+            if state.link(other, node).silent_until.is_none() {
+                let parcel = state.parcel(node, other, clock, Body::Alive { call: 0 });
+                self.trace(|| parcel.line("send"));
+                self.dispatch(&mut state, parcel, Lane::Calls);
+            }
+            if state.link(node, other).silent_until.is_some() {
+                self.dial_again(&mut state, node, other, clock);
+            }
         }
     }
 
@@ -476,6 +499,15 @@ fn answer(call: &mut PendingCall, result: CallResult) {
     if let Some(sender) = call.answer.take() {
         // The caller may be gone.
         let _ = sender.send(result);
+    }
+}
+
+/// See [`SimNetwork::keep_alive`]; as long as the node's tasks run.
+async fn keep_streams(network: Weak<SimNetwork>, node: NodeId, life: u64, clock: Clock) {
+    loop {
+        clock.sleep(KEEPALIVE).await;
+        let Some(network) = network.upgrade() else { return };
+        network.keep_alive(node, life, &clock);
     }
 }
 

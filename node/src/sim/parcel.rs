@@ -34,7 +34,7 @@ pub(super) enum Body {
         call: u64,
         result: CallResult,
     },
-    /// The call is being served: the node is there.
+    /// The call is being served: the node is there. Zero is no call.
     Alive {
         call: u64,
     },
