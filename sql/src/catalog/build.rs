@@ -22,18 +22,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sql_catalog::descriptor::{IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor, TableId};
+use sql_exec::OrSql;
+use sql_exec::from_txn;
+use sql_exec::row;
+use sql_exec::store;
+use sql_values::error::{SqlError, SqlResult, SqlState};
 use txn::Timestamp;
 use txn::db::{CommitDeadline, Txn, TxnError, TxnOptions};
 
 use super::codec::{self, Beat};
 use super::debris;
-use super::descriptor::{IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor, TableId};
 use super::gate::{ALIVE, ClosedGate, Patience, beat};
 use super::keys;
 use super::lease::{Leases, invalid};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::store;
-use crate::row;
 
 /// Rows that one transaction indexes: it locks them for as long as it takes.
 const CHUNK: usize = 500;
@@ -58,13 +60,13 @@ enum Stop {
     /// Somebody has undone it.
     Gone,
     /// A row that is there already, and has its key.
-    Duplicate(Box<(TableDescriptor, IndexDescriptor, Vec<crate::types::Datum>)>),
+    Duplicate(Box<(TableDescriptor, IndexDescriptor, Vec<sql_values::types::Datum>)>),
     Error(SqlError),
 }
 
 impl From<TxnError> for Stop {
     fn from(error: TxnError) -> Self {
-        Stop::Error(error.into())
+        Stop::Error(from_txn(error))
     }
 }
 
@@ -86,7 +88,7 @@ impl Build {
             life: Arc::default(),
             is_done: false,
         };
-        txn.put(keys::build(table, index), codec::encode(&build.beat(until)))?;
+        txn.put(keys::build(table, index), codec::encode(&build.beat(until))).or_sql()?;
         txn.commit_before(build.deadline.clone());
         Ok(build)
     }
@@ -98,7 +100,7 @@ impl Build {
     /// The claim is committed: fills the index and publishes it. After an error there is no index.
     pub(crate) async fn finish(
         mut self,
-        duplicated: impl Fn(&TableDescriptor, &IndexDescriptor, &[crate::types::Datum]) -> SqlError,
+        duplicated: impl Fn(&TableDescriptor, &IndexDescriptor, &[sql_values::types::Datum]) -> SqlError,
     ) -> SqlResult<()> {
         let (key, life) = (keys::build(self.table, self.index), Arc::downgrade(&self.life));
         let beats = beat(self.leases.clone(), key, self.owner, self.deadline.clone(), life);
@@ -217,7 +219,7 @@ impl Build {
         let gate = ClosedGate::close(&self.leases, self.table, Patience::default()).await?;
         let mut txn = self.leases.db().begin(TxnOptions::default());
         gate.enter(&mut txn).await?;
-        let Some(mut table) = read(&mut txn, self.table).await? else { return Ok(false) };
+        let Some(mut table) = read(&mut txn, self.table).await.or_sql()? else { return Ok(false) };
         // An earlier attempt may have succeeded without our hearing of it.
         if table.indexes.iter().any(|index| index.id == self.index) {
             return Ok(true);
@@ -228,10 +230,10 @@ impl Build {
         let index = table.building.remove(at);
         table.indexes.push(index);
         table.version += 1;
-        txn.put(keys::descriptor(self.table), codec::encode_table(&table))?;
-        txn.delete(keys::build(self.table, self.index))?;
+        txn.put(keys::descriptor(self.table), codec::encode_table(&table)).or_sql()?;
+        txn.delete(keys::build(self.table, self.index)).or_sql()?;
         txn.commit_before(self.deadline.clone());
-        txn.commit().await?;
+        txn.commit().await.or_sql()?;
         Ok(true)
     }
 }
@@ -317,7 +319,7 @@ async fn fill(
 fn duplicate(
     table: &TableDescriptor,
     index: &IndexDescriptor,
-    row: Vec<crate::types::Datum>,
+    row: Vec<sql_values::types::Datum>,
 ) -> Stop {
     Stop::Duplicate(Box::new((table.clone(), index.clone(), row)))
 }
@@ -360,27 +362,30 @@ async fn try_undo(
     owner: Option<u64>,
 ) -> SqlResult<()> {
     // Nearly always there is nothing to do, and no need for a gate.
-    if !is_over(&mut leases.db().begin(TxnOptions::default()), table, index, owner).await? {
+    if !is_over(&mut leases.db().begin(TxnOptions::default()), table, index, owner)
+        .await
+        .or_sql()?
+    {
         return Ok(());
     }
     let gate = ClosedGate::close(leases, table, Patience::default()).await?;
     let mut txn = leases.db().begin(TxnOptions::default());
     gate.enter(&mut txn).await?;
-    if !is_over(&mut txn, table, index, owner).await? {
+    if !is_over(&mut txn, table, index, owner).await.or_sql()? {
         return Ok(());
     }
-    txn.delete(keys::build(table, index))?;
-    let found = read(&mut txn, table).await?;
+    txn.delete(keys::build(table, index)).or_sql()?;
+    let found = read(&mut txn, table).await.or_sql()?;
     let at = found.as_ref().and_then(|t| t.building.iter().position(|known| known.id == index));
     let prefix = Bytes::from(row::index_prefix(table, index));
     if let (Some(mut found), Some(at)) = (found, at) {
         let gone = found.building.remove(at);
         found.version += 1;
-        txn.delete(keys::name(&found.schema, &gone.name))?;
-        txn.put(keys::descriptor(table), codec::encode_table(&found))?;
-        debris::leave(leases, &mut txn, &prefix)?;
+        txn.delete(keys::name(&found.schema, &gone.name)).or_sql()?;
+        txn.put(keys::descriptor(table), codec::encode_table(&found)).or_sql()?;
+        debris::leave(leases, &mut txn, &prefix).or_sql()?;
     }
-    txn.commit().await?;
+    txn.commit().await.or_sql()?;
     debris::clear(leases, prefix);
     Ok(())
 }

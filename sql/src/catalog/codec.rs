@@ -2,14 +2,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
-
-use super::descriptor::{
+use sql_catalog::descriptor::{
     CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, TableDescriptor,
     TableId, TableKind,
 };
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::row::{decode_datum, encode_datum};
-use crate::types::{Datum, SqlType};
+use sql_exec::row::{decode_datum, encode_datum};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::{Datum, SqlType};
 
 const VERSION: u8 = 1;
 /// Of a descriptor that says more than builds of version 1 understand: they must not write rows by it.

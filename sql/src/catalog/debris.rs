@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sql_exec::row::prefix_span;
 use txn::Timestamp;
 use txn::db::{Txn, TxnError, TxnOptions};
 
 use super::codec::{self, Debris};
 use super::keys;
 use super::lease::{Leases, invalid};
-use crate::row::prefix_span;
 
 /// Keys that are deleted by one transaction.
 const BATCH: usize = 500;
@@ -75,7 +75,7 @@ async fn delete(leases: &Leases, prefix: &Bytes) -> Result<(), TxnError> {
                 }
                 let entries = txn.scan(from, end, BATCH).await?;
                 let last = entries.last().filter(|_| entries.len() == BATCH);
-                let next = last.map(|entry| crate::exec::store::after(&entry.key));
+                let next = last.map(|entry| sql_exec::store::after(&entry.key));
                 for entry in entries {
                     txn.delete(entry.key)?;
                 }

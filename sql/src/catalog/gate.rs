@@ -23,14 +23,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sql_catalog::descriptor::TableId;
+use sql_exec::{OrSql, from_txn};
+use sql_values::error::{SqlError, SqlResult, SqlState};
 use txn::Timestamp;
 use txn::db::{CommitDeadline, Txn, TxnError, TxnOptions};
 
 use super::codec::{self, Beat, Gate, LeaseRecord};
-use super::descriptor::TableId;
 use super::keys;
 use super::lease::{Leases, invalid};
-use crate::error::{SqlError, SqlResult, SqlState};
 
 /// How long a beat lasts: the longest that a change whose node has died keeps others out.
 pub(super) const ALIVE: Duration = Duration::from_secs(10);
@@ -121,7 +122,7 @@ impl<'l> Wait<'l> {
 /// leaves nothing.
 pub(super) async fn pass(leases: &Leases, table: TableId, patience: Patience) -> SqlResult<bool> {
     let mut wait = Wait::new(leases, patience);
-    let Some(first) = look(leases, table, &wait.patience).await? else { return Ok(false) };
+    let Some(first) = look(leases, table, &wait.patience).await.or_sql()? else { return Ok(false) };
     let mut now = first;
     loop {
         if wait.is_standoff(now, STANDOFF) {
@@ -131,7 +132,7 @@ pub(super) async fn pass(leases: &Leases, table: TableId, patience: Patience) ->
         match look(leases, table, &wait.patience).await {
             Ok(Some(found)) if found.owner == first.owner => now = found,
             Ok(_) => return Ok(true),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(from_txn(error)),
         }
     }
 }
@@ -207,7 +208,7 @@ impl ClosedGate {
                     return Err(SqlError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected"));
                 }
                 Ok(Some(_)) => wait.pause().await?,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(from_txn(error)),
             }
         }
         let (deadline, life) = (gate.deadline.clone(), Arc::downgrade(&gate.life));
@@ -216,7 +217,7 @@ impl ClosedGate {
         wait.pause = FIRST_PAUSE;
         loop {
             leases.give_back(table).await;
-            match shut(leases, table, owner).await? {
+            match shut(leases, table, owner).await.or_sql()? {
                 Some(true) => return Ok(gate),
                 Some(false) => wait.pause().await?,
                 None => return Err(lost()),
@@ -232,12 +233,12 @@ impl ClosedGate {
     /// Reads the gate in the change's own transaction, whose reads are later than every lease from then on, and
     /// opens it with the change.
     pub(super) async fn enter(&self, txn: &mut Txn) -> SqlResult<()> {
-        let bytes = txn.get_for_update(keys::gate(self.table)).await?.ok_or_else(lost)?;
+        let bytes = txn.get_for_update(keys::gate(self.table)).await.or_sql()?.ok_or_else(lost)?;
         let gate: Gate = codec::decode(&bytes)?;
         if gate.owner != self.owner {
             return Err(lost());
         }
-        txn.delete(keys::gate(self.table))?;
+        txn.delete(keys::gate(self.table)).or_sql()?;
         txn.commit_before(self.deadline.clone());
         Ok(())
     }

@@ -14,8 +14,7 @@
 //! Ids are big-endian, so that a scan gives them in order.
 
 use bytes::{BufMut, Bytes, BytesMut};
-
-use super::descriptor::{IndexId, TableId};
+use sql_catalog::descriptor::{IndexId, TableId};
 
 const SYSTEM: u8 = 0x02;
 

@@ -31,14 +31,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sql_catalog::descriptor::{TableDescriptor, TableId};
+use sql_values::error::SqlError;
 use txn::db::{Db, TxnError, TxnOptions};
 use txn::{Env, Timestamp};
 
 use super::codec::{self, LeaseRecord};
-use super::descriptor::{TableDescriptor, TableId};
 use super::gate::{Closed, closed_by, closed_gates};
 use super::{build, debris, keys};
-use crate::error::SqlError;
 
 /// How long a lease lasts: the longest that a schema change waits for a node that is dead or cut off.
 const DURATION: Duration = Duration::from_secs(10);

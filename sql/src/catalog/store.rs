@@ -11,17 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sql_catalog::descriptor::{IndexId, TableDescriptor, TableId};
+use sql_exec::OrSql;
+use sql_exec::row;
+use sql_values::error::{SqlError, SqlResult, SqlState};
 use txn::Mutant;
 use txn::db::{CommitDeadline, Txn, TxnError, TxnOptions};
 
 use super::build::Build;
 use super::codec::{self, NameRecord, NextId};
-use super::descriptor::{IndexId, TableDescriptor, TableId};
 use super::gate::{self, ClosedGate, Patience};
 use super::lease::{Lease, Leases, invalid};
 use super::{debris, keys};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::row;
 
 /// The first id of a user's object, as in PostgreSQL.
 const FIRST_ID: u32 = 16_384;
@@ -116,7 +117,7 @@ impl TxnCatalog {
     async fn new_lease(&self, txn: &mut Txn, id: TableId) -> SqlResult<Option<Lease>> {
         gate::pass(&self.leases, id, self.patience()).await?;
         self.leases.acquire(id).await;
-        txn.catch_up().await?;
+        txn.catch_up().await.or_sql()?;
         Ok(self.leases.by_id(id, txn.read_ts()))
     }
 
@@ -134,7 +135,7 @@ impl TxnCatalog {
         }
         let waited = gate::pass(&self.leases, id, self.patience()).await?;
         if waited {
-            txn.catch_up().await?;
+            txn.catch_up().await.or_sql()?;
         }
         Ok(waited)
     }
@@ -199,7 +200,7 @@ impl TxnCatalog {
             self.pass_gate(txn, id).await?;
             self.leases.want(id);
         }
-        let Some(bytes) = txn.get(keys::descriptor(id)).await? else { return Ok(None) };
+        let Some(bytes) = txn.get(keys::descriptor(id)).await.or_sql()? else { return Ok(None) };
         let table = Arc::new(codec::decode_table(&bytes)?);
         Ok(Some(self.enter(table, None)))
     }
@@ -236,7 +237,7 @@ impl TxnCatalog {
             return Ok(());
         }
         let (start, end) = keys::descriptors();
-        let rows = txn.scan(start, end, MAX_TABLES + 1).await?;
+        let rows = txn.scan(start, end, MAX_TABLES + 1).await.or_sql()?;
         if rows.len() > MAX_TABLES {
             let text = format!("the catalog has more than {MAX_TABLES} tables");
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
@@ -288,7 +289,7 @@ impl TxnCatalog {
                 place.insert(ClosedGate::close(&self.leases, id, patience).await?)
             }
         };
-        txn.catch_up().await?;
+        txn.catch_up().await.or_sql()?;
         gate.enter(txn).await?;
         self.changing.insert(id);
         let table = self.table_by_id(txn, id).await?.ok_or_else(gone)?;
@@ -314,7 +315,7 @@ impl TxnCatalog {
             })
         });
         let exhausted = || SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "no more object ids");
-        allocated.await?.ok_or_else(exhausted)
+        allocated.await.or_sql()?.ok_or_else(exhausted)
     }
 
     /// Writes a new table.
@@ -344,16 +345,16 @@ impl TxnCatalog {
         let (gone, here) = (old.map(names_of).unwrap_or_default(), names_of(&table));
         for (name, oid) in &gone {
             if here.get(name) != Some(oid) {
-                txn.delete(keys::name(&name.0, &name.1))?;
+                txn.delete(keys::name(&name.0, &name.1)).or_sql()?;
             }
         }
         for (name, oid) in here {
             if gone.get(&name) != Some(&oid) {
                 let record = NameRecord { oid, table: table.id.0 };
-                txn.put(keys::name(&name.0, &name.1), codec::encode(&record))?;
+                txn.put(keys::name(&name.0, &name.1), codec::encode(&record)).or_sql()?;
             }
         }
-        txn.put(keys::descriptor(table.id), codec::encode_table(&table))?;
+        txn.put(keys::descriptor(table.id), codec::encode_table(&table)).or_sql()?;
         self.names.retain(|_, id| *id != table.id);
         self.enter(Arc::new(table), None);
         Ok(())
@@ -367,13 +368,13 @@ impl TxnCatalog {
         index: IndexId,
     ) -> SqlResult<()> {
         if table.building.iter().any(|building| building.id == index) {
-            txn.delete(keys::build(table.id, index))?;
+            txn.delete(keys::build(table.id, index)).or_sql()?;
         }
         self.leave(txn, row::index_prefix(table.id, index))
     }
 
     fn leave(&mut self, txn: &mut Txn, prefix: Vec<u8>) -> SqlResult<()> {
-        debris::leave(&self.leases, txn, &prefix)?;
+        debris::leave(&self.leases, txn, &prefix).or_sql()?;
         self.debris.push(prefix.into());
         Ok(())
     }
@@ -391,12 +392,12 @@ impl TxnCatalog {
     /// Removes a table from the catalog, and its rows behind the commit.
     pub fn drop_table(&mut self, txn: &mut Txn, table: &TableDescriptor) -> SqlResult<()> {
         for name in names_of(table).keys() {
-            txn.delete(keys::name(&name.0, &name.1))?;
+            txn.delete(keys::name(&name.0, &name.1)).or_sql()?;
         }
         for index in &table.building {
-            txn.delete(keys::build(table.id, index.id))?;
+            txn.delete(keys::build(table.id, index.id)).or_sql()?;
         }
-        txn.delete(keys::descriptor(table.id))?;
+        txn.delete(keys::descriptor(table.id)).or_sql()?;
         self.leave(txn, row::table_prefix(table.id))?;
         self.used.remove(&table.id);
         self.names.retain(|_, id| *id != table.id);
@@ -464,7 +465,7 @@ fn names_of(table: &TableDescriptor) -> BTreeMap<QualifiedName, u32> {
 }
 
 async fn find_name(txn: &mut Txn, schema: &str, name: &str) -> SqlResult<Option<NameRecord>> {
-    match txn.get(keys::name(schema, name)).await? {
+    match txn.get(keys::name(schema, name)).await.or_sql()? {
         Some(bytes) => Ok(Some(codec::decode(&bytes)?)),
         None => Ok(None),
     }

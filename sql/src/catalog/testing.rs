@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sql_catalog::CatalogView;
+use sql_catalog::descriptor::{TableDescriptor, TableId};
+use sql_testing::TestCatalog;
+use sql_values::error::SqlResult;
 use txn::db::{Config, Db, TxnOptions};
 use txn::testing::LocalCluster;
 
-use super::CatalogView;
-use super::descriptor::{TableDescriptor, TableId};
 use super::gate::{ClosedGate, Patience};
 use super::lease::{Lease, Leases};
 use super::store::TxnCatalog;
-use crate::error::SqlResult;
-use crate::testing::TestCatalog;
 
 /// Two nodes that share the data, as far as leases go.
 pub(super) struct World {

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::CatalogView;
-use super::descriptor::{TableDescriptor, TableId};
+use sql_catalog::descriptor::{TableDescriptor, TableId};
+use sql_catalog::{CatalogView, system};
+use sql_values::error::SqlResult;
+use sql_values::types::SqlType;
+
 use super::store::{QualifiedName, TxnCatalog};
-use super::virtuals;
-use crate::error::SqlResult;
 
 /// What was asked for and is not known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,10 +75,10 @@ impl StatementCatalog {
     }
 
     fn in_schema(&self, schema: &str, name: &str) -> Option<Arc<TableDescriptor>> {
-        if virtuals::is_virtual_schema(schema) {
-            return virtuals::table(schema, name);
+        if system::is_virtual_schema(schema) {
+            return system::table(schema, name);
         }
-        if !exists(schema) {
+        if !system::exists(schema) {
             return None;
         }
         let qualified = (schema.to_owned(), name.to_owned());
@@ -87,11 +88,6 @@ impl StatementCatalog {
         }
         found
     }
-}
-
-/// The schemas that there are. No others can be made yet.
-pub fn exists(schema: &str) -> bool {
-    schema == "public" || virtuals::is_virtual_schema(schema)
 }
 
 impl CatalogView for StatementCatalog {
@@ -111,7 +107,7 @@ impl CatalogView for StatementCatalog {
     }
 
     fn table_by_id(&self, id: TableId) -> SqlResult<Option<Arc<TableDescriptor>>> {
-        if let Some(table) = virtuals::table_by_id(id) {
+        if let Some(table) = system::table_by_id(id) {
             return Ok(Some(table));
         }
         let found = self.by_id.get(&id).cloned();
@@ -122,8 +118,8 @@ impl CatalogView for StatementCatalog {
     }
 
     fn tables(&self, schema: &str) -> SqlResult<Vec<Arc<TableDescriptor>>> {
-        if virtuals::is_virtual_schema(schema) {
-            return Ok(virtuals::tables(schema));
+        if system::is_virtual_schema(schema) {
+            return Ok(system::tables(schema));
         }
         self.miss(Missing::Whole);
         let tables = self.by_name.values().filter(|table| table.schema == schema);
@@ -132,7 +128,7 @@ impl CatalogView for StatementCatalog {
 
     fn search_path(&self) -> Vec<String> {
         let path = &self.identity.search_path;
-        path.iter().filter(|schema| exists(schema)).cloned().collect()
+        path.iter().filter(|schema| system::exists(schema)).cloned().collect()
     }
 
     fn database(&self) -> &str {
@@ -141,5 +137,9 @@ impl CatalogView for StatementCatalog {
 
     fn user(&self) -> &str {
         &self.identity.user
+    }
+
+    fn type_named(&self, text: &str) -> SqlResult<SqlType> {
+        sql_parse::parse_type(text)
     }
 }

@@ -1,11 +1,12 @@
 //! ALTER TABLE ADD CONSTRAINT, upon rows that are there.
 
+use sql_catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX};
+use sql_parse::{ConstraintKind, ConstraintSpec};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+
 use super::create::several_primary_keys;
 use super::index::key_columns;
 use super::{Table, about, quoted};
-use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{ConstraintKind, ConstraintSpec};
 use crate::session::work::Work;
 
 impl Work<'_> {

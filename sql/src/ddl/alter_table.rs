@@ -1,17 +1,19 @@
 //! ALTER TABLE: its actions one after the other, each upon what the one before left.
 
+use sql_catalog::descriptor::TableDescriptor;
+use sql_catalog::function::Volatility;
+use sql_exec::row::encode_datum;
+use sql_functions::registry;
+use sql_parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
+use sql_plan::{Expr, Node};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::Datum;
+
 use super::create::add_column;
 use super::rows::contains_null;
 use super::{Done, Table, column, notice, quote, quoted, taken, undefined_object};
-use crate::catalog::descriptor::TableDescriptor;
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::func::{Volatility, registry};
-use crate::parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
-use crate::plan::{Expr, Node};
-use crate::row::encode_datum;
 use crate::session::Notice;
 use crate::session::work::Work;
-use crate::types::Datum;
 
 /// Longest default that is kept with the table for rows of before; a longer one is written to each.
 const MAX_MISSING: usize = 8 << 10;
@@ -205,7 +207,7 @@ impl Work<'_> {
     /// DROP COLUMN. Values stay in the rows, unread: column numbers are never used again.
     async fn drop_column(&mut self, old: &Table, name: &str) -> SqlResult<()> {
         let id = column(old, name)?.id;
-        let uses = |index: &crate::catalog::descriptor::IndexDescriptor| {
+        let uses = |index: &sql_catalog::descriptor::IndexDescriptor| {
             index.key.iter().any(|(column, _)| *column == id)
         };
         if old.primary().is_some_and(uses) {

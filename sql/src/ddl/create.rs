@@ -1,15 +1,16 @@
 //! CREATE TABLE.
 
-use super::{Done, MAX_COLUMNS, index::key_columns, taken};
-use crate::catalog::descriptor::{
+use sql_catalog::descriptor::{
     CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX,
     TableDescriptor, TableId, TableKind,
 };
-use crate::catalog::{view, virtuals};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{ColumnSpec, ConstraintKind, ConstraintSpec, CreateTable, Name};
+use sql_catalog::system;
+use sql_parse::{ColumnSpec, ConstraintKind, ConstraintSpec, CreateTable, Name};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::SqlType;
+
+use super::{Done, MAX_COLUMNS, index::key_columns, taken};
 use crate::session::work::Work;
-use crate::types::SqlType;
 
 /// The hidden key of a table without a declared one.
 const HIDDEN_KEY: &str = "rowid";
@@ -23,18 +24,18 @@ impl Work<'_> {
             None => {
                 let path = self.settings.search_path(self.user);
                 let stored =
-                    |schema: &String| view::exists(schema) && !virtuals::is_virtual_schema(schema);
+                    |schema: &String| system::exists(schema) && !system::is_virtual_schema(schema);
                 path.into_iter().find(stored).ok_or_else(|| {
                     let text = "no schema has been selected to create in";
                     SqlError::new(SqlState::INVALID_SCHEMA_NAME, text)
                 })?
             }
         };
-        if virtuals::is_virtual_schema(&schema) {
+        if system::is_virtual_schema(&schema) {
             let text = format!("permission denied for schema {schema}");
             return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
         }
-        if !view::exists(&schema) {
+        if !system::exists(&schema) {
             let text = format!("schema \"{schema}\" does not exist");
             return Err(SqlError::new(SqlState::INVALID_SCHEMA_NAME, text).at_if(name.position));
         }

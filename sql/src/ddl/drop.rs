@@ -1,8 +1,9 @@
 //! DROP TABLE and TRUNCATE.
 
+use sql_parse::{Drop, Name};
+use sql_values::error::{SqlError, SqlResult};
+
 use super::{Done, notice};
-use crate::error::{SqlError, SqlResult};
-use crate::parse::{Drop, Name};
 use crate::session::work::{Work, undefined};
 
 impl Work<'_> {

@@ -1,11 +1,10 @@
 //! CREATE INDEX and DROP INDEX.
 
+use sql_catalog::descriptor::{ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor};
+use sql_parse::{CreateIndex, Drop, Name};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+
 use super::{Done, about, taken, undefined_object};
-use crate::catalog::descriptor::{
-    ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor,
-};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{CreateIndex, Drop, Name};
 use crate::session::work::Work;
 
 /// Key columns of an index.
@@ -18,7 +17,7 @@ pub(super) fn key_columns<'n>(
 ) -> SqlResult<Vec<(ColumnId, bool)>> {
     let mut key: Vec<(ColumnId, bool)> = Vec::new();
     for (name, descending) in columns {
-        let visible = |column: &&crate::catalog::descriptor::ColumnDescriptor| {
+        let visible = |column: &&sql_catalog::descriptor::ColumnDescriptor| {
             column.name == name && !column.hidden
         };
         let column = table.columns.iter().find(visible).ok_or_else(|| {
@@ -138,7 +137,7 @@ impl Work<'_> {
     async fn find_index(
         &mut self,
         name: &Name,
-    ) -> SqlResult<Option<(crate::catalog::descriptor::TableId, IndexId)>> {
+    ) -> SqlResult<Option<(sql_catalog::descriptor::TableId, IndexId)>> {
         name.within(self.database)?;
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],

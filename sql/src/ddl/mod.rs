@@ -18,13 +18,13 @@ mod index;
 mod rows;
 
 pub(crate) use rows::duplicated;
+use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use sql_parse::Statement;
+use sql_values::error::{ErrorObject, SqlError, SqlResult, SqlState};
 
 use std::sync::Arc;
 
-use crate::catalog::descriptor::{ColumnDescriptor, TableDescriptor};
 use crate::catalog::store::TxnCatalog;
-use crate::error::{ErrorObject, SqlError, SqlResult, SqlState};
-use crate::parse::Statement;
 use crate::session::work::Work;
 use crate::session::{Notice, Session};
 

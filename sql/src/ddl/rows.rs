@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
+use sql_catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
+use sql_exec::OrSql;
+use sql_exec::Row;
+use sql_exec::row;
+use sql_exec::store;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::{Datum, SqlType, TextFormat};
 
 use super::about;
-use crate::catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::Row;
-use crate::exec::store;
-use crate::row;
 use crate::session::work::Work;
-use crate::types::{Datum, SqlType, TextFormat};
 
 /// Rows that are indexed in the change's own transaction.
 const FEW: usize = 100;
@@ -24,14 +25,14 @@ impl Work<'_> {
         let mut start = span.start;
         let txn = &mut self.open.txn;
         loop {
-            let rows = txn.scan(start, span.end.clone(), BATCH).await?;
+            let rows = txn.scan(start, span.end.clone(), BATCH).await.or_sql()?;
             let Some(last) = rows.last() else { return Ok(()) };
             start = store::after(&last.key);
             let is_end = rows.len() < BATCH;
             for row in rows {
-                txn.delete(row.key)?;
+                txn.delete(row.key).or_sql()?;
             }
-            txn.make_room().await?;
+            txn.make_room().await.or_sql()?;
             if is_end {
                 return Ok(());
             }
@@ -49,7 +50,7 @@ impl Work<'_> {
     /// More than are worth more than one transaction.
     pub(super) async fn has_many_rows(&mut self, table: &TableDescriptor) -> SqlResult<bool> {
         let span = row::index_span(table.id, PRIMARY_INDEX);
-        let rows = self.open.txn.scan(span.start, span.end, FEW + 1).await?;
+        let rows = self.open.txn.scan(span.start, span.end, FEW + 1).await.or_sql()?;
         Ok(rows.len() > FEW)
     }
 
@@ -65,7 +66,8 @@ impl Work<'_> {
         from: Option<Bytes>,
     ) -> SqlResult<(Vec<Row>, Option<Bytes>)> {
         let span = row::index_span(table.id, PRIMARY_INDEX);
-        let entries = self.open.txn.scan(from.unwrap_or(span.start), span.end, BATCH).await?;
+        let entries =
+            self.open.txn.scan(from.unwrap_or(span.start), span.end, BATCH).await.or_sql()?;
         let next = match entries.last() {
             Some(last) if entries.len() == BATCH => Some(store::after(&last.key)),
             _ => None,
@@ -114,16 +116,16 @@ impl Work<'_> {
             entries.push((entry.key, Some(entry.value)));
         }
         let keys: Vec<Bytes> = exclusive.iter().map(|(key, _)| key.clone()).collect();
-        let (there, _) = txn.get_many_newest_for_update(&keys).await?;
+        let (there, _) = txn.get_many_newest_for_update(&keys).await.or_sql()?;
         if let Some(at) = there.iter().position(Option::is_some) {
             return Err(duplicated(table, index, exclusive[at].1));
         }
         for (key, value) in entries {
             if let Some(value) = value {
-                txn.put(key, value)?;
+                txn.put(key, value).or_sql()?;
             }
         }
-        txn.make_room().await?;
+        txn.make_room().await.or_sql()?;
         Ok(())
     }
 
@@ -137,15 +139,15 @@ impl Work<'_> {
         old: &TableDescriptor,
         new: &TableDescriptor,
     ) -> SqlResult<()> {
-        let begun = self.open.txn.savepoint()?;
+        let begun = self.open.txn.savepoint().or_sql()?;
         self.open.txn.pin();
         let moved = self.move_rows(old, new).await;
         self.open.txn.unpin();
         if let Err(error) = moved {
-            self.open.txn.rollback_to(begun)?;
+            self.open.txn.rollback_to(begun).or_sql()?;
             return Err(error);
         }
-        self.open.txn.release(begun)?;
+        self.open.txn.release(begun).or_sql()?;
         Ok(())
     }
 
@@ -154,7 +156,7 @@ impl Work<'_> {
             self.clear_index(old, index).await?;
         }
         // What is buffered would hide the old rows.
-        self.open.txn.write_through([]).await?;
+        self.open.txn.write_through([]).await.or_sql()?;
         let kept: Vec<usize> =
             new.columns.iter().filter_map(|column| old.position(column.id)).collect();
         let mut from = None;
@@ -166,7 +168,7 @@ impl Work<'_> {
             for index in &new.indexes {
                 self.add_entries(new, index, &rows).await?;
             }
-            self.open.txn.write_through([]).await?;
+            self.open.txn.write_through([]).await.or_sql()?;
             match next {
                 Some(next) => from = Some(next),
                 None => return Ok(()),

@@ -1,13 +1,14 @@
 //! Statements that only concern the session: transaction control, settings, prepared statements.
 
+use sql_parse::{DiscardKind, Name, SetValue, Statement, TransactionModes};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::Datum;
+
 use super::Session;
-use super::settings::Settings;
-use super::sink::ResultSink;
 use super::statement::{tell, text_column, text_rows, unknown_cursor, unknown_statement};
 use super::transaction::{Open, State};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{DiscardKind, Name, SetValue, Statement, TransactionModes};
-use crate::types::Datum;
+use crate::settings::Settings;
+use sql_exec::sink::ResultSink;
 
 impl Session {
     /// Statements that only concern the session.

@@ -6,18 +6,20 @@
 
 use std::sync::Arc;
 
+use sql_exec::Row;
+use sql_functions as func;
+use sql_parse as parse;
+use sql_parse::{Copy, CopyColumns, CopyHeader, CopySource, Script, Statement};
+use sql_plan::Plan;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::memory::{Pool, Reservation};
+use sql_values::types::{Datum, SqlType, TextFormat};
+
 use super::copy_lines::{Dialect, split_csv, split_text};
 use super::statement::Mode;
 use super::transaction::State;
 use super::work::Work;
 use super::{ResultSink, Session, Step};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::Row;
-use crate::func;
-use crate::memory::{Pool, Reservation};
-use crate::parse::{self, Copy, CopyColumns, CopyHeader, CopySource, Script, Statement};
-use crate::plan::Plan;
-use crate::types::{Datum, SqlType, TextFormat};
 
 /// Longest line.
 const MAX_LINE: usize = 16 << 20;

@@ -3,8 +3,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{CopyHeader, CopyOptions};
+use sql_parse::{CopyHeader, CopyOptions};
+use sql_values::error::{SqlError, SqlResult, SqlState};
 
 /// How values are told apart.
 #[derive(Clone, Debug)]

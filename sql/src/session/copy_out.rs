@@ -1,15 +1,17 @@
 //! COPY TO STDOUT: a query's rows as lines.
 
+use sql_parse as parse;
+use sql_parse::{Copy, CopyHeader, CopySource, Query, Statement};
+use sql_plan::OutputColumn;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::stack::roomy;
+use sql_values::types::{Datum, SqlType, TextFormat};
+
 use super::Session;
 use super::copy_in::quote_names;
 use super::copy_lines::Dialect;
-use super::sink::{Notice, ResultSink};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{self, Copy, CopyHeader, CopySource, Query, Statement};
-use crate::plan::OutputColumn;
-use crate::stack::roomy;
-use crate::types::{Datum, SqlType, TextFormat};
 use futures::future::BoxFuture;
+use sql_exec::sink::{Notice, ResultSink};
 
 impl Session {
     /// Runs COPY TO STDOUT.

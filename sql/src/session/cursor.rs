@@ -9,14 +9,15 @@
 
 use std::sync::Arc;
 
+use sql_parse::{DeclareCursor, FetchDirection, Statement};
+use sql_planner::bind;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+
 use super::inner_sink::give;
 use super::kept::Scroll;
 use super::portal::Portal;
 use super::statement::Mode;
 use super::{ResultSink, Session};
-use crate::bind;
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::parse::{DeclareCursor, FetchDirection, Statement};
 
 /// Rows read ahead at a time.
 const PORTION: usize = 1_024;

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures::future::BoxFuture;
+use sql_plan::Plan;
+use sql_values::interrupt::World;
+use sql_values::memory::Memory;
+use sql_values::types::SqlType;
 use txn::Env;
 use txn::db::Db;
 
 use crate::catalog::lease::Leases;
-use crate::memory::Memory;
-use crate::plan::Plan;
-use crate::types::SqlType;
 
 /// Plans that a node keeps.
 const MAX_PLANS: usize = 4_096;
@@ -29,6 +32,23 @@ pub struct SqlEngine {
     pub(crate) leases: Arc<Leases>,
     pub(crate) memory: Memory,
     plans: Mutex<Plans>,
+}
+
+/// A node's environment, as statements that are stopped and give way see it.
+pub(super) struct Surroundings(pub(super) Env);
+
+impl World for Surroundings {
+    fn monotonic(&self) -> Duration {
+        self.0.clock.monotonic()
+    }
+
+    fn hand_over(&self) {
+        self.0.tasks.hand_over();
+    }
+
+    fn give_way(&self) -> BoxFuture<'static, ()> {
+        self.0.tasks.give_way()
+    }
 }
 
 /// What a plan depends on besides the tables that it names.
@@ -128,8 +148,8 @@ impl SqlEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Expr, Node};
-    use crate::types::Datum;
+    use sql_plan::{Expr, Node};
+    use sql_values::types::Datum;
 
     fn plan(rows: usize) -> Arc<Plan> {
         let row = || vec![Expr::Const(Datum::Int4(1), SqlType::Int4)];

@@ -3,6 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sql_parse::{Parsed, Statement};
+use sql_plan::OutputColumn;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::memory::Reservation;
+use sql_values::types::{Datum, SqlType};
 
 use super::inner_sink::{Buffer, Collected};
 use super::kept::Kept;
@@ -10,11 +15,6 @@ use super::portal::{Description, Portal};
 use super::statement::{Mode, unknown_cursor, unknown_statement};
 use super::transaction::State;
 use super::{ResultSink, Session, Step, TxnStatus};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::memory::Reservation;
-use crate::parse::{Parsed, Statement};
-use crate::plan::OutputColumn;
-use crate::types::{Datum, SqlType};
 
 /// Attempts of a portal's first rows that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;
@@ -295,8 +295,8 @@ impl Session {
             return Ok(None);
         }
         let tag = match self.portals.get(name).and_then(|portal| portal.run.as_ref()) {
-            Some((plan, execution)) if plan.writes => crate::exec::tag(plan, execution.affected()),
-            Some((plan, _)) => crate::exec::tag(plan, given),
+            Some((plan, execution)) if plan.writes => sql_exec::tag(plan, execution.affected()),
+            Some((plan, _)) => sql_exec::tag(plan, given),
             None => format!("SELECT {given}"),
         };
         if last {

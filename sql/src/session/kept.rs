@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::exec::Row;
-use crate::memory::{self, row_bytes};
+use sql_exec::Row;
+use sql_values::memory;
+use sql_values::memory::row_bytes;
 
 /// Bytes of rows that the portals of a session keep, all together.
 pub(super) const KEPT_BYTES_MAX: usize = memory::DEFAULT_STATEMENT_BYTES;

@@ -26,10 +26,6 @@ mod extended;
 mod inner_sink;
 mod kept;
 mod portal;
-mod setting_list;
-mod setting_value;
-pub(crate) mod settings;
-mod sink;
 mod statement;
 pub(crate) mod transaction;
 pub(crate) mod work;
@@ -38,24 +34,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sql_parse::{Parsed, Script};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::interrupt::Interrupt;
+use sql_values::types::Datum;
+
 use crate::catalog::store::Gates;
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::interrupt::Interrupt;
-use crate::parse::{Parsed, Script};
-use crate::types::Datum;
+use crate::settings::Settings;
 pub use copy_in::CopyFormat;
 use copy_in::CopyIn;
 pub use engine::SqlEngine;
 pub use extended::Value;
 pub use portal::Description;
 use portal::{Portal, Prepared};
-use settings::Settings;
-pub use sink::{Notice, ResultSink, TxnStatus};
+pub use sql_exec::sink::{Notice, ResultSink};
 use statement::{Mode, tell};
 use transaction::State;
 
 /// How much longer it takes to parse and bind a text than to go through it.
 const TEXT_WORK: usize = 64;
+
+/// What ReadyForQuery says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxnStatus {
+    /// No transaction is open.
+    Idle,
+    /// A transaction block is open.
+    InBlock,
+    /// The transaction block has failed.
+    Failed,
+}
 
 /// How far a statement has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +118,7 @@ impl Session {
     ) -> SqlResult<Session> {
         let settings = Settings::new(user, startup)?;
         let statement_time = engine.now();
-        let interrupt = Interrupt::new(engine.env.clone());
+        let interrupt = Interrupt::new(engine::Surroundings(engine.env.clone()));
         Ok(Session {
             engine,
             interrupt,
@@ -169,9 +177,9 @@ impl Session {
     }
 
     /// The session's time zone and the time, as values are written and read.
-    pub fn text_format(&self) -> crate::types::TextFormat {
+    pub fn text_format(&self) -> sql_values::types::TextFormat {
         let zone = self.settings.get("timezone").unwrap_or_default();
-        let format = crate::types::TextFormat::new(&zone, self.statement_time);
+        let format = sql_values::types::TextFormat::new(&zone, self.statement_time);
         format.with_style(self.settings.text_style())
     }
 

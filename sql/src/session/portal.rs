@@ -2,6 +2,13 @@
 
 use std::sync::Arc;
 
+use sql_exec::{Execution, Row};
+use sql_parse::{DeclareCursor, Expression, Parsed, Query, QueryKind, Statement};
+use sql_plan::{OutputColumn, Plan};
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::memory::Reservation;
+use sql_values::types::{Datum, SqlType};
+
 use super::inner_sink::give;
 use super::kept::{KEPT_BYTES_MAX, Kept, Scroll};
 use super::statement::{
@@ -9,12 +16,6 @@ use super::statement::{
 };
 use super::transaction::State;
 use super::{ResultSink, Session};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::{Execution, Row};
-use crate::memory::Reservation;
-use crate::parse::{DeclareCursor, Expression, Parsed, Query, QueryKind, Statement};
-use crate::plan::{OutputColumn, Plan};
-use crate::types::{Datum, SqlType};
 
 /// Prepared statements of a session.
 const MAX_STATEMENTS: usize = 10_000;

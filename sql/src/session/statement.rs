@@ -4,18 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sql_exec::from_txn;
+use sql_parse::{AlterTable, Parsed, Query, QueryKind, Statement};
+use sql_plan::OutputColumn;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::{Datum, SqlType};
 use txn::db::TxnError;
 
 use super::portal::{Prepared, check_same};
-use super::sink::ResultSink;
 use super::transaction::{Open, State};
 use super::work::Work;
 use super::{Session, Step};
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::from_txn;
-use crate::parse::{AlterTable, Parsed, Query, QueryKind, Statement};
-use crate::plan::OutputColumn;
-use crate::types::{Datum, SqlType};
+use sql_exec::sink::ResultSink;
 
 /// Attempts of a statement that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;
@@ -261,7 +261,7 @@ impl Session {
         }
         let affected = self.work()?.run(&plan, params, sink).await?;
         self.settle_asked(sink)?;
-        Ok(crate::exec::tag(&plan, affected))
+        Ok(sql_exec::tag(&plan, affected))
     }
 
     /// Changes the settings that `set_config` asked for.
@@ -286,7 +286,7 @@ impl Session {
             return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
         }
         let plan = self.work()?.plan(query, text, types).await?;
-        Ok(crate::explain::explain(&plan, crate::func::registry()))
+        Ok(sql_planner::explain::explain(&plan, sql_functions::registry()))
     }
 }
 

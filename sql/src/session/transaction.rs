@@ -8,12 +8,13 @@
 
 use std::sync::Arc;
 
+use sql_exec::OrSql;
+use sql_values::error::{SqlError, SqlResult, SqlState};
 use txn::db::{Savepoint, Txn, TxnError, TxnOptions};
 
 use super::engine::SqlEngine;
 use crate::catalog::build::Build;
 use crate::catalog::store::TxnCatalog;
-use crate::error::{SqlError, SqlResult, SqlState};
 
 /// Savepoints that a transaction may have at a time.
 const MAX_SAVEPOINTS: usize = 1_000;
@@ -113,7 +114,7 @@ impl Open {
         if result != Err(TxnError::Ambiguous) {
             self.catalog.commit_settled(result.is_ok());
         }
-        result.map(|_| ()).map_err(SqlError::from)
+        result.map(|_| ()).or_sql()
     }
 
     /// Its commit has been asked for: whatever comes of it, the transaction has ended.
@@ -131,7 +132,7 @@ impl Open {
         if self.savepoints.len() >= MAX_SAVEPOINTS {
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many savepoints"));
         }
-        let mark = self.txn.savepoint()?;
+        let mark = self.txn.savepoint().or_sql()?;
         self.savepoints.push((name.to_owned(), mark));
         Ok(())
     }
@@ -151,7 +152,7 @@ impl Open {
     /// RELEASE SAVEPOINT. Returns its place.
     pub(super) fn release(&mut self, name: &str) -> SqlResult<usize> {
         let at = self.position(name)?;
-        self.txn.release(self.savepoints[at].1)?;
+        self.txn.release(self.savepoints[at].1).or_sql()?;
         self.savepoints.truncate(at);
         Ok(at)
     }
@@ -160,7 +161,7 @@ impl Open {
     /// Returns its place.
     pub(super) async fn rollback_to(&mut self, name: &str) -> SqlResult<usize> {
         let at = self.position(name)?;
-        self.txn.rollback_to(self.savepoints[at].1)?;
+        self.txn.rollback_to(self.savepoints[at].1).or_sql()?;
         self.savepoints.truncate(at + 1);
         self.catalog.rolled_back();
         self.txn.released().await;

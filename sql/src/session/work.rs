@@ -3,25 +3,31 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sql_catalog::descriptor::{TableDescriptor, TableId};
+use sql_catalog::function::EvalContext;
+use sql_catalog::system;
+use sql_exec as exec;
+use sql_exec::{ExecContext, Execution, Row};
+use sql_functions as func;
+use sql_functions::SET_CONFIG;
+use sql_parse as parse;
+use sql_parse::{Name, Query, Statement};
+use sql_plan::{Expr, Node, Plan};
+use sql_planner::bind;
+use sql_planner::bind::Environment;
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::interrupt::Interrupt;
+use sql_values::memory::Pool;
+use sql_values::types::{Datum, SqlType};
+
 use super::engine::{PlanKey, SqlEngine};
 use super::inner_sink::{Collected, Named, append_names};
-use super::settings::Settings;
-use super::sink::ResultSink;
 use super::transaction::Open;
-use crate::bind::{self, Environment};
-use crate::catalog::descriptor::{TableDescriptor, TableId};
 use crate::catalog::store::Gates;
 use crate::catalog::view::{Identity, Missing, StatementCatalog};
-use crate::catalog::virtuals::SystemTables;
-use crate::error::{SqlError, SqlResult, SqlState};
-use crate::exec::{self, ExecContext, Execution, Row};
-use crate::func::describe::SET_CONFIG;
-use crate::func::{self, EvalContext};
-use crate::interrupt::Interrupt;
-use crate::memory::Pool;
-use crate::parse::{self, Name, Query, Statement};
-use crate::plan::{Expr, Node, Plan};
-use crate::types::{Datum, SqlType};
+use crate::settings::Settings;
+use crate::system::SystemTables;
+use sql_exec::sink::ResultSink;
 
 /// How often a statement is bound for want of a table's descriptor: more tables than any statement names.
 const MAX_BINDINGS: usize = 64;
@@ -140,7 +146,7 @@ impl Work<'_> {
             let view = self.view(absent.clone());
             let environment =
                 Environment { catalog: &view, functions: func::registry(), parameters };
-            let bound = bind::bind(query, &environment);
+            let bound = sql_planner::plan(query, &environment);
             let missing = view.take_missing();
             if missing.is_empty() {
                 return bound;
@@ -202,6 +208,7 @@ impl Work<'_> {
                 time_zone: &zone,
                 style: settings.text_style(),
                 catalog: &view,
+                functions: sql_functions::registry(),
                 setting: &setting,
                 backend_pid: self.number,
                 interrupt: self.interrupt,
@@ -363,18 +370,17 @@ impl Work<'_> {
         &mut self,
         name: &Name,
     ) -> SqlResult<Option<Arc<TableDescriptor>>> {
-        use crate::catalog::virtuals;
         name.within(self.database)?;
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
             None => self.settings.search_path(self.user),
         };
         for schema in schemas {
-            if virtuals::is_virtual_schema(&schema) {
-                if let Some(table) = virtuals::table(&schema, &name.name) {
+            if system::is_virtual_schema(&schema) {
+                if let Some(table) = system::table(&schema, &name.name) {
                     return Ok(Some(table));
                 }
-            } else if crate::catalog::view::exists(&schema) {
+            } else if system::exists(&schema) {
                 let Open { txn, catalog, .. } = &mut *self.open;
                 if let Some(table) = catalog.table(txn, &schema, &name.name).await? {
                     return Ok(Some(table));

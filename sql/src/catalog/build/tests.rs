@@ -36,7 +36,11 @@ impl World {
     }
 }
 
-fn duplicated(_: &TableDescriptor, _: &IndexDescriptor, _: &[crate::types::Datum]) -> SqlError {
+fn duplicated(
+    _: &TableDescriptor,
+    _: &IndexDescriptor,
+    _: &[sql_values::types::Datum],
+) -> SqlError {
     SqlError::internal("nothing is unique here")
 }
 

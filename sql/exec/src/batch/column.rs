@@ -1,0 +1,248 @@
+//! Columns: SQL types as Arrow types.
+//!
+//! | SQL | Arrow | meaning |
+//! |---|---|---|
+//! | boolean | Boolean | |
+//! | smallint, integer, bigint | Int16, Int32, Int64 | |
+//! | real, double precision | Float32, Float64 | |
+//! | text, varchar, character, name, "char", unknown | Utf8 | as the datum has it (character: padded) |
+//! | bytea | Binary | |
+//! | date | Int32 | days since 2000-01-01, not Arrow's Date32, whose epoch is another |
+//! | time, timestamp, timestamptz | Int64 | microseconds as the datum has them, infinities included |
+//! | oid, regclass and its kin | UInt32 | |
+//! | uuid | FixedSizeBinary(16) | |
+//! | numeric, interval, arrays, records, void | Binary | [`super::encoding`] |
+
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder,
+    StringBuilder,
+};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef};
+use bytes::Bytes;
+use sql_values::error::{SqlError, SqlResult};
+use sql_values::types::{Datum, SqlType};
+
+use super::encoding;
+use crate::row::Value;
+
+/// What a column of a type is kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Bool,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    UInt32,
+    Utf8,
+    Binary,
+    Uuid,
+    Encoded,
+}
+
+pub(super) fn form(ty: SqlType) -> Form {
+    match ty {
+        SqlType::Bool => Form::Bool,
+        SqlType::Int2 => Form::Int16,
+        SqlType::Int4 | SqlType::Date => Form::Int32,
+        SqlType::Int8 | SqlType::Time(_) | SqlType::Timestamp(_) | SqlType::TimestampTz(_) => {
+            Form::Int64
+        }
+        SqlType::Float4 => Form::Float32,
+        SqlType::Float8 => Form::Float64,
+        SqlType::Oid
+        | SqlType::RegClass
+        | SqlType::RegType
+        | SqlType::RegProc
+        | SqlType::RegNamespace => Form::UInt32,
+        SqlType::Text
+        | SqlType::Varchar(_)
+        | SqlType::Char(_)
+        | SqlType::Name
+        | SqlType::InternalChar
+        | SqlType::Unknown => Form::Utf8,
+        SqlType::Bytea => Form::Binary,
+        SqlType::Uuid => Form::Uuid,
+        SqlType::Numeric(_)
+        | SqlType::Interval(_)
+        | SqlType::Array(_)
+        | SqlType::Int2Vector
+        | SqlType::OidVector
+        | SqlType::Record
+        | SqlType::Void => Form::Encoded,
+    }
+}
+
+enum Builder {
+    Bool(BooleanBuilder),
+    Int16(PrimitiveBuilder<Int16Type>),
+    Int32(PrimitiveBuilder<Int32Type>),
+    Int64(PrimitiveBuilder<Int64Type>),
+    Float32(PrimitiveBuilder<Float32Type>),
+    Float64(PrimitiveBuilder<Float64Type>),
+    UInt32(PrimitiveBuilder<UInt32Type>),
+    Utf8(StringBuilder),
+    Binary(BinaryBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    Encoded(BinaryBuilder),
+}
+
+/// Makes a column from values.
+pub(super) struct ColumnBuilder {
+    ty: SqlType,
+    builder: Builder,
+}
+
+impl ColumnBuilder {
+    pub(super) fn new(ty: SqlType) -> Self {
+        let builder = match form(ty) {
+            Form::Bool => Builder::Bool(BooleanBuilder::new()),
+            Form::Int16 => Builder::Int16(PrimitiveBuilder::new()),
+            Form::Int32 => Builder::Int32(PrimitiveBuilder::new()),
+            Form::Int64 => Builder::Int64(PrimitiveBuilder::new()),
+            Form::Float32 => Builder::Float32(PrimitiveBuilder::new()),
+            Form::Float64 => Builder::Float64(PrimitiveBuilder::new()),
+            Form::UInt32 => Builder::UInt32(PrimitiveBuilder::new()),
+            Form::Utf8 => Builder::Utf8(StringBuilder::new()),
+            Form::Binary => Builder::Binary(BinaryBuilder::new()),
+            Form::Uuid => Builder::Uuid(FixedSizeBinaryBuilder::new(16)),
+            Form::Encoded => Builder::Encoded(BinaryBuilder::new()),
+        };
+        ColumnBuilder { ty, builder }
+    }
+
+    pub(super) fn push(&mut self, datum: &Datum) -> SqlResult<()> {
+        if datum.is_null() {
+            self.push_null();
+            return Ok(());
+        }
+        match (&mut self.builder, datum, self.ty) {
+            (Builder::Bool(column), Datum::Bool(value), _) => column.append_value(*value),
+            (Builder::Int16(column), Datum::Int2(value), _) => column.append_value(*value),
+            (Builder::Int32(column), Datum::Int4(value), SqlType::Int4)
+            | (Builder::Int32(column), Datum::Date(value), SqlType::Date) => {
+                column.append_value(*value);
+            }
+            (Builder::Int64(column), Datum::Int8(value), SqlType::Int8)
+            | (Builder::Int64(column), Datum::Time(value), SqlType::Time(_))
+            | (Builder::Int64(column), Datum::Timestamp(value), SqlType::Timestamp(_))
+            | (Builder::Int64(column), Datum::TimestampTz(value), SqlType::TimestampTz(_)) => {
+                column.append_value(*value);
+            }
+            (Builder::Float32(column), Datum::Float4(value), _) => column.append_value(*value),
+            (Builder::Float64(column), Datum::Float8(value), _) => column.append_value(*value),
+            (Builder::UInt32(column), Datum::Oid(value), _) => column.append_value(*value),
+            (Builder::Utf8(column), Datum::Text(value), _) => column.append_value(value),
+            (Builder::Binary(column), Datum::Bytea(value), _) => column.append_value(value),
+            (Builder::Uuid(column), Datum::Uuid(value), _) => {
+                column.append_value(value).map_err(super::arrow_bug)?;
+            }
+            (Builder::Encoded(column), value, _) => column.append_value(encoding::encode(value)),
+            (_, other, ty) => {
+                return Err(SqlError::internal(format!("{other:?} in a slot of type {ty:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`ColumnBuilder::push`].
+    pub(super) fn push_value(&mut self, value: &Value<'_>) -> SqlResult<()> {
+        match (&mut self.builder, value) {
+            (_, Value::Datum(datum)) => return self.push(datum),
+            (_, Value::Null) => self.push_null(),
+            (Builder::Utf8(column), Value::Text(text)) => column.append_value(text),
+            (Builder::Binary(column), Value::Bytea(bytes)) => column.append_value(bytes),
+            (_, Value::Text(_) | Value::Bytea(_)) => {
+                let ty = self.ty;
+                return Err(SqlError::internal(format!("a string in a slot of type {ty:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of values.
+    pub(super) fn len(&self) -> usize {
+        match &self.builder {
+            Builder::Bool(column) => column.len(),
+            Builder::Int16(column) => column.len(),
+            Builder::Int32(column) => column.len(),
+            Builder::Int64(column) => column.len(),
+            Builder::Float32(column) => column.len(),
+            Builder::Float64(column) => column.len(),
+            Builder::UInt32(column) => column.len(),
+            Builder::Utf8(column) => column.len(),
+            Builder::Binary(column) | Builder::Encoded(column) => column.len(),
+            Builder::Uuid(column) => column.len(),
+        }
+    }
+
+    fn push_null(&mut self) {
+        match &mut self.builder {
+            Builder::Bool(column) => column.append_null(),
+            Builder::Int16(column) => column.append_null(),
+            Builder::Int32(column) => column.append_null(),
+            Builder::Int64(column) => column.append_null(),
+            Builder::Float32(column) => column.append_null(),
+            Builder::Float64(column) => column.append_null(),
+            Builder::UInt32(column) => column.append_null(),
+            Builder::Utf8(column) => column.append_null(),
+            Builder::Binary(column) | Builder::Encoded(column) => column.append_null(),
+            Builder::Uuid(column) => column.append_null(),
+        }
+    }
+
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        match &mut self.builder {
+            Builder::Bool(column) => Arc::new(column.finish()),
+            Builder::Int16(column) => Arc::new(column.finish()),
+            Builder::Int32(column) => Arc::new(column.finish()),
+            Builder::Int64(column) => Arc::new(column.finish()),
+            Builder::Float32(column) => Arc::new(column.finish()),
+            Builder::Float64(column) => Arc::new(column.finish()),
+            Builder::UInt32(column) => Arc::new(column.finish()),
+            Builder::Utf8(column) => Arc::new(column.finish()),
+            Builder::Binary(column) | Builder::Encoded(column) => Arc::new(column.finish()),
+            Builder::Uuid(column) => Arc::new(column.finish()),
+        }
+    }
+}
+
+/// A value of a column of a type. The column was made for that type.
+pub(super) fn read(column: &ArrayRef, ty: SqlType, row: usize) -> SqlResult<Datum> {
+    if column.is_null(row) {
+        return Ok(Datum::Null);
+    }
+    Ok(match form(ty) {
+        Form::Bool => Datum::Bool(column.as_boolean().value(row)),
+        Form::Int16 => Datum::Int2(column.as_primitive::<Int16Type>().value(row)),
+        Form::Int32 => {
+            let value = column.as_primitive::<Int32Type>().value(row);
+            if ty == SqlType::Date { Datum::Date(value) } else { Datum::Int4(value) }
+        }
+        Form::Int64 => {
+            let value = column.as_primitive::<Int64Type>().value(row);
+            match ty {
+                SqlType::Time(_) => Datum::Time(value),
+                SqlType::Timestamp(_) => Datum::Timestamp(value),
+                SqlType::TimestampTz(_) => Datum::TimestampTz(value),
+                _ => Datum::Int8(value),
+            }
+        }
+        Form::Float32 => Datum::Float4(column.as_primitive::<Float32Type>().value(row)),
+        Form::Float64 => Datum::Float8(column.as_primitive::<Float64Type>().value(row)),
+        Form::UInt32 => Datum::Oid(column.as_primitive::<UInt32Type>().value(row)),
+        Form::Utf8 => Datum::text(column.as_string::<i32>().value(row)),
+        Form::Binary => Datum::Bytea(Bytes::copy_from_slice(column.as_binary::<i32>().value(row))),
+        Form::Uuid => {
+            let bytes = column.as_fixed_size_binary().value(row);
+            let bytes = bytes.try_into().map_err(|_| SqlError::internal("a uuid has 16 bytes"))?;
+            Datum::Uuid(bytes)
+        }
+        Form::Encoded => encoding::decode(column.as_binary::<i32>().value(row))?,
+    })
+}

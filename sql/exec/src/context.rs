@@ -1,0 +1,102 @@
+//! What an execution is given, and what it shares among its operators.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sql_catalog::descriptor::TableDescriptor;
+use sql_catalog::function::EvalContext;
+use sql_values::error::{SqlError, SqlResult};
+use sql_values::memory::{Pool, Reservation};
+use sql_values::types::Datum;
+use txn::db::Txn;
+
+use super::eval::Answer;
+use super::write::Pending;
+
+/// A row outside of a batch.
+pub type Row = Vec<Datum>;
+
+/// Where the rows of virtual tables come from.
+pub trait VirtualTables: Send + Sync {
+    /// All rows of a table, with all its columns in the descriptor's order.
+    fn rows(&self, table: &TableDescriptor, ctx: &EvalContext<'_>) -> SqlResult<Vec<Row>>;
+}
+
+/// There are no virtual tables.
+pub struct NoVirtualTables;
+
+impl VirtualTables for NoVirtualTables {
+    fn rows(&self, table: &TableDescriptor, _: &EvalContext<'_>) -> SqlResult<Vec<Row>> {
+        Err(SqlError::internal(format!("nobody knows the rows of {}", table.name)))
+    }
+}
+
+/// What a statement is run with, apart from its plan and its transaction.
+pub struct ExecContext<'a> {
+    /// What functions may ask.
+    pub eval: EvalContext<'a>,
+    /// The values of `$1`, `$2`, …, of the plan's types.
+    pub params: &'a [Datum],
+    /// The rows of virtual tables.
+    pub virtual_tables: &'a dyn VirtualTables,
+    /// The statement is a transaction by itself, which has not been begun anew yet, and will be if it cannot be serialized.
+    pub may_repeat: bool,
+}
+
+/// What outlives a call into an execution: a portal keeps it between fetches.
+pub(crate) struct Shared {
+    /// The statement's memory.
+    pub(crate) pool: Pool,
+    /// Rows of the WITH queries that have been run.
+    pub(crate) ctes: Vec<Arc<Vec<Row>>>,
+    /// For them.
+    pub(crate) ctes_held: Vec<Reservation>,
+    /// Values of subqueries that refer to nothing outside, by the address of their plan.
+    pub(crate) answers: BTreeMap<usize, Answer>,
+    /// Whether a subquery refers to something outside, by the address of its plan.
+    pub(crate) correlated: BTreeMap<usize, bool>,
+    /// What the statement has written.
+    pub(crate) pending: Pending,
+    /// For what the fields above hold.
+    pub(crate) held: Reservation,
+}
+
+impl Shared {
+    pub(crate) fn new(pool: Pool) -> Self {
+        let held = pool.reserve();
+        Shared {
+            ctes: Vec::new(),
+            ctes_held: Vec::new(),
+            answers: BTreeMap::new(),
+            correlated: BTreeMap::new(),
+            pending: Pending::new(&pool),
+            held,
+            pool,
+        }
+    }
+}
+
+/// A call into an execution: everything that an operator works with.
+pub(crate) struct Run<'a> {
+    /// What is read through.
+    pub(crate) txn: &'a mut Txn,
+    /// What the statement is run with.
+    pub(crate) ctx: &'a ExecContext<'a>,
+    /// What outlives the call.
+    pub(crate) shared: &'a mut Shared,
+    /// The rows that [`sql_plan::Expr::Outer`] refers to, the nearest last.
+    pub(crate) outer: Vec<Row>,
+}
+
+/// Work of a batch that is passed on, whatever is in it.
+const STEP: u32 = 16;
+
+impl Run<'_> {
+    /// Between two portions of work: stops a statement that was asked to stop, and now and then lets other tasks of the
+    /// same thread go first.
+    pub(crate) async fn step(&mut self) -> SqlResult<()> {
+        let interrupt = self.ctx.eval.interrupt;
+        interrupt.spend(STEP)?;
+        if interrupt.is_due() { interrupt.give_way().await } else { Ok(()) }
+    }
+}

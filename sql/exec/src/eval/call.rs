@@ -1,0 +1,84 @@
+//! Calls of functions, and values as text.
+
+use sql_catalog::function::{Body, Function};
+use sql_plan::Expr;
+use sql_values::error::{SqlError, SqlResult};
+use sql_values::memory::heap_bytes;
+use sql_values::types::{Datum, SqlType};
+
+use super::{Evaluator, Value};
+use crate::context::ExecContext;
+
+/// The function with an oid.
+pub(crate) fn function(ctx: &ExecContext<'_>, oid: u32) -> SqlResult<&'static Function> {
+    let function = ctx.eval.functions.function(oid);
+    function.ok_or_else(|| SqlError::internal(format!("no function has oid {oid}")))
+}
+
+/// A value as text.
+pub(crate) fn output(ctx: &ExecContext<'_>, value: &Datum, ty: SqlType) -> SqlResult<String> {
+    ctx.eval.output(ty, value)
+}
+
+/// Digits of a number that is counted when it is there: it has no more than some ten thousand.
+const LONG_NUMBER: usize = 512;
+
+/// Bytes of a value that functions go through.
+fn long_bytes(value: &Datum) -> usize {
+    match value {
+        Datum::Text(text) => text.len(),
+        Datum::Bytea(bytes) => bytes.len(),
+        Datum::Array(items) | Datum::Record(items) => size_of_val::<[Datum]>(items),
+        _ => 0,
+    }
+}
+
+impl Evaluator<'_> {
+    /// The value of a call. What its arguments made is gone when it is there.
+    pub(super) fn call<'e>(&self, oid: u32, args: &'e [Expr], row: &[Datum]) -> Value<'e> {
+        let memory = self.ctx.eval.memory;
+        let before = memory.scratch();
+        // Most have one or two: no need for the heap.
+        let (with_args, value) = match args {
+            [only] => {
+                let args = [self.eval(only, row)?];
+                (memory.scratch(), self.apply(oid, &args)?)
+            }
+            [left, right] => {
+                let args = [self.eval(left, row)?, self.eval(right, row)?];
+                (memory.scratch(), self.apply(oid, &args)?)
+            }
+            _ => {
+                let args = self.all(args, row)?;
+                (memory.scratch(), self.apply(oid, &args)?)
+            }
+        };
+        let made = memory.scratch() - with_args;
+        memory.set_scratch(before + made);
+        Ok(value)
+    }
+
+    /// Calls a function with values.
+    pub(super) fn apply(&self, oid: u32, args: &[Datum]) -> SqlResult<Datum> {
+        let function = function(self.ctx, oid)?;
+        if function.strict && args.iter().any(Datum::is_null) {
+            return Ok(Datum::Null);
+        }
+        match function.body {
+            Body::Scalar(body) => {
+                let bytes: usize = args.iter().map(long_bytes).sum();
+                self.ctx.eval.interrupt.spend_bytes(bytes)?;
+                let value = body(&self.ctx.eval, args)?;
+                if let Datum::Numeric(number) = &value
+                    && number.digits.len() > LONG_NUMBER
+                {
+                    self.ctx.eval.reserve(heap_bytes(&value))?;
+                }
+                Ok(value)
+            }
+            Body::Set(..) | Body::Aggregate(_) => {
+                Err(SqlError::internal(format!("{} gives no single value", function.name)))
+            }
+        }
+    }
+}

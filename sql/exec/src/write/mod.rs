@@ -1,0 +1,189 @@
+//! INSERT, UPDATE, DELETE.
+//!
+//! - W1. What a statement writes is kept in [`Pending`] until all of it has run, and goes to the transaction then. So
+//!   no read of a statement sees its own writes (the Halloween problem; data-modifying WITH queries), and a
+//!   statement that fails has written nothing.
+//!   A statement that writes more than it should keep writes through to the transaction, portion by portion: until it is
+//!   done, its reads are those of a transaction that has not ([`txn::db::Txn::pin`]), and if it fails a savepoint
+//!   undoes it.
+//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it (also what it
+//!   has written through), or else what a locking read finds. The lock makes others that would write the same key wait.
+//!   A statement that may be run again asks whether a whole span of new keys is empty, and locks nothing if it is.
+//! - W3. A row is written once by a statement: who comes second to a row that was updated or deleted leaves it (as
+//!   PostgreSQL does), and ON CONFLICT DO UPDATE refuses.
+//! - W4. Rows are taken one after the other: NOT NULL, checks, then uniqueness, index by index in the table's
+//!   order. What fails first is reported.
+//! - W5. Rows come in portions ([`foresee`]): the keys that W2 will ask for are locked and read together before the first
+//!   row of a portion is taken. That changes when they are locked, and nothing else.
+
+mod constraint;
+mod foresee;
+mod insert;
+mod modify;
+mod pending;
+
+pub(crate) use pending::Pending;
+use sql_plan::{Expr, Node};
+use sql_values::error::{SqlError, SqlResult};
+use sql_values::memory::{Reservation, row_bytes};
+use sql_values::types::Datum;
+
+use super::batch::{Batch, next_batch};
+use super::context::{Row, Run};
+use super::op::Input;
+
+/// Rows of a portion, and about their bytes: its last row may go beyond.
+const PORTION_ROWS: usize = 1_000;
+const PORTION_BYTES: usize = 1 << 20;
+
+/// A write that is being run: all of it before its first row.
+pub(crate) struct Write {
+    input: Input,
+    done: Option<Written>,
+}
+
+/// What a write has done.
+pub(crate) struct Written {
+    /// Rows inserted, updated or deleted.
+    pub(crate) affected: u64,
+    returned: Vec<Row>,
+    held: Reservation,
+}
+
+impl Write {
+    pub(crate) fn new(input: &Node) -> Self {
+        Write { input: Input::new(input), done: None }
+    }
+
+    /// Rows written; zero before the first call of [`Write::next`].
+    pub(crate) fn affected(&self) -> u64 {
+        self.done.as_ref().map_or(0, |done| done.affected)
+    }
+
+    pub(crate) async fn next(
+        &mut self,
+        node: &Node,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        if self.done.is_none() {
+            let mut written = Written::new(run);
+            while self.portion(node, &mut written, run).await? {}
+            written.returned.reverse();
+            self.done = Some(written);
+        }
+        let Some(done) = &mut self.done else {
+            return Ok(None);
+        };
+        let mut rows = std::iter::from_fn(|| done.returned.pop());
+        next_batch(&node.types(), &mut rows, &run.shared.pool)
+    }
+
+    /// Writes some rows. False at the end of the input.
+    async fn portion(
+        &mut self,
+        node: &Node,
+        written: &mut Written,
+        run: &mut Run<'_>,
+    ) -> SqlResult<bool> {
+        let input = input_of(node)?;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let mut end = Ok(true);
+        while rows.len() < PORTION_ROWS && bytes < PORTION_BYTES {
+            match self.input.next(input, run).await {
+                Ok(Some(row)) => {
+                    bytes += row_bytes(&row);
+                    rows.push(row);
+                }
+                Ok(None) => {
+                    end = Ok(false);
+                    break;
+                }
+                // The rows before it come first (W4).
+                Err(error) => {
+                    end = Err(error);
+                    break;
+                }
+            }
+        }
+        written.write_all(node, rows, run).await.map_err(|(_, error)| error)?;
+        run.write_through().await?;
+        end
+    }
+}
+
+impl Written {
+    pub(crate) fn new(run: &Run<'_>) -> Self {
+        Written { affected: 0, returned: Vec::new(), held: run.shared.pool.reserve() }
+    }
+
+    /// Writes what rows of the input ask for. An error comes with the number of the row that it is about, from zero.
+    pub(crate) async fn write_all(
+        &mut self,
+        node: &Node,
+        rows: Vec<Row>,
+        run: &mut Run<'_>,
+    ) -> Result<(), (usize, SqlError)> {
+        run.foresee_rows(node, &rows).await.map_err(|error| (0, error))?;
+        for (number, row) in rows.into_iter().enumerate() {
+            run.step().await.map_err(|error| (number, error))?;
+            self.write(node, row, run).await.map_err(|error| (number, error))?;
+        }
+        run.shared.pending.forget();
+        Ok(())
+    }
+
+    /// Writes what a row of the input asks for.
+    async fn write(&mut self, node: &Node, row: Row, run: &mut Run<'_>) -> SqlResult<()> {
+        let (written, returning) = match node {
+            Node::Insert { table, checks, on_conflict, returning, .. } => {
+                (run.insert(table, row, checks, on_conflict.as_ref()).await?, returning)
+            }
+            Node::Update { table, assignments, checks, returning, .. } => {
+                (run.update(table, row, assignments, checks).await?, returning)
+            }
+            Node::Delete { table, returning, .. } => (run.delete(table, row)?, returning),
+            _ => return Err(SqlError::internal("a write is run with another node")),
+        };
+        let Some(row) = written else {
+            return Ok(());
+        };
+        self.affected += 1;
+        if let Some(exprs) = returning {
+            let row = run.eval_all(exprs, &row).await?;
+            self.held.grow_row(&row)?;
+            self.returned.push(row);
+        }
+        Ok(())
+    }
+
+    /// The rows to return, in order.
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        self.returned
+    }
+}
+
+/// Where the rows of a write come from.
+pub(crate) fn input_of(node: &Node) -> SqlResult<&Node> {
+    match node {
+        Node::Insert { input, .. } | Node::Update { input, .. } | Node::Delete { input, .. } => {
+            Ok(input)
+        }
+        _ => Err(SqlError::internal("a write is run with another node")),
+    }
+}
+
+/// Sets the columns of `row` to the values of expressions over `over`.
+async fn assign(
+    row: &mut [Datum],
+    assignments: &[(usize, Expr)],
+    over: &[Datum],
+    run: &mut Run<'_>,
+) -> SqlResult<()> {
+    for (at, expr) in assignments {
+        let value = run.eval(expr, over).await?;
+        let place = row.get_mut(*at);
+        *place.ok_or_else(|| SqlError::internal(format!("no column at {at}")))? = value;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The tables of all families, as one.
+
+use std::sync::LazyLock;
+
+use sql_catalog::function::{Builtins, Function, Registry};
+
+use super::{
+    aggregate, arguments, arithmetic, array, cast, comparison, datetime, describe, format,
+    integral, numeric, operators, privilege, regexp, system, text,
+};
+
+static FAMILIES: [&[Function]; 14] = [
+    &aggregate::FUNCTIONS,
+    &arithmetic::FUNCTIONS,
+    &array::FUNCTIONS,
+    &cast::FUNCTIONS,
+    &comparison::FUNCTIONS,
+    &datetime::FUNCTIONS,
+    &describe::FUNCTIONS,
+    &format::FUNCTIONS,
+    &integral::FUNCTIONS,
+    &numeric::FUNCTIONS,
+    &privilege::FUNCTIONS,
+    &regexp::FUNCTIONS,
+    &system::FUNCTIONS,
+    &text::FUNCTIONS,
+];
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    Registry::new(Builtins {
+        functions: &FAMILIES,
+        operators: &operators::OPERATORS,
+        casts: &cast::CASTS,
+        cast_value: cast,
+        output: cast::output,
+        argument_names: arguments::argument_names,
+        defaults: arguments::defaults,
+    })
+});
+
+/// The registry: the same for every session and node.
+pub fn registry() -> &'static Registry {
+    &REGISTRY
+}
+
+#[cfg(test)]
+pub(super) mod bounds;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,94 @@
+//! From text to statements: sqlparser's PostgreSQL dialect where it fits, our own small parser for the statements that
+//! only a session understands, and token-level patches for what sqlparser does not know.
+
+mod bounds;
+mod copy;
+mod cursor;
+mod ddl;
+mod definition;
+mod dialect;
+mod lexical;
+pub mod name;
+mod operators;
+pub mod place;
+mod portal;
+mod query;
+mod row_lock;
+mod scan;
+mod script;
+mod source;
+mod statement;
+mod transaction;
+pub mod types;
+mod utility;
+
+use std::sync::Arc;
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+pub use bounds::MAX_NESTING;
+use cursor::Cursor;
+pub use definition::*;
+pub use script::Script;
+use source::Source;
+pub use source::too_complex;
+use sql_values::error::SqlResult;
+use sql_values::memory::Pool;
+use sql_values::types::SqlType;
+pub use statement::*;
+
+/// Parses a text of any number of statements; empty ones are left out. Either all of them parse or none: nothing of a
+/// batch runs before its last syntax error is known. Positions count from the text's beginning.
+pub fn parse(text: &str) -> SqlResult<Vec<Parsed>> {
+    Script::read(text, &Pool::new(usize::MAX))?.collect()
+}
+
+/// Parses an expression that a descriptor holds (a default, a check). Its errors have no place.
+pub fn parse_expression(text: &str) -> SqlResult<Expression> {
+    let ast = Source::parse_all(text, "an expression", |parser| parser.parse_expr())?;
+    Ok(Expression { ast, places: Arc::new(place::Places::none()) })
+}
+
+/// The type that a name means (`numeric(10,2)`, `int[]`).
+pub fn parse_type(text: &str) -> SqlResult<SqlType> {
+    let ty = Source::parse_all(text, "a type", |parser| parser.parse_data_type())?;
+    types::resolve(&ty)
+}
+
+fn statement(
+    source: &Source<'_>,
+    tokens: Vec<TokenWithSpan>,
+    end: Option<&TokenWithSpan>,
+) -> SqlResult<Statement> {
+    let mut cursor = Cursor { source, tokens: &tokens, end, index: 0 };
+    let word = match cursor.peek() {
+        Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
+        Some(Token::LParen) => "select".to_owned(),
+        _ => return Err(cursor.error()),
+    };
+    match word.as_str() {
+        "select" | "with" | "values" | "insert" | "update" | "delete" | "merge" => {
+            Ok(Statement::Query(Box::new(query::parse(source, tokens, end)?)))
+        }
+        "explain" => {
+            cursor.index = 1;
+            let (analyze, verbose) = utility::explain(&mut cursor)?;
+            let query = Box::new(query::parse(source, cursor.rest(), end)?);
+            Ok(Statement::Explain { analyze, verbose, query })
+        }
+        "create" | "alter" => ddl::parse(&mut cursor),
+        "drop" => ddl::parse_drop(&mut cursor),
+        "copy" => copy::parse(&mut cursor),
+        "comment" | "grant" | "revoke" | "do" | "call" | "security" | "refresh" | "reindex"
+        | "cluster" | "checkpoint" | "load" | "reassign" | "import" => {
+            Ok(Statement::Unsupported(word.to_ascii_uppercase()))
+        }
+        word => match utility::parse(&mut cursor, word)? {
+            Some(statement) => Ok(statement),
+            None => Err(cursor.error()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

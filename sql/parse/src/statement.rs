@@ -1,0 +1,360 @@
+//! Statements as the session sees them: queries as syntax trees for the binder, all others with typed fields whose
+//! names are still text. Unquoted identifiers are folded to lower case and cut at 63 bytes.
+
+use std::sync::Arc;
+
+use sql_values::stack::Tree;
+use sql_values::types::SqlType;
+use sqlparser::ast;
+
+use super::definition::{AlterTable, CreateIndex, CreateTable, Drop};
+use super::place::Places;
+use super::script::Held;
+
+/// A statement with its own text.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The statement's text, without surrounding blanks and the semicolon: the plan cache's key.
+    pub text: String,
+    /// What it says.
+    pub statement: Statement,
+    /// The memory of its tree. None where another holds it.
+    pub(crate) _held: Option<Held>,
+}
+
+/// A possibly schema-qualified name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The database, if written: [`Name::within`] checks it.
+    pub database: Option<String>,
+    /// The schema, if written.
+    pub schema: Option<String>,
+    /// The name.
+    pub name: String,
+    /// Where it stands, in characters from 1.
+    pub position: Option<u32>,
+}
+
+/// What a statement says.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE: goes to the binder.
+    Query(Box<Query>),
+    /// EXPLAIN of a query.
+    Explain {
+        /// Run it too.
+        analyze: bool,
+        /// More detail.
+        verbose: bool,
+        /// The query.
+        query: Box<Query>,
+    },
+    /// CREATE TABLE.
+    CreateTable(CreateTable),
+    /// CREATE INDEX.
+    CreateIndex(CreateIndex),
+    /// DROP TABLE.
+    DropTable(Drop),
+    /// DROP INDEX.
+    DropIndex(Drop),
+    /// ALTER TABLE.
+    AlterTable(AlterTable),
+    /// TRUNCATE.
+    Truncate {
+        /// The tables.
+        tables: Vec<Name>,
+        /// And those that refer to them.
+        cascade: bool,
+    },
+    /// VACUUM, with or without ANALYZE; no tables means all.
+    Vacuum {
+        /// Gather statistics too.
+        analyze: bool,
+        /// The tables.
+        tables: Vec<Name>,
+    },
+    /// ANALYZE; no tables means all.
+    Analyze {
+        /// The tables.
+        tables: Vec<Name>,
+    },
+    /// COPY.
+    Copy(Copy),
+    /// BEGIN, START TRANSACTION.
+    Begin(TransactionModes),
+    /// SET TRANSACTION, or with `session` SET SESSION CHARACTERISTICS AS TRANSACTION.
+    SetTransaction {
+        /// For all transactions to come.
+        session: bool,
+        /// What is set.
+        modes: TransactionModes,
+    },
+    /// COMMIT, END.
+    Commit {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// ROLLBACK, ABORT.
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// SAVEPOINT.
+    Savepoint(String),
+    /// RELEASE SAVEPOINT.
+    Release(String),
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo(String),
+    /// SET.
+    Set {
+        /// The setting, in lower case (`timezone`, `app.user`).
+        name: String,
+        /// To what.
+        value: SetValue,
+        /// Until the transaction's end.
+        local: bool,
+    },
+    /// SHOW; `all` is SHOW ALL.
+    Show(String),
+    /// RESET; none is RESET ALL.
+    Reset(Option<String>),
+    /// PREPARE.
+    Prepare {
+        /// Its name.
+        name: String,
+        /// Declared parameter types.
+        types: Vec<SqlType>,
+        /// The statement.
+        statement: Box<Parsed>,
+    },
+    /// EXECUTE.
+    Execute {
+        /// The prepared statement.
+        name: String,
+        /// Values of the parameters: expressions for the binder.
+        arguments: Vec<Expression>,
+    },
+    /// DEALLOCATE; none is all.
+    Deallocate(Option<String>),
+    /// DISCARD.
+    Discard(DiscardKind),
+    /// DECLARE CURSOR.
+    DeclareCursor(DeclareCursor),
+    /// FETCH, MOVE.
+    Fetch {
+        /// The cursor.
+        name: String,
+        /// Which rows.
+        direction: FetchDirection,
+        /// Only moves.
+        only_move: bool,
+    },
+    /// CLOSE; none is all.
+    Close(Option<String>),
+    /// LOCK TABLE.
+    LockTable {
+        /// The tables.
+        tables: Vec<Name>,
+        /// The mode, in upper case (`ACCESS SHARE`).
+        mode: String,
+        /// NOWAIT.
+        nowait: bool,
+    },
+    /// LISTEN.
+    Listen(String),
+    /// UNLISTEN; none is all.
+    Unlisten(Option<String>),
+    /// NOTIFY.
+    Notify {
+        /// The channel.
+        channel: String,
+        /// The payload.
+        payload: String,
+    },
+    /// DO nothing but check: a statement that exists in PostgreSQL and not here, by name.
+    Unsupported(String),
+}
+
+/// Which kind of query, for command tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// SELECT, VALUES, TABLE.
+    Select,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+}
+
+/// A query's syntax tree with the places of its tokens.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// What it is on the outside.
+    pub kind: QueryKind,
+    /// The tree.
+    pub ast: Tree<ast::Statement>,
+    /// Where its tokens are in the text.
+    pub places: Arc<Places>,
+}
+
+/// An expression's syntax tree with the places of its tokens.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    /// The tree.
+    pub ast: Tree<ast::Expr>,
+    /// Where its tokens are in the text.
+    pub places: Arc<Places>,
+}
+
+/// COPY.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    /// What is copied.
+    pub source: CopySource,
+    /// FROM STDIN instead of TO STDOUT.
+    pub from: bool,
+    /// Its options.
+    pub options: CopyOptions,
+}
+
+/// What COPY copies.
+#[derive(Clone, Debug)]
+pub enum CopySource {
+    /// A table's columns; none means all.
+    Table {
+        /// The table.
+        name: Name,
+        /// Its columns.
+        columns: Vec<String>,
+    },
+    /// A query's rows.
+    Query(Box<Query>),
+}
+
+/// COPY's options, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// `text`, `csv` or `binary`; none is text.
+    pub format: Option<String>,
+    /// DELIMITER.
+    pub delimiter: Option<String>,
+    /// NULL.
+    pub null: Option<String>,
+    /// HEADER.
+    pub header: CopyHeader,
+    /// FORCE_QUOTE.
+    pub force_quote: Option<CopyColumns>,
+    /// FORCE_NOT_NULL.
+    pub force_not_null: Option<CopyColumns>,
+    /// FORCE_NULL.
+    pub force_null: Option<CopyColumns>,
+    /// QUOTE.
+    pub quote: Option<String>,
+    /// ESCAPE.
+    pub escape: Option<String>,
+    /// ENCODING.
+    pub encoding: Option<String>,
+    /// FREEZE: accepted, and means nothing here.
+    pub freeze: bool,
+}
+
+/// Whether COPY's first line has the columns' names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyHeader {
+    /// It is data.
+    #[default]
+    None,
+    /// It has.
+    Names,
+    /// It has, and they must be the columns'.
+    Match,
+}
+
+/// Columns that an option of COPY is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyColumns {
+    /// All of them.
+    All,
+    /// Those of these names.
+    These(Vec<String>),
+}
+
+/// Modes of a transaction; none is the session's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionModes {
+    /// ISOLATION LEVEL.
+    pub isolation: Option<IsolationLevel>,
+    /// READ ONLY.
+    pub read_only: Option<bool>,
+    /// DEFERRABLE.
+    pub deferrable: Option<bool>,
+}
+
+/// An isolation level as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsolationLevel {
+    /// READ UNCOMMITTED.
+    ReadUncommitted,
+    /// READ COMMITTED.
+    ReadCommitted,
+    /// REPEATABLE READ.
+    RepeatableRead,
+    /// SERIALIZABLE.
+    Serializable,
+}
+
+/// What SET sets to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetValue {
+    /// DEFAULT.
+    Default,
+    /// Values as text; a list is what was separated by commas.
+    Values(Vec<String>),
+}
+
+/// What DISCARD forgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscardKind {
+    /// ALL.
+    All,
+    /// PLANS.
+    Plans,
+    /// SEQUENCES.
+    Sequences,
+    /// TEMP.
+    Temp,
+}
+
+/// DECLARE CURSOR.
+#[derive(Clone, Debug)]
+pub struct DeclareCursor {
+    /// Its name.
+    pub name: String,
+    /// WITH HOLD: outlives the transaction.
+    pub hold: bool,
+    /// May go backward: SCROLL (true), NO SCROLL (false), or not said.
+    pub scroll: Option<bool>,
+    /// BINARY.
+    pub binary: bool,
+    /// INSENSITIVE, which every cursor is.
+    pub insensitive: bool,
+    /// The query, with its own text.
+    pub query: Box<Parsed>,
+}
+
+/// Which rows FETCH gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchDirection {
+    /// So many forward; negative is backward, zero is the present row.
+    Relative(i64),
+    /// All forward.
+    All,
+    /// All backward.
+    BackwardAll,
+    /// The row with this number; negative counts from the end (FIRST is 1, LAST is -1).
+    Absolute(i64),
+    /// The row so far from here.
+    RelativeRow(i64),
+}

@@ -1,0 +1,205 @@
+//! Type names.
+
+use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::{IntervalModifier, MAX_TIME_DIGITS, SqlType};
+use sqlparser::ast::{
+    self, ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, IntervalFields,
+    TimezoneInfo,
+};
+
+use super::name;
+
+/// The type that a name means. A length or precision that the type cannot have is an error.
+pub fn resolve(ty: &DataType) -> SqlResult<SqlType> {
+    Ok(match ty {
+        DataType::Bool | DataType::Boolean => SqlType::Bool,
+        DataType::SmallInt(None) | DataType::Int2(None) => SqlType::Int2,
+        DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => SqlType::Int4,
+        DataType::BigInt(None) | DataType::Int8(None) => SqlType::Int8,
+        DataType::Real | DataType::Float4 => SqlType::Float4,
+        DataType::Float8 | DataType::DoublePrecision | DataType::Double(ExactNumberInfo::None) => {
+            SqlType::Float8
+        }
+        DataType::Float(info) => float(info)?,
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
+            SqlType::Numeric(numeric(info)?)
+        }
+        DataType::Text => SqlType::Text,
+        DataType::Varchar(length)
+        | DataType::CharVarying(length)
+        | DataType::CharacterVarying(length) => SqlType::Varchar(self::length(length, "varchar")?),
+        DataType::Char(length) | DataType::Character(length) => {
+            SqlType::Char(Some(self::length(length, "char")?.unwrap_or(1)))
+        }
+        DataType::Bytea => SqlType::Bytea,
+        DataType::Date => SqlType::Date,
+        DataType::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            SqlType::Time(digits(*precision))
+        }
+        DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            SqlType::Timestamp(digits(*precision))
+        }
+        DataType::Timestamp(precision, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            SqlType::TimestampTz(digits(*precision))
+        }
+        DataType::Interval { fields, precision } => interval(fields.as_ref(), *precision),
+        DataType::Uuid => SqlType::Uuid,
+        DataType::Regclass => SqlType::RegClass,
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(inner, _) | ArrayElemTypeDef::Qualified(inner, _),
+        ) => {
+            let mut inner = inner;
+            // int[][] is int[] in PostgreSQL; here values have one dimension.
+            while let DataType::Array(ArrayElemTypeDef::SquareBracket(deeper, _)) = &**inner {
+                inner = deeper;
+            }
+            let element = resolve(inner)?;
+            element
+                .array_of()
+                .ok_or_else(|| SqlError::unsupported(format!("an array of {}", ty_text(inner))))?
+        }
+        DataType::Custom(name, modifiers) => custom(name, modifiers)?,
+        DataType::JSON
+        | DataType::JSONB
+        | DataType::Bit(_)
+        | DataType::BitVarying(_)
+        | DataType::VarBit(_)
+        | DataType::Time(..)
+        | DataType::TsVector
+        | DataType::TsQuery => {
+            return Err(SqlError::unsupported(format!("type {}", ty_text(ty))));
+        }
+        _ => return Err(undefined(&ty_text(ty))),
+    })
+}
+
+fn ty_text(ty: &DataType) -> String {
+    ty.to_string().to_ascii_lowercase()
+}
+
+fn undefined(name: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
+}
+
+/// Digits of fractional seconds: more than six are six, as in PostgreSQL, which warns.
+fn digits(precision: Option<u64>) -> Option<u8> {
+    precision.map(|digits| digits.min(MAX_TIME_DIGITS.into()) as u8)
+}
+
+/// An interval with some of its fields and a precision.
+pub fn interval(fields: Option<&IntervalFields>, precision: Option<u64>) -> SqlType {
+    use sql_values::types::IntervalFields as Own;
+    let fields = match fields {
+        None => Own::ALL,
+        Some(IntervalFields::Year) => Own::YEAR,
+        Some(IntervalFields::Month) => Own::MONTH,
+        Some(IntervalFields::Day) => Own::DAY,
+        Some(IntervalFields::Hour) => Own::HOUR,
+        Some(IntervalFields::Minute) => Own::MINUTE,
+        Some(IntervalFields::Second) => Own::SECOND,
+        Some(IntervalFields::YearToMonth) => Own::YEAR | Own::MONTH,
+        Some(IntervalFields::DayToHour) => Own::DAY | Own::HOUR,
+        Some(IntervalFields::DayToMinute) => Own::DAY | Own::HOUR | Own::MINUTE,
+        Some(IntervalFields::DayToSecond) => Own::DAY | Own::HOUR | Own::MINUTE | Own::SECOND,
+        Some(IntervalFields::HourToMinute) => Own::HOUR | Own::MINUTE,
+        Some(IntervalFields::HourToSecond) => Own::HOUR | Own::MINUTE | Own::SECOND,
+        Some(IntervalFields::MinuteToSecond) => Own::MINUTE | Own::SECOND,
+    };
+    SqlType::Interval(IntervalModifier::new(fields, digits(precision)))
+}
+
+fn float(info: &ExactNumberInfo) -> SqlResult<SqlType> {
+    match info {
+        ExactNumberInfo::None => Ok(SqlType::Float8),
+        ExactNumberInfo::Precision(1..=24) => Ok(SqlType::Float4),
+        ExactNumberInfo::Precision(25..=53) => Ok(SqlType::Float8),
+        ExactNumberInfo::Precision(0) => Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "precision for type float must be at least 1 bit",
+        )),
+        _ => Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "precision for type float must be less than 54 bits",
+        )),
+    }
+}
+
+fn numeric(info: &ExactNumberInfo) -> SqlResult<Option<(u16, i16)>> {
+    let (precision, scale) = match info {
+        ExactNumberInfo::None => return Ok(None),
+        ExactNumberInfo::Precision(precision) => (*precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
+    };
+    if !(1..=1000).contains(&precision) {
+        return Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("NUMERIC precision {precision} must be between 1 and 1000"),
+        ));
+    }
+    if !(-1000..=1000).contains(&scale) {
+        return Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("NUMERIC scale {scale} must be between -1000 and 1000"),
+        ));
+    }
+    Ok(Some((precision as u16, scale as i16)))
+}
+
+fn length(length: &Option<CharacterLength>, ty: &str) -> SqlResult<Option<u32>> {
+    let length = match length {
+        None => return Ok(None),
+        Some(CharacterLength::IntegerLength { length, .. }) => *length,
+        Some(CharacterLength::Max) => return Err(undefined("max")),
+    };
+    checked_length(length, ty).map(Some)
+}
+
+fn checked_length(length: u64, ty: &str) -> SqlResult<u32> {
+    let what = match length {
+        0 => format!("length for type {ty} must be at least 1"),
+        1..=10_485_760 => return Ok(length as u32),
+        _ => format!("length for type {ty} cannot exceed 10485760"),
+    };
+    Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, what))
+}
+
+/// Names that sqlparser does not know as types.
+fn custom(name: &ast::ObjectName, modifiers: &[String]) -> SqlResult<SqlType> {
+    let parts = name::parts(name)?;
+    let Some(last) = parts.last() else { return Err(undefined("")) };
+    if parts.len() > 1 && parts.first().map(String::as_str) != Some("pg_catalog") {
+        return Err(undefined(&parts.join(".")));
+    }
+    let quoted = matches!(name.0.last(),
+        Some(ast::ObjectNamePart::Identifier(ident)) if ident.quote_style.is_some());
+    let number =
+        |index: usize| modifiers.get(index).and_then(|text| text.trim().parse::<i64>().ok());
+    let text_length = |ty: &str| match number(0) {
+        None => Ok(None),
+        Some(length) => checked_length(length.max(0) as u64, ty).map(Some),
+    };
+    if let Some(element) = last.strip_prefix('_')
+        && let Some(array) = SqlType::from_name(element).and_then(SqlType::array)
+    {
+        return Ok(array);
+    }
+    Ok(match last.as_str() {
+        "char" if quoted || parts.len() > 1 => SqlType::InternalChar,
+        "bpchar" => SqlType::Char(text_length("char")?),
+        "varchar" => SqlType::Varchar(text_length("varchar")?),
+        "numeric" | "decimal" => SqlType::Numeric(match (number(0), number(1)) {
+            (None, _) => None,
+            (Some(p), scale) => {
+                numeric(&ExactNumberInfo::PrecisionAndScale(p.max(0) as u64, scale.unwrap_or(0)))?
+            }
+        }),
+        "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2" => {
+            return Err(SqlError::unsupported(format!("type {last}"))
+                .hint("Sequences do not exist yet; use an integer column and give its values."));
+        }
+        "json" | "jsonb" | "timetz" | "inet" | "cidr" | "money" | "xml" | "point" | "macaddr" => {
+            return Err(SqlError::unsupported(format!("type {last}")));
+        }
+        other => SqlType::from_name(other).ok_or_else(|| undefined(&parts.join(".")))?,
+    })
+}

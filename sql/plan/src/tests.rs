@@ -1,0 +1,45 @@
+//! Plans as deep as they come.
+
+use sql_values::stack::{Tree, roomy};
+use sql_values::types::{Datum, SqlType};
+
+use crate::{Expr, Node};
+
+/// Runs on a thread with hardly any stack of its own.
+fn cramped(run: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        thread.spawn_scoped(scope, run).unwrap().join().unwrap();
+    });
+}
+
+/// As deep as the longest chain of operators, within the deepest nesting.
+const DEEPEST: usize = 40_000;
+
+/// S3 of `sql_values::stack`: the deepest trees are cloned, compared, shown and dropped with what `roomy` gives.
+#[test]
+fn the_deepest_plans_have_room() {
+    let one = || Expr::Const(Datum::Int4(1), SqlType::Int4);
+    let nothing = || Node::Values { rows: Vec::new(), types: Vec::new() };
+    cramped(|| {
+        let sum = (0..DEEPEST).fold(one(), |left, _| Expr::Call {
+            function: 177,
+            args: vec![left, one()],
+            ty: SqlType::Int4,
+        });
+        let sum = Tree::new(sum);
+        let other = sum.clone();
+        roomy(|| assert_eq!(*sum, *other));
+    });
+    cramped(|| {
+        let stack = (0..DEEPEST / 2).fold(nothing(), |node, _| Node::SetOp {
+            left: Box::new(node),
+            right: Box::new(nothing()),
+            except: true,
+            all: false,
+        });
+        let stack = Tree::new(stack);
+        let other = stack.clone();
+        roomy(|| assert_eq!(*stack, *other));
+    });
+}

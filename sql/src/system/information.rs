@@ -1,0 +1,191 @@
+//! `information_schema`.
+
+use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor, TableKind};
+use sql_catalog::function::EvalContext;
+use sql_values::error::SqlResult;
+use sql_values::types::{Datum, MAX_TIME_DIGITS, SqlType};
+
+use super::{Builder, SystemTables, all_tables, text};
+
+impl SystemTables<'_> {
+    /// Rows of a table; none if it is always empty.
+    pub(super) fn information(
+        &self,
+        rows: &mut Builder<'_>,
+        ctx: &EvalContext<'_>,
+    ) -> SqlResult<()> {
+        let database = text(ctx.catalog.database());
+        let user = text(ctx.catalog.user());
+        if rows.table.name == "schemata" {
+            for schema in ["information_schema", "pg_catalog", "public"] {
+                rows.add(&[
+                    ("catalog_name", database.clone()),
+                    ("schema_name", text(schema)),
+                    ("schema_owner", user.clone()),
+                ]);
+            }
+            return Ok(());
+        }
+        let add: fn(&mut Builder<'_>, &Datum, &TableDescriptor) = match rows.table.name.as_str() {
+            "tables" => tables,
+            "columns" => columns,
+            "table_constraints" => constraints,
+            "key_column_usage" | "constraint_column_usage" => key_columns,
+            "check_constraints" => checks,
+            _ => return Ok(()),
+        };
+        for table in all_tables(ctx)? {
+            add(rows, &database, &table);
+        }
+        Ok(())
+    }
+}
+
+fn yes(value: bool) -> Datum {
+    text(if value { "YES" } else { "NO" })
+}
+
+fn visible(table: &TableDescriptor) -> impl Iterator<Item = &ColumnDescriptor> {
+    table.columns.iter().filter(|column| !column.hidden)
+}
+
+fn tables(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
+    let stored = table.kind == TableKind::Stored;
+    let is_table = stored || (table.schema == "pg_catalog" && table.id.0 < 12_000);
+    rows.add(&[
+        ("table_catalog", database.clone()),
+        ("table_schema", text(table.schema.as_str())),
+        ("table_name", text(table.name.as_str())),
+        ("table_type", text(if is_table { "BASE TABLE" } else { "VIEW" })),
+        ("is_insertable_into", yes(stored)),
+        ("is_typed", yes(false)),
+    ]);
+}
+
+/// Precision, radix and scale of a number.
+fn numeric_form(ty: SqlType) -> [Datum; 3] {
+    let (precision, radix, scale) = match ty {
+        SqlType::Int2 => (16, 2, Some(0)),
+        SqlType::Int4 => (32, 2, Some(0)),
+        SqlType::Int8 => (64, 2, Some(0)),
+        SqlType::Float4 => (24, 2, None),
+        SqlType::Float8 => (53, 2, None),
+        SqlType::Numeric(Some((precision, scale))) => {
+            (i32::from(precision), 10, Some(i32::from(scale)))
+        }
+        SqlType::Numeric(None) => return [Datum::Null, Datum::Int4(10), Datum::Null],
+        _ => return [Datum::Null, Datum::Null, Datum::Null],
+    };
+    [Datum::Int4(precision), Datum::Int4(radix), scale.map_or(Datum::Null, Datum::Int4)]
+}
+
+fn columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
+    for (column, number) in visible(table).zip(1..) {
+        let ty = column.ty;
+        let length = match ty {
+            SqlType::Varchar(Some(length)) | SqlType::Char(Some(length)) => {
+                Datum::Int4(i32::try_from(length).unwrap_or(i32::MAX))
+            }
+            _ => Datum::Null,
+        };
+        let octets = match (ty, &length) {
+            (_, Datum::Int4(length)) => Datum::Int4(length.saturating_mul(4)),
+            (SqlType::Text | SqlType::Varchar(None), _) => Datum::Int4(1 << 30),
+            _ => Datum::Null,
+        };
+        let datetime = match ty {
+            SqlType::Date => Datum::Int4(0),
+            SqlType::Time(digits) | SqlType::Timestamp(digits) | SqlType::TimestampTz(digits) => {
+                Datum::Int4(digits.unwrap_or(MAX_TIME_DIGITS).into())
+            }
+            SqlType::Interval(modifier) => {
+                let digits = modifier.and_then(|modifier| modifier.digits());
+                Datum::Int4(digits.unwrap_or(MAX_TIME_DIGITS).into())
+            }
+            _ => Datum::Null,
+        };
+        let [precision, radix, scale] = numeric_form(ty);
+        let name = if matches!(ty, SqlType::Array(_)) { "ARRAY".into() } else { ty.base().name() };
+        let default = column.default.as_deref().map_or(Datum::Null, text);
+        rows.add(&[
+            ("table_catalog", database.clone()),
+            ("table_schema", text(table.schema.as_str())),
+            ("table_name", text(table.name.as_str())),
+            ("column_name", text(column.name.as_str())),
+            ("ordinal_position", Datum::Int4(number)),
+            ("column_default", default),
+            ("is_nullable", yes(!column.not_null)),
+            ("data_type", text(name)),
+            ("character_maximum_length", length),
+            ("character_octet_length", octets),
+            ("numeric_precision", precision),
+            ("numeric_precision_radix", radix),
+            ("numeric_scale", scale),
+            ("datetime_precision", datetime),
+            ("udt_catalog", database.clone()),
+            ("udt_schema", text("pg_catalog")),
+            ("udt_name", text(ty.typname())),
+            ("dtd_identifier", text(number.to_string())),
+            ("is_self_referencing", yes(false)),
+            ("is_identity", yes(false)),
+            ("identity_cycle", yes(false)),
+            ("is_generated", text("NEVER")),
+            ("is_updatable", yes(table.kind == TableKind::Stored)),
+        ]);
+    }
+}
+
+fn constraint<'t>(
+    database: &Datum,
+    table: &'t TableDescriptor,
+    name: &'t str,
+) -> Vec<(&'t str, Datum)> {
+    vec![
+        ("constraint_catalog", database.clone()),
+        ("constraint_schema", text(table.schema.as_str())),
+        ("constraint_name", text(name)),
+        ("table_catalog", database.clone()),
+        ("table_schema", text(table.schema.as_str())),
+        ("table_name", text(table.name.as_str())),
+    ]
+}
+
+fn constraints(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
+    let primary = table.primary().map(|index| index.id);
+    let keys = table.indexes.iter().filter(|index| index.constraint).map(|index| {
+        let kind = if Some(index.id) == primary { "PRIMARY KEY" } else { "UNIQUE" };
+        (index.name.as_str(), kind)
+    });
+    let checks = table.checks.iter().map(|check| (check.name.as_str(), "CHECK"));
+    for (name, kind) in keys.chain(checks) {
+        let mut values = constraint(database, table, name);
+        values.push(("constraint_type", text(kind)));
+        values.push(("is_deferrable", yes(false)));
+        values.push(("initially_deferred", yes(false)));
+        values.push(("enforced", yes(true)));
+        if kind == "UNIQUE" {
+            values.push(("nulls_distinct", yes(true)));
+        }
+        rows.add(&values);
+    }
+}
+
+fn key_columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
+    for index in table.indexes.iter().filter(|index| index.constraint) {
+        for ((id, _), number) in index.key.iter().zip(1..) {
+            let Some(at) = table.position(*id) else { continue };
+            let mut values = constraint(database, table, &index.name);
+            values.push(("column_name", text(table.columns[at].name.as_str())));
+            values.push(("ordinal_position", Datum::Int4(number)));
+            rows.add(&values);
+        }
+    }
+}
+
+fn checks(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
+    for check in &table.checks {
+        let mut values = constraint(database, table, &check.name);
+        values.push(("check_clause", text(format!("({})", check.expr))));
+        rows.add(&values);
+    }
+}
