@@ -9,6 +9,7 @@
 mod expr;
 mod lock;
 mod look;
+mod shape;
 pub mod walk;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use sql_values::stack::roomy;
 
 use super::walk::own_slot;
-use super::{Expr, IndexSpan, Node, SortKey, SubqueryKind};
+use super::{Expr, Node};
 
 /// Called for an expression and its depth, before its parts; false leaves its parts out.
 type Look<'f> = dyn FnMut(&Expr, usize) -> bool + 'f;
@@ -13,47 +13,6 @@ impl Expr {
     /// True iff it has no parts.
     fn is_leaf(&self) -> bool {
         matches!(self, Expr::Const(..) | Expr::Slot(..) | Expr::Outer { .. } | Expr::Param(..))
-    }
-
-    /// Calls `visit` with its direct parts. The plan of a subquery is none of them, its left side is.
-    pub(crate) fn parts<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
-        match self {
-            Expr::Const(..) | Expr::Slot(..) | Expr::Outer { .. } | Expr::Param(..) => {}
-            Expr::Call { args, .. } | Expr::Extreme { args, .. } => args.iter().for_each(visit),
-            Expr::Cast { input, .. } | Expr::Not(input) | Expr::IsNull(input) => visit(input),
-            Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts, _) => {
-                parts.iter().for_each(visit);
-            }
-            Expr::Array(parts, _) | Expr::Row(parts) => parts.iter().for_each(visit),
-            Expr::IsDistinct { sides, .. } => {
-                visit(&sides.0);
-                visit(&sides.1);
-            }
-            Expr::Case { branches, otherwise, .. } => {
-                for (condition, result) in branches {
-                    visit(condition);
-                    visit(result);
-                }
-                otherwise.iter().for_each(|otherwise| visit(otherwise));
-            }
-            Expr::Quantified { input, array, .. } => {
-                visit(input);
-                visit(array);
-            }
-            Expr::InList { input, list, .. } => {
-                visit(input);
-                list.iter().for_each(visit);
-            }
-            Expr::Subscript(array, index, _) => {
-                visit(array);
-                visit(index);
-            }
-            Expr::Subquery { kind, .. } => {
-                if let SubqueryKind::In { input, .. } = kind {
-                    visit(input);
-                }
-            }
-        }
     }
 
     fn walk(&self, depth: usize, look: &mut Look<'_>) {
@@ -113,91 +72,6 @@ impl Expr {
 }
 
 impl Node {
-    /// Calls `visit` with its expressions (not those of its inputs).
-    fn exprs<'n>(&'n self, visit: &mut dyn FnMut(&'n Expr)) {
-        match self {
-            Node::Values { rows, .. } => rows.iter().flatten().for_each(visit),
-            Node::Scan { spans, filter, .. } => {
-                for IndexSpan { equal, lower, upper, not_null: _ } in spans {
-                    equal.iter().for_each(&mut *visit);
-                    lower.iter().chain(upper).for_each(|(bound, _)| visit(bound));
-                }
-                filter.iter().for_each(visit);
-            }
-            Node::VirtualScan { filter, .. } => filter.iter().for_each(visit),
-            Node::TableFunction { calls, .. } => {
-                calls.iter().flat_map(|(_, args)| args).for_each(visit);
-            }
-            Node::CteScan { .. } | Node::Append { .. } | Node::SetOp { .. } => {}
-            Node::Filter { predicate, .. } => visit(predicate),
-            Node::Project { exprs, .. } => exprs.iter().for_each(visit),
-            Node::Join { equal, condition, .. } => {
-                for (left, right) in equal {
-                    visit(left);
-                    visit(right);
-                }
-                condition.iter().for_each(visit);
-            }
-            Node::Apply { condition, .. } => condition.iter().for_each(visit),
-            Node::Aggregate { keys, aggregates, .. } => {
-                keys.iter().for_each(&mut *visit);
-                for call in aggregates {
-                    call.args.iter().chain(&call.filter).for_each(&mut *visit);
-                    call.order.iter().for_each(|SortKey { expr, .. }| visit(expr));
-                }
-            }
-            Node::Distinct { on, .. } => on.iter().for_each(visit),
-            Node::Sort { keys, limit, .. } => {
-                keys.iter().for_each(|SortKey { expr, .. }| visit(expr));
-                limit.iter().for_each(visit);
-            }
-            Node::Limit { limit, offset, .. } => limit.iter().chain(offset).for_each(visit),
-            Node::Insert { checks, on_conflict, returning, .. } => {
-                checks.iter().for_each(|(_, check)| visit(check));
-                if let Some(conflict) = on_conflict {
-                    conflict.update.iter().flatten().for_each(|(_, expr)| visit(expr));
-                    conflict.condition.iter().for_each(&mut *visit);
-                }
-                returning.iter().flatten().for_each(visit);
-            }
-            Node::Update { assignments, checks, returning, .. } => {
-                assignments.iter().for_each(|(_, expr)| visit(expr));
-                checks.iter().for_each(|(_, check)| visit(check));
-                returning.iter().flatten().for_each(visit);
-            }
-            Node::Delete { returning, .. } => returning.iter().flatten().for_each(visit),
-        }
-    }
-
-    /// Calls `visit` with its inputs, and the number of rows that they lie further in.
-    pub fn inputs<'n>(&'n self, visit: &mut dyn FnMut(&'n Node, usize)) {
-        match self {
-            Node::Values { .. }
-            | Node::Scan { .. }
-            | Node::VirtualScan { .. }
-            | Node::TableFunction { .. }
-            | Node::CteScan { .. } => {}
-            Node::Filter { input, .. }
-            | Node::Project { input, .. }
-            | Node::Aggregate { input, .. }
-            | Node::Distinct { input, .. }
-            | Node::Sort { input, .. }
-            | Node::Limit { input, .. }
-            | Node::Insert { input, .. }
-            | Node::Update { input, .. }
-            | Node::Delete { input, .. } => visit(input, 0),
-            Node::Join { left, right, .. } | Node::SetOp { left, right, .. } => {
-                visit(left, 0);
-                visit(right, 0);
-            }
-            Node::Apply { input, inner, .. } => {
-                visit(input, 0);
-                visit(inner, 1);
-            }
-            Node::Append { inputs } => inputs.iter().for_each(|input| visit(input, 0)),
-        }
-    }
-
     /// Subqueries' plans in its expressions (not in those of its inputs), the outermost ones.
     pub fn subplans(&self) -> Vec<&Node> {
         fn collect<'e>(expr: &'e Expr, plans: &mut Vec<&'e Node>) {
