@@ -65,7 +65,11 @@ pub(crate) fn parse_drop(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
     }
     let drop = Drop { names, if_exists, cascade, concurrently };
-    Ok(if index { Statement::DropIndex(drop) } else { Statement::DropTable(drop) })
+    Ok(if index {
+        Statement::Change(Change::DropIndex(drop))
+    } else {
+        Statement::Change(Change::DropTable(drop))
+    })
 }
 
 fn create_table(create: &ast::CreateTable, places: &Places) -> SqlResult<Statement> {
@@ -89,7 +93,12 @@ fn create_table(create: &ast::CreateTable, places: &Places) -> SqlResult<Stateme
     }
     let name = object(&create.name, places)?;
     let if_not_exists = create.if_not_exists;
-    Ok(Statement::CreateTable(CreateTable { name, if_not_exists, columns, constraints }))
+    Ok(Statement::Change(Change::CreateTable(CreateTable {
+        name,
+        if_not_exists,
+        columns,
+        constraints,
+    })))
 }
 
 fn at(error: SqlError, position: Option<u32>) -> SqlError {
@@ -212,14 +221,14 @@ fn create_index(create: &ast::CreateIndex, places: &Places) -> SqlResult<Stateme
         Some(name) => Some(object(name, places)?.name),
         None => None,
     };
-    Ok(Statement::CreateIndex(CreateIndex {
+    Ok(Statement::Change(Change::CreateIndex(CreateIndex {
         name,
         table: object(&create.table_name, places)?,
         unique: create.unique,
         if_not_exists: create.if_not_exists,
         concurrently: create.concurrently,
         columns: key_columns(&create.columns)?,
-    }))
+    })))
 }
 
 fn alter_table(alter: &ast::AlterTable, places: &Places) -> SqlResult<Statement> {
@@ -228,7 +237,11 @@ fn alter_table(alter: &ast::AlterTable, places: &Places) -> SqlResult<Statement>
         alter_action(operation, places, &mut actions)?;
     }
     let name = object(&alter.name, places)?;
-    Ok(Statement::AlterTable(AlterTable { name, if_exists: alter.if_exists, actions }))
+    Ok(Statement::Change(Change::AlterTable(AlterTable {
+        name,
+        if_exists: alter.if_exists,
+        actions,
+    })))
 }
 
 fn cascades(behaviour: &Option<ast::DropBehavior>) -> bool {

@@ -24,6 +24,9 @@ mod utility;
 
 use std::sync::Arc;
 
+use sql_values::error::SqlResult;
+use sql_values::memory::Pool;
+use sql_values::types::SqlType;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 pub use bounds::MAX_NESTING;
@@ -32,9 +35,6 @@ pub use definition::*;
 pub use script::Script;
 use source::Source;
 pub use source::too_complex;
-use sql_values::error::SqlResult;
-use sql_values::memory::Pool;
-use sql_values::types::SqlType;
 pub use statement::*;
 
 /// Parses a text of any number of statements; empty ones are left out. Either all of them parse or none: nothing of a

@@ -35,7 +35,8 @@ pub struct Name {
     pub position: Option<u32>,
 }
 
-/// What a statement says.
+/// What a statement says. Each kind is run by one match over all of its statements: one that nobody runs does not
+/// compile.
 #[derive(Clone, Debug)]
 pub enum Statement {
     /// SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE: goes to the binder.
@@ -49,6 +50,37 @@ pub enum Statement {
         /// The query.
         query: Box<Query>,
     },
+    /// COPY.
+    Copy(Copy),
+    /// EXECUTE.
+    Execute {
+        /// The prepared statement.
+        name: String,
+        /// Values of the parameters: expressions for the binder.
+        arguments: Vec<Expression>,
+    },
+    /// DECLARE CURSOR.
+    DeclareCursor(DeclareCursor),
+    /// FETCH, MOVE.
+    Fetch {
+        /// The cursor.
+        name: String,
+        /// Which rows.
+        direction: FetchDirection,
+        /// Only moves.
+        only_move: bool,
+    },
+    /// DO nothing but check: a statement that exists in PostgreSQL and not here, by name.
+    Unsupported(String),
+    /// Changes the schema, or what depends on it.
+    Change(Change),
+    /// Concerns the session alone.
+    Control(Control),
+}
+
+/// Changes of the schema, and of whole tables.
+#[derive(Clone, Debug)]
+pub enum Change {
     /// CREATE TABLE.
     CreateTable(CreateTable),
     /// CREATE INDEX.
@@ -66,6 +98,11 @@ pub enum Statement {
         /// And those that refer to them.
         cascade: bool,
     },
+}
+
+/// Statements that only concern the session: transactions, settings, prepared statements, maintenance.
+#[derive(Clone, Debug)]
+pub enum Control {
     /// VACUUM, with or without ANALYZE; no tables means all.
     Vacuum {
         /// Gather statistics too.
@@ -78,8 +115,6 @@ pub enum Statement {
         /// The tables.
         tables: Vec<Name>,
     },
-    /// COPY.
-    Copy(Copy),
     /// BEGIN, START TRANSACTION.
     Begin(TransactionModes),
     /// SET TRANSACTION, or with `session` SET SESSION CHARACTERISTICS AS TRANSACTION.
@@ -127,28 +162,10 @@ pub enum Statement {
         /// The statement.
         statement: Box<Parsed>,
     },
-    /// EXECUTE.
-    Execute {
-        /// The prepared statement.
-        name: String,
-        /// Values of the parameters: expressions for the binder.
-        arguments: Vec<Expression>,
-    },
     /// DEALLOCATE; none is all.
     Deallocate(Option<String>),
     /// DISCARD.
     Discard(DiscardKind),
-    /// DECLARE CURSOR.
-    DeclareCursor(DeclareCursor),
-    /// FETCH, MOVE.
-    Fetch {
-        /// The cursor.
-        name: String,
-        /// Which rows.
-        direction: FetchDirection,
-        /// Only moves.
-        only_move: bool,
-    },
     /// CLOSE; none is all.
     Close(Option<String>),
     /// LOCK TABLE.
@@ -171,8 +188,6 @@ pub enum Statement {
         /// The payload.
         payload: String,
     },
-    /// DO nothing but check: a statement that exists in PostgreSQL and not here, by name.
-    Unsupported(String),
 }
 
 /// Which kind of query, for command tags.

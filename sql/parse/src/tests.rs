@@ -128,7 +128,7 @@ fn what_pgbench_and_drivers_send_parses() {
 fn names_fold_and_are_cut() {
     let long = "X".repeat(70);
     let parsed = parse(&format!("create table A.\"B\" ({long} int)")).unwrap();
-    let Statement::CreateTable(create) = &parsed[0].statement else { panic!() };
+    let Statement::Change(Change::CreateTable(create)) = &parsed[0].statement else { panic!() };
     assert_eq!((create.name.schema.as_deref(), create.name.name.as_str()), (Some("a"), "B"));
     assert_eq!(create.columns[0].name, "x".repeat(63));
 }

@@ -4,11 +4,11 @@ use sql_values::error::SqlResult;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::statement::{IsolationLevel, Statement, TransactionModes};
+use super::statement::{Control, IsolationLevel, Statement, TransactionModes};
 
 pub(crate) fn begin(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     let _ = cursor.eat("work") || cursor.eat("transaction");
-    Ok(Statement::Begin(modes(cursor)?))
+    Ok(Statement::Control(Control::Begin(modes(cursor)?)))
 }
 
 pub(crate) fn modes(cursor: &mut Cursor<'_>) -> SqlResult<TransactionModes> {
@@ -58,7 +58,7 @@ pub(crate) fn rollback(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     let _ = cursor.eat("work") || cursor.eat("transaction");
     if cursor.eat("to") {
         cursor.eat("savepoint");
-        return Ok(Statement::RollbackTo(cursor.ident()?));
+        return Ok(Statement::Control(Control::RollbackTo(cursor.ident()?)));
     }
-    Ok(Statement::Rollback { chain: chain(cursor)? })
+    Ok(Statement::Control(Control::Rollback { chain: chain(cursor)? }))
 }

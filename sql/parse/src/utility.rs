@@ -19,31 +19,35 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Sta
         "begin" => begin(cursor)?,
         "start" => {
             cursor.expect("transaction")?;
-            Statement::Begin(modes(cursor)?)
+            Statement::Control(Control::Begin(modes(cursor)?))
         }
         "commit" | "end" => {
             let _ = cursor.eat("work") || cursor.eat("transaction");
-            Statement::Commit { chain: chain(cursor)? }
+            Statement::Control(Control::Commit { chain: chain(cursor)? })
         }
         "rollback" | "abort" => rollback(cursor)?,
-        "savepoint" => Statement::Savepoint(cursor.ident()?),
+        "savepoint" => Statement::Control(Control::Savepoint(cursor.ident()?)),
         "release" => {
             cursor.eat("savepoint");
-            Statement::Release(cursor.ident()?)
+            Statement::Control(Control::Release(cursor.ident()?))
         }
         "set" => set(cursor)?,
-        "show" => Statement::Show(setting_name(cursor)?),
+        "show" => Statement::Control(Control::Show(setting_name(cursor)?)),
         "reset" => match setting_name(cursor)?.as_str() {
-            "all" => Statement::Reset(None),
-            name => Statement::Reset(Some(name.to_owned())),
+            "all" => Statement::Control(Control::Reset(None)),
+            name => Statement::Control(Control::Reset(Some(name.to_owned()))),
         },
         "prepare" => prepare(cursor)?,
         "execute" => execute(cursor)?,
         "deallocate" => {
             cursor.eat("prepare");
-            Statement::Deallocate(if cursor.eat("all") { None } else { Some(cursor.ident()?) })
+            Statement::Control(Control::Deallocate(if cursor.eat("all") {
+                None
+            } else {
+                Some(cursor.ident()?)
+            }))
         }
-        "discard" => Statement::Discard(if cursor.eat("all") {
+        "discard" => Statement::Control(Control::Discard(if cursor.eat("all") {
             DiscardKind::All
         } else if cursor.eat("plans") {
             DiscardKind::Plans
@@ -53,17 +57,21 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Sta
             DiscardKind::Temp
         } else {
             return Err(cursor.error());
-        }),
+        })),
         "declare" => declare(cursor)?,
         "fetch" => fetch(cursor, false)?,
         "move" => fetch(cursor, true)?,
-        "close" => Statement::Close(if cursor.eat("all") { None } else { Some(cursor.ident()?) }),
-        "listen" => Statement::Listen(cursor.ident()?),
-        "unlisten" => Statement::Unlisten(if cursor.eat_token(&Token::Mul) {
+        "close" => Statement::Control(Control::Close(if cursor.eat("all") {
             None
         } else {
             Some(cursor.ident()?)
-        }),
+        })),
+        "listen" => Statement::Control(Control::Listen(cursor.ident()?)),
+        "unlisten" => Statement::Control(Control::Unlisten(if cursor.eat_token(&Token::Mul) {
+            None
+        } else {
+            Some(cursor.ident()?)
+        })),
         "notify" => {
             let channel = cursor.ident()?;
             let payload = if cursor.eat_token(&Token::Comma) {
@@ -71,7 +79,7 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Sta
             } else {
                 String::new()
             };
-            Statement::Notify { channel, payload }
+            Statement::Control(Control::Notify { channel, payload })
         }
         "lock" => lock(cursor)?,
         "truncate" => truncate(cursor)?,
@@ -79,7 +87,7 @@ pub(crate) fn parse(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Option<Sta
         "analyze" | "analyse" => {
             options(cursor)?;
             cursor.eat("verbose");
-            Statement::Analyze { tables: maintained(cursor)? }
+            Statement::Control(Control::Analyze { tables: maintained(cursor)? })
         }
         _ => {
             cursor.index -= 1;
@@ -111,11 +119,17 @@ fn setting_name(cursor: &mut Cursor<'_>) -> SqlResult<String> {
 
 fn set(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     if cursor.eat("session characteristics as transaction") {
-        return Ok(Statement::SetTransaction { session: true, modes: modes(cursor)? });
+        return Ok(Statement::Control(Control::SetTransaction {
+            session: true,
+            modes: modes(cursor)?,
+        }));
     }
     if cursor.is("transaction") {
         cursor.index += 1;
-        return Ok(Statement::SetTransaction { session: false, modes: modes(cursor)? });
+        return Ok(Statement::Control(Control::SetTransaction {
+            session: false,
+            modes: modes(cursor)?,
+        }));
     }
     let local = cursor.eat("local");
     if !local && !cursor.is_at(1, "authorization") {
@@ -127,7 +141,11 @@ fn set(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
             None if cursor.eat("default") || cursor.at_end() => SetValue::Default,
             None => return Err(cursor.error()),
         };
-        return Ok(Statement::Set { name: "client_encoding".into(), value, local });
+        return Ok(Statement::Control(Control::Set {
+            name: "client_encoding".into(),
+            value,
+            local,
+        }));
     }
     let of_words = cursor.is("time") || cursor.is_at(1, "authorization") || cursor.is("role");
     let name = setting_name(cursor)?;
@@ -137,10 +155,10 @@ fn set(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         let _ = cursor.eat_token(&Token::Eq) || cursor.eat("to");
     }
     if cursor.eat("default") || (name == "timezone" && cursor.eat("local")) {
-        return Ok(Statement::Set { name, value: SetValue::Default, local });
+        return Ok(Statement::Control(Control::Set { name, value: SetValue::Default, local }));
     }
     let values = cursor.list(|cursor| set_value(cursor))?;
-    Ok(Statement::Set { name, value: SetValue::Values(values), local })
+    Ok(Statement::Control(Control::Set { name, value: SetValue::Values(values), local }))
 }
 
 fn set_value(cursor: &mut Cursor<'_>) -> SqlResult<String> {
@@ -207,7 +225,7 @@ fn prepare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     }
     cursor.expect("as")?;
     let statement = inner_query(cursor)?;
-    Ok(Statement::Prepare { name, types, statement })
+    Ok(Statement::Control(Control::Prepare { name, types, statement }))
 }
 
 /// A type name: up to the next comma or parenthesis that is not its own.
@@ -298,7 +316,7 @@ fn lock(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         mode.push_str("ACCESS EXCLUSIVE");
     }
     let nowait = cursor.eat("nowait");
-    Ok(Statement::LockTable { tables, mode, nowait })
+    Ok(Statement::Control(Control::LockTable { tables, mode, nowait }))
 }
 
 fn truncate(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
@@ -312,7 +330,7 @@ fn truncate(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     let _ = cursor.eat("restart identity") || cursor.eat("continue identity");
     let cascade = cursor.eat("cascade");
     cursor.eat("restrict");
-    Ok(Statement::Truncate { tables, cascade })
+    Ok(Statement::Change(Change::Truncate { tables, cascade }))
 }
 
 /// `( option [value], … )`, if next: the names of those that are on.
@@ -339,7 +357,7 @@ fn vacuum(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         cursor.eat(word);
     }
     analyze |= cursor.eat("analyze") || cursor.eat("analyse");
-    Ok(Statement::Vacuum { analyze, tables: maintained(cursor)? })
+    Ok(Statement::Control(Control::Vacuum { analyze, tables: maintained(cursor)? }))
 }
 
 /// Tables, possibly with columns, which mean nothing here.

@@ -17,16 +17,16 @@ mod drop;
 mod index;
 mod rows;
 
-pub(crate) use rows::duplicated;
-use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
-use sql_parse::Statement;
-use sql_values::error::{ErrorObject, SqlError, SqlResult, SqlState};
-
 use std::sync::Arc;
+
+use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use sql_parse::Change;
+use sql_values::error::{ErrorObject, SqlError, SqlResult, SqlState};
 
 use crate::catalog::store::TxnCatalog;
 use crate::session::work::Work;
 use crate::session::{Notice, Session};
+pub(crate) use rows::duplicated;
 
 /// Columns of a table.
 const MAX_COLUMNS: usize = 1_600;
@@ -38,34 +38,33 @@ pub(crate) type Done = (String, Vec<Notice>);
 
 impl Session {
     /// Runs a change of the schema.
-    pub(crate) async fn change(&mut self, statement: &Statement) -> SqlResult<Done> {
+    pub(crate) async fn change(&mut self, change: &Change) -> SqlResult<Done> {
         let mut work = self.work()?;
-        match statement {
-            Statement::CreateTable(create) => {
+        match change {
+            Change::CreateTable(create) => {
                 work.check_not_read_only("CREATE TABLE")?;
                 work.create_table(create).await
             }
-            Statement::CreateIndex(create) => {
+            Change::CreateIndex(create) => {
                 work.check_not_read_only("CREATE INDEX")?;
                 work.create_index(create).await
             }
-            Statement::DropTable(drop) => {
+            Change::DropTable(drop) => {
                 work.check_not_read_only("DROP TABLE")?;
                 work.drop_tables(drop).await
             }
-            Statement::DropIndex(drop) => {
+            Change::DropIndex(drop) => {
                 work.check_not_read_only("DROP INDEX")?;
                 work.drop_indexes(drop).await
             }
-            Statement::AlterTable(alter) => {
+            Change::AlterTable(alter) => {
                 work.check_not_read_only("ALTER TABLE")?;
                 work.alter_table(alter).await
             }
-            Statement::Truncate { tables, .. } => {
+            Change::Truncate { tables, .. } => {
                 work.check_not_read_only("TRUNCATE TABLE")?;
                 work.truncate(tables).await
             }
-            _ => Err(SqlError::internal("no change of the schema")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Statements that only concern the session: transaction control, settings, prepared statements.
 
-use sql_parse::{DiscardKind, Name, SetValue, Statement, TransactionModes};
+use sql_exec::sink::ResultSink;
+use sql_parse::{Control, DiscardKind, Name, SetValue, TransactionModes};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
@@ -8,40 +9,39 @@ use super::Session;
 use super::statement::{tell, text_column, text_rows, unknown_cursor, unknown_statement};
 use super::transaction::{Open, State};
 use crate::settings::Settings;
-use sql_exec::sink::ResultSink;
 
 impl Session {
     /// Statements that only concern the session.
     pub(super) async fn control(
         &mut self,
-        statement: &Statement,
+        control: &Control,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<String> {
-        Ok(match statement {
-            Statement::Begin(modes) => {
+        Ok(match control {
+            Control::Begin(modes) => {
                 self.begin_block(modes, sink)?;
                 "BEGIN".into()
             }
-            Statement::Commit { chain } => self.end_block(true, *chain, sink).await?.into(),
-            Statement::Rollback { chain } => self.end_block(false, *chain, sink).await?.into(),
-            Statement::SetTransaction { session, modes } => {
+            Control::Commit { chain } => self.end_block(true, *chain, sink).await?.into(),
+            Control::Rollback { chain } => self.end_block(false, *chain, sink).await?.into(),
+            Control::SetTransaction { session, modes } => {
                 self.set_modes(*session, modes)?;
                 "SET".into()
             }
-            Statement::Savepoint(name) => {
+            Control::Savepoint(name) => {
                 self.block("SAVEPOINT")?.savepoint(name)?;
                 "SAVEPOINT".into()
             }
-            Statement::Release(name) => {
+            Control::Release(name) => {
                 let savepoint = self.block("RELEASE SAVEPOINT")?.release(name)?;
                 self.release_cursors(savepoint);
                 "RELEASE".into()
             }
-            Statement::RollbackTo(name) => {
+            Control::RollbackTo(name) => {
                 self.rollback_to(name).await?;
                 "ROLLBACK".into()
             }
-            Statement::Set { name, value, local } => {
+            Control::Set { name, value, local } => {
                 if *local && !self.in_block() && !self.in_text {
                     let text = "SET LOCAL can only be used in transaction blocks";
                     self.notify(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text), sink)?;
@@ -59,7 +59,7 @@ impl Session {
                 }
                 "SET".into()
             }
-            Statement::Reset(name) => {
+            Control::Reset(name) => {
                 self.ensure_open();
                 let changes = match name {
                     Some(name) => self.settings.set(name, None, false)?.into_iter().collect(),
@@ -68,11 +68,11 @@ impl Session {
                 tell(sink, &changes)?;
                 "RESET".into()
             }
-            Statement::Show(name) => {
+            Control::Show(name) => {
                 self.show(name, sink)?;
                 "SHOW".into()
             }
-            Statement::Prepare { name, types, statement } => {
+            Control::Prepare { name, types, statement } => {
                 if self.statements.contains_key(name) {
                     let text = format!("prepared statement \"{name}\" already exists");
                     return Err(SqlError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
@@ -81,38 +81,38 @@ impl Session {
                 self.keep_statement(name, prepared)?;
                 "PREPARE".into()
             }
-            Statement::Deallocate(Some(name)) => {
+            Control::Deallocate(Some(name)) => {
                 if self.statements.remove(name).is_none() {
                     return Err(unknown_statement(name));
                 }
                 "DEALLOCATE".into()
             }
-            Statement::Deallocate(None) => {
+            Control::Deallocate(None) => {
                 self.statements.clear();
                 "DEALLOCATE ALL".into()
             }
-            Statement::Discard(kind) => self.discard(*kind, sink)?.into(),
-            Statement::Close(Some(name)) => {
+            Control::Discard(kind) => self.discard(*kind, sink)?.into(),
+            Control::Close(Some(name)) => {
                 if self.portals.remove(name).is_none() {
                     return Err(unknown_cursor(name));
                 }
                 "CLOSE CURSOR".into()
             }
-            Statement::Close(None) => {
+            Control::Close(None) => {
                 self.portals.clear();
                 "CLOSE CURSOR ALL".into()
             }
             // Nothing is ever written over: there is nothing to clean, and no statistics yet.
-            Statement::Vacuum { tables, .. } => {
+            Control::Vacuum { tables, .. } => {
                 self.forbid_transaction("VACUUM")?;
                 self.check_tables(tables).await?;
                 "VACUUM".into()
             }
-            Statement::Analyze { tables } => {
+            Control::Analyze { tables } => {
                 self.check_tables(tables).await?;
                 "ANALYZE".into()
             }
-            Statement::LockTable { tables, mode, .. } => {
+            Control::LockTable { tables, mode, .. } => {
                 self.require_transaction("LOCK TABLE")?;
                 self.check_tables(tables).await?;
                 // Whoever has named a table keeps changes of it away until the transaction ends, by the lease on its
@@ -122,11 +122,9 @@ impl Session {
                 }
                 "LOCK TABLE".into()
             }
-            Statement::Unlisten(_) => "UNLISTEN".into(),
-            Statement::Listen(_) => return Err(SqlError::unsupported("LISTEN")),
-            Statement::Notify { .. } => return Err(SqlError::unsupported("NOTIFY")),
-            Statement::Unsupported(what) => return Err(SqlError::unsupported(what)),
-            _ => return Err(SqlError::internal("a statement that nobody runs")),
+            Control::Unlisten(_) => "UNLISTEN".into(),
+            Control::Listen(_) => return Err(SqlError::unsupported("LISTEN")),
+            Control::Notify { .. } => return Err(SqlError::unsupported("NOTIFY")),
         })
     }
 

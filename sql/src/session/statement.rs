@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sql_exec::from_txn;
-use sql_parse::{AlterTable, Parsed, Query, QueryKind, Statement};
+use sql_exec::sink::ResultSink;
+use sql_parse::{Change, Control, Parsed, Query, QueryKind, Statement};
 use sql_plan::OutputColumn;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
@@ -15,7 +16,6 @@ use super::portal::{Prepared, check_same};
 use super::transaction::{Open, State};
 use super::work::Work;
 use super::{Session, Step};
-use sql_exec::sink::ResultSink;
 
 /// Attempts of a statement that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;
@@ -48,7 +48,11 @@ impl Session {
         self.check_not_failed(&parsed.statement)?;
         sink.text_style(self.settings.text_style());
         self.statement_time = self.engine.now();
-        let most = if is_change(&parsed.statement) { MAX_CHANGE_ATTEMPTS } else { MAX_ATTEMPTS };
+        let most = if matches!(parsed.statement, Statement::Change(_)) {
+            MAX_CHANGE_ATTEMPTS
+        } else {
+            MAX_ATTEMPTS
+        };
         let mut attempt = 0;
         loop {
             let error = match self.attempt(parsed, mode, sink).await {
@@ -127,7 +131,9 @@ impl Session {
     pub(super) fn check_not_failed(&self, statement: &Statement) -> SqlResult<()> {
         let cures = matches!(
             statement,
-            Statement::Commit { .. } | Statement::Rollback { .. } | Statement::RollbackTo(_)
+            Statement::Control(
+                Control::Commit { .. } | Control::Rollback { .. } | Control::RollbackTo(_)
+            )
         );
         if !matches!(self.state, State::Failed(_)) || cures {
             return Ok(());
@@ -179,7 +185,7 @@ impl Session {
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
         self.note_whether_alone();
-        self.changing = is_change(&parsed.statement);
+        self.changing = matches!(parsed.statement, Statement::Change(_));
         let tag = match &parsed.statement {
             Statement::Query(query) => self.run_query(query, &parsed.text, mode, sink).await?,
             Statement::Execute { name, arguments } => {
@@ -210,20 +216,21 @@ impl Session {
             Statement::Fetch { name, direction, only_move } => {
                 self.fetch_cursor(name, *direction, *only_move, sink).await?
             }
-            other if is_change(other) => {
-                if let Some(what) = runs_alone(other) {
+            Statement::Change(change) => {
+                if let Some(what) = runs_alone(change) {
                     self.forbid_transaction(what)?;
                 }
                 self.read_ahead().await?;
                 self.ensure_open();
                 self.note_whole(mode.last);
-                let (tag, notices) = self.change(other).await?;
+                let (tag, notices) = self.change(change).await?;
                 for notice in notices {
                     self.notify(notice, sink)?;
                 }
                 tag
             }
-            other => self.control(other, sink).await?,
+            Statement::Control(control) => self.control(control, sink).await?,
+            Statement::Unsupported(what) => return Err(SqlError::unsupported(what)),
         };
         if mode.last {
             self.finish_implicit(sink).await?;
@@ -294,10 +301,12 @@ impl Session {
 fn leaves_no_trace(statement: &Statement) -> bool {
     matches!(
         statement,
-        Statement::Begin(_)
-            | Statement::SetTransaction { .. }
-            | Statement::Set { .. }
-            | Statement::Show(_)
+        Statement::Control(
+            Control::Begin(_)
+                | Control::SetTransaction { .. }
+                | Control::Set { .. }
+                | Control::Show(_)
+        )
     )
 }
 
@@ -307,25 +316,12 @@ pub(super) fn gives_rows(query: &Query, columns: &[OutputColumn]) -> bool {
 }
 
 /// A change that is no part of a transaction of several statements.
-fn runs_alone(statement: &Statement) -> Option<&'static str> {
-    match statement {
-        Statement::CreateIndex(create) if create.concurrently => Some("CREATE INDEX CONCURRENTLY"),
-        Statement::DropIndex(drop) if drop.concurrently => Some("DROP INDEX CONCURRENTLY"),
+fn runs_alone(change: &Change) -> Option<&'static str> {
+    match change {
+        Change::CreateIndex(create) if create.concurrently => Some("CREATE INDEX CONCURRENTLY"),
+        Change::DropIndex(drop) if drop.concurrently => Some("DROP INDEX CONCURRENTLY"),
         _ => None,
     }
-}
-
-/// Changes of the schema, and what else `ddl` does.
-fn is_change(statement: &Statement) -> bool {
-    matches!(
-        statement,
-        Statement::CreateTable(_)
-            | Statement::CreateIndex(_)
-            | Statement::DropTable(_)
-            | Statement::DropIndex(_)
-            | Statement::AlterTable(AlterTable { .. })
-            | Statement::Truncate { .. }
-    )
 }
 
 pub(super) fn unknown_statement(name: &str) -> SqlError {
@@ -354,10 +350,10 @@ pub(super) fn tell(sink: &mut dyn ResultSink, changes: &[(String, String)]) -> S
 /// What a statement's results look like without running it.
 pub(super) fn columns_of_control(statement: &Statement) -> Option<Vec<OutputColumn>> {
     match statement {
-        Statement::Show(name) if name == "all" => {
+        Statement::Control(Control::Show(name)) if name == "all" => {
             Some(["name", "setting", "description"].into_iter().map(text_column).collect())
         }
-        Statement::Show(name) => Some(vec![text_column(name)]),
+        Statement::Control(Control::Show(name)) => Some(vec![text_column(name)]),
         Statement::Explain { .. } => Some(vec![text_column("QUERY PLAN")]),
         _ => None,
     }
