@@ -6,6 +6,8 @@
 
 mod registry;
 
+use std::fmt;
+
 pub use registry::{Builtins, CastValue, Defaults, Output, Registry};
 
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -196,9 +198,57 @@ pub struct Function {
     pub volatility: Volatility,
     /// What it does.
     pub body: Body,
+    /// What does the same over whole columns, if anything can.
+    pub kernel: Option<Kernel>,
+}
+
+/// What a function of two arguments does, where that is what the representation of its arguments says: a plain order, or
+/// arithmetic of integers with errors beyond their bounds. An executor of columns may compute it in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEqual,
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
+}
+
+/// A function is its oid: no two share one.
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.oid == other.oid
+    }
+}
+
+impl Eq for Function {}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.name, self.oid)
+    }
 }
 
 impl Function {
+    /// A kernel may compute it.
+    pub const fn kernel(self, kernel: Kernel) -> Self {
+        Function { kernel: Some(kernel), ..self }
+    }
+
     /// The same within a statement.
     pub const fn stable(self) -> Self {
         Function { volatility: Volatility::Stable, ..self }

@@ -36,18 +36,17 @@ pub mod store;
 mod tests;
 mod write;
 
-use txn::db::Txn;
-
-pub use batch::{Batch, MAX_ROWS};
-pub use context::{ExecContext, NoVirtualTables, Row, VirtualTables};
-pub use errors::{OrSql, from_txn};
 use sql_plan::{Node, Plan};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Pool, Reservation};
 use sql_values::stack::Roomy;
+use txn::db::Txn;
 
 use crate::sink::ResultSink;
+pub use batch::{Batch, MAX_ROWS};
+pub use context::{ExecContext, NoVirtualTables, Row, VirtualTables};
 use context::{Run, Shared};
+pub use errors::{OrSql, from_txn};
 use op::{Input, Op};
 
 /// Runs a statement to its end, and gives its rows to the sink as they come (rows alone: columns and completion are the

@@ -1,15 +1,14 @@
 //! Rows of tables as entries of indexes: what operators need of [`crate::row`], by one name for all indexes.
 
 use bytes::Bytes;
-
-use super::context::Row;
-use crate::row;
-
-pub(crate) use row::{bounded_span, missing, not_null_span, point_key};
 use sql_catalog::descriptor::{ColumnId, IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use sql_plan::{LockStrength, RowLock, WaitPolicy};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
+
+use super::context::Row;
+use crate::row;
+pub(crate) use row::{bounded_span, missing, not_null_span, point_key};
 
 /// A plan's lock as a transaction takes it.
 pub(crate) fn txn_lock(lock: RowLock) -> txn::db::RowLock {

@@ -1,5 +1,6 @@
 //! Arithmetic on integers and floats.
 
+use sql_catalog::function::Kernel::{Add, Divide, Multiply, Subtract};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
@@ -222,22 +223,22 @@ fn float_abs<R: Real>(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 /// Arithmetic, by oid.
 #[rustfmt::skip]
 pub(super) static FUNCTIONS: [Function; 101] = [
-    scalar(141, "int4mul", &[INT4, INT4], INT4, mul::<Int4>),
-    scalar(152, "int2mul", &[INT2, INT2], INT2, mul::<Int2>),
-    scalar(153, "int2div", &[INT2, INT2], INT2, div::<Int2>),
-    scalar(154, "int4div", &[INT4, INT4], INT4, div::<Int4>),
+    scalar(141, "int4mul", &[INT4, INT4], INT4, mul::<Int4>).kernel(Multiply),
+    scalar(152, "int2mul", &[INT2, INT2], INT2, mul::<Int2>).kernel(Multiply),
+    scalar(153, "int2div", &[INT2, INT2], INT2, div::<Int2>).kernel(Divide),
+    scalar(154, "int4div", &[INT4, INT4], INT4, div::<Int4>).kernel(Divide),
     scalar(155, "int2mod", &[INT2, INT2], INT2, rem::<Int2>),
     scalar(156, "int4mod", &[INT4, INT4], INT4, rem::<Int4>),
     scalar(170, "int24mul", &[INT2, INT4], INT4, mul::<Int4>),
     scalar(171, "int42mul", &[INT4, INT2], INT4, mul::<Int4>),
     scalar(172, "int24div", &[INT2, INT4], INT4, div::<Int4>),
     scalar(173, "int42div", &[INT4, INT2], INT4, div::<Int4>),
-    scalar(176, "int2pl", &[INT2, INT2], INT2, add::<Int2>),
-    scalar(177, "int4pl", &[INT4, INT4], INT4, add::<Int4>),
+    scalar(176, "int2pl", &[INT2, INT2], INT2, add::<Int2>).kernel(Add),
+    scalar(177, "int4pl", &[INT4, INT4], INT4, add::<Int4>).kernel(Add),
     scalar(178, "int24pl", &[INT2, INT4], INT4, add::<Int4>),
     scalar(179, "int42pl", &[INT4, INT2], INT4, add::<Int4>),
-    scalar(180, "int2mi", &[INT2, INT2], INT2, sub::<Int2>),
-    scalar(181, "int4mi", &[INT4, INT4], INT4, sub::<Int4>),
+    scalar(180, "int2mi", &[INT2, INT2], INT2, sub::<Int2>).kernel(Subtract),
+    scalar(181, "int4mi", &[INT4, INT4], INT4, sub::<Int4>).kernel(Subtract),
     scalar(182, "int24mi", &[INT2, INT4], INT4, sub::<Int4>),
     scalar(183, "int42mi", &[INT4, INT2], INT4, sub::<Int4>),
     scalar(202, "float4mul", &[FLOAT4, FLOAT4], FLOAT4, float_mul::<Float4>),
@@ -263,10 +264,10 @@ pub(super) static FUNCTIONS: [Function; 101] = [
     scalar(285, "float84pl", &[FLOAT8, FLOAT4], FLOAT8, float_add::<Float8>),
     scalar(286, "float84mi", &[FLOAT8, FLOAT4], FLOAT8, float_sub::<Float8>),
     scalar(462, "int8um", &[INT8], INT8, neg::<Int8>),
-    scalar(463, "int8pl", &[INT8, INT8], INT8, add::<Int8>),
-    scalar(464, "int8mi", &[INT8, INT8], INT8, sub::<Int8>),
-    scalar(465, "int8mul", &[INT8, INT8], INT8, mul::<Int8>),
-    scalar(466, "int8div", &[INT8, INT8], INT8, div::<Int8>),
+    scalar(463, "int8pl", &[INT8, INT8], INT8, add::<Int8>).kernel(Add),
+    scalar(464, "int8mi", &[INT8, INT8], INT8, sub::<Int8>).kernel(Subtract),
+    scalar(465, "int8mul", &[INT8, INT8], INT8, mul::<Int8>).kernel(Multiply),
+    scalar(466, "int8div", &[INT8, INT8], INT8, div::<Int8>).kernel(Divide),
     scalar(837, "int82pl", &[INT8, INT2], INT8, add::<Int8>),
     scalar(838, "int82mi", &[INT8, INT2], INT8, sub::<Int8>),
     scalar(839, "int82mul", &[INT8, INT2], INT8, mul::<Int8>),

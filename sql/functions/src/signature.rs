@@ -59,7 +59,8 @@ const fn function(
     body: Body,
 ) -> Function {
     let volatility = Volatility::Immutable;
-    Function { oid, name, args, variadic: false, result, strict: true, volatility, body }
+    let kernel = None;
+    Function { oid, name, args, variadic: false, result, strict: true, volatility, body, kernel }
 }
 
 /// A strict, immutable function.

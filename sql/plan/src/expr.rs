@@ -1,5 +1,6 @@
 //! Bound expressions. One meaning for batches and for single rows.
 
+use sql_catalog::function::Function;
 use sql_values::types::{Datum, SqlType};
 
 use crate::Node;
@@ -22,10 +23,10 @@ pub enum Expr {
     },
     /// `$n`, from 0.
     Param(usize, SqlType),
-    /// A function or operator, chosen by its oid in `pg_proc` (`sql_functions`).
+    /// A function, or an operator's.
     Call {
         /// The function.
-        function: u32,
+        function: &'static Function,
         /// Its arguments, cast as needed.
         args: Vec<Expr>,
         /// The type of the result.
@@ -50,8 +51,8 @@ pub enum Expr {
     IsNull(Box<Expr>),
     /// IS DISTINCT FROM, with the type's equality function; never NULL.
     IsDistinct {
-        /// The equality function's oid.
-        equals: u32,
+        /// The equality function.
+        equals: &'static Function,
         /// Left and right, of the types that it takes.
         sides: Box<(Expr, Expr)>,
     },
@@ -71,7 +72,7 @@ pub enum Expr {
         /// Values of one type.
         args: Vec<Expr>,
         /// The function that is true when its first argument beats its second: `>` or `<`.
-        beats: u32,
+        beats: &'static Function,
         /// Their type.
         ty: SqlType,
     },
@@ -82,7 +83,7 @@ pub enum Expr {
         /// The array.
         array: Box<Expr>,
         /// The operator's function, over the element type.
-        function: u32,
+        function: &'static Function,
         /// ALL instead of ANY.
         all: bool,
     },
@@ -92,8 +93,8 @@ pub enum Expr {
         input: Box<Expr>,
         /// The list, of the same type.
         list: Vec<Expr>,
-        /// The equality function's oid.
-        equals: u32,
+        /// The equality function.
+        equals: &'static Function,
     },
     /// ARRAY[…].
     Array(Vec<Expr>, SqlType),
@@ -123,8 +124,8 @@ pub enum SubqueryKind {
     In {
         /// Left side.
         input: Box<Expr>,
-        /// The equality function's oid.
-        equals: u32,
+        /// The equality function.
+        equals: &'static Function,
     },
     /// The rows' only column as an array.
     Array,
@@ -133,8 +134,8 @@ pub enum SubqueryKind {
 /// An aggregate over a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AggregateCall {
-    /// The aggregate's oid in `pg_proc`.
-    pub function: u32,
+    /// The aggregate.
+    pub function: &'static Function,
     /// Arguments over the input's slots; none for `count(*)`.
     pub args: Vec<Expr>,
     /// Each distinct argument once.

@@ -14,10 +14,12 @@ pub mod walk;
 
 use std::sync::Arc;
 
+use sql_catalog::descriptor::{ColumnId, IndexId, TableDescriptor, TableId};
+use sql_catalog::function::Function;
+use sql_values::types::SqlType;
+
 pub use expr::{AggregateCall, Expr, SortKey, SubqueryKind};
 pub use lock::{LockStrength, RowLock, WaitPolicy};
-use sql_catalog::descriptor::{ColumnId, IndexId, TableDescriptor, TableId};
-use sql_values::types::SqlType;
 
 /// A bound statement.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,8 +127,8 @@ pub enum Node {
     },
     /// Rows of set-returning functions, side by side: the first row of each, the second, until all have ended.
     TableFunction {
-        /// The functions by oid, and their arguments. Where there are several, each gives one column.
-        calls: Vec<(u32, Vec<Expr>)>,
+        /// The functions and their arguments. Where there are several, each gives one column.
+        calls: Vec<(&'static Function, Vec<Expr>)>,
         /// The types of the slots.
         types: Vec<SqlType>,
         /// Append a row number (WITH ORDINALITY).

@@ -1,5 +1,6 @@
 //! Plans as deep as they come.
 
+use sql_catalog::function::{Body, Function, ParamType, Volatility};
 use sql_values::stack::{Tree, roomy};
 use sql_values::types::{Datum, SqlType};
 
@@ -16,6 +17,18 @@ fn cramped(run: impl FnOnce() + Send) {
 /// As deep as the longest chain of operators, within the deepest nesting.
 const DEEPEST: usize = 40_000;
 
+static SUM: Function = Function {
+    oid: 177,
+    name: "int4pl",
+    args: &[],
+    variadic: false,
+    result: ParamType::Exact(SqlType::Int4),
+    strict: true,
+    volatility: Volatility::Immutable,
+    body: Body::Scalar(|_, _| Ok(Datum::Null)),
+    kernel: None,
+};
+
 /// S3 of `sql_values::stack`: the deepest trees are cloned, compared, shown and dropped with what `roomy` gives.
 #[test]
 fn the_deepest_plans_have_room() {
@@ -23,7 +36,7 @@ fn the_deepest_plans_have_room() {
     let nothing = || Node::Values { rows: Vec::new(), types: Vec::new() };
     cramped(|| {
         let sum = (0..DEEPEST).fold(one(), |left, _| Expr::Call {
-            function: 177,
+            function: &SUM,
             args: vec![left, one()],
             ty: SqlType::Int4,
         });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use sql_catalog::descriptor::{ColumnId, TableDescriptor};
+use sql_catalog::function::Function;
 use sql_plan::{AggregateCall, Expr, IndexSpan, JoinKind, Node, Plan, SortKey, SubqueryKind};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType, TextFormat};
@@ -26,17 +27,16 @@ pub fn expression(expr: &Expr, functions: &Functions) -> String {
     Printer::new(functions).expr(expr)
 }
 
-struct Printer<'a> {
-    functions: &'a Functions,
+struct Printer {
     operators: BTreeMap<u32, &'static str>,
     lines: Vec<String>,
 }
 
-impl<'a> Printer<'a> {
-    fn new(functions: &'a Functions) -> Self {
+impl Printer {
+    fn new(functions: &Functions) -> Self {
         let all = functions.all_operators();
         let operators = all.iter().map(|operator| (operator.function, operator.name)).collect();
-        Printer { functions, operators, lines: Vec::new() }
+        Printer { operators, lines: Vec::new() }
     }
 
     fn line(&mut self, depth: usize, text: &str) {
@@ -93,8 +93,8 @@ impl<'a> Printer<'a> {
             }
             Node::TableFunction { calls, ordinality, .. } => {
                 let ordinality = if *ordinality { " with ordinality" } else { "" };
-                let call = |(function, args): &(u32, Vec<Expr>)| {
-                    format!("{}({})", self.function(*function), self.list(args))
+                let call = |(function, args): &(&Function, Vec<Expr>)| {
+                    format!("{}({})", function.name, self.list(args))
                 };
                 let calls: Vec<_> = calls.iter().map(call).collect();
                 format!("Function {}{ordinality}", calls.join(", "))
@@ -229,7 +229,7 @@ impl<'a> Printer<'a> {
     }
 
     fn aggregate(&self, call: &AggregateCall) -> String {
-        let mut text = format!("{}(", self.function(call.function));
+        let mut text = format!("{}(", call.function.name);
         if call.distinct {
             text.push_str("distinct ");
         }
@@ -258,10 +258,6 @@ impl<'a> Printer<'a> {
         keys.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
-    fn function(&self, oid: u32) -> String {
-        self.functions.function(oid).map_or_else(|| format!("?{oid}"), |f| f.name.to_owned())
-    }
-
     fn list(&self, exprs: &[Expr]) -> String {
         exprs.iter().map(|expr| self.expr(expr)).collect::<Vec<_>>().join(", ")
     }
@@ -277,12 +273,12 @@ impl<'a> Printer<'a> {
             Expr::Outer { level, slot, .. } => format!("^{level}#{slot}"),
             Expr::Param(index, _) => format!("${}", index + 1),
             Expr::Call { function, args, .. } => {
-                match (self.operators.get(function), args.as_slice()) {
+                match (self.operators.get(&function.oid), args.as_slice()) {
                     (Some(name), [left, right]) => {
                         format!("({} {name} {})", self.expr(left), self.expr(right))
                     }
                     (Some(name), [only]) => format!("({name} {})", self.expr(only)),
-                    _ => format!("{}({})", self.function(*function), self.list(args)),
+                    _ => format!("{}({})", function.name, self.list(args)),
                 }
             }
             Expr::Cast { input, ty, explicit } => {
@@ -308,12 +304,12 @@ impl<'a> Printer<'a> {
             }
             Expr::Coalesce(parts, _) => format!("coalesce({})", self.list(parts)),
             Expr::Extreme { args, beats, .. } => {
-                let greatest = self.operators.get(beats) == Some(&">");
+                let greatest = self.operators.get(&beats.oid) == Some(&">");
                 let name = if greatest { "greatest" } else { "least" };
                 format!("{name}({})", self.list(args))
             }
             Expr::Quantified { input, array, function, all } => {
-                let name = self.operators.get(function).copied().unwrap_or("?");
+                let name = self.operators.get(&function.oid).copied().unwrap_or("?");
                 let which = if *all { "all" } else { "any" };
                 format!("({} {name} {which} {})", self.expr(input), self.expr(array))
             }

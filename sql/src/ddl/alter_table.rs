@@ -3,7 +3,6 @@
 use sql_catalog::descriptor::TableDescriptor;
 use sql_catalog::function::Volatility;
 use sql_exec::row::encode_datum;
-use sql_functions::registry;
 use sql_parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
 use sql_plan::{Expr, Node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -191,9 +190,7 @@ impl Work<'_> {
         let row = rows.first().and_then(|row| row.last());
         let (Some(expr), Some(ty)) = (row, types.last()) else { return Ok(None) };
         let is_volatile = expr.any(&mut |part| match part {
-            Expr::Call { function, .. } => registry()
-                .function(*function)
-                .is_none_or(|function| function.volatility == Volatility::Volatile),
+            Expr::Call { function, .. } => function.volatility == Volatility::Volatile,
             _ => false,
         });
         if is_volatile {

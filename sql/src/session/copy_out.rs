@@ -1,5 +1,7 @@
 //! COPY TO STDOUT: a query's rows as lines.
 
+use futures::future::BoxFuture;
+use sql_exec::sink::{Notice, ResultSink};
 use sql_parse as parse;
 use sql_parse::{Copy, CopyHeader, CopySource, Query, Statement};
 use sql_plan::OutputColumn;
@@ -10,8 +12,6 @@ use sql_values::types::{Datum, SqlType, TextFormat};
 use super::Session;
 use super::copy_in::quote_names;
 use super::copy_lines::Dialect;
-use futures::future::BoxFuture;
-use sql_exec::sink::{Notice, ResultSink};
 
 impl Session {
     /// Runs COPY TO STDOUT.

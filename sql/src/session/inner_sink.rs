@@ -4,13 +4,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use sql_catalog::function::EvalContext;
 use sql_exec::Row;
+use sql_exec::sink::{Notice, ResultSink};
 use sql_functions as func;
 use sql_plan::{OutputColumn, Plan};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, TextStyle};
 
 use super::kept::{KEPT_BYTES_MAX, Kept};
-use sql_exec::sink::{Notice, ResultSink};
 
 /// Puts the names of a row's oids behind its columns, which only the catalog knows. [`give`] shows them.
 pub(super) fn append_names(

@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use sql_exec::sink::{Notice, ResultSink};
 use sql_parse::{Parsed, Script};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::interrupt::Interrupt;
@@ -47,7 +48,6 @@ pub use engine::SqlEngine;
 pub use extended::Value;
 pub use portal::Description;
 use portal::{Portal, Prepared};
-pub use sql_exec::sink::{Notice, ResultSink};
 use statement::{Mode, tell};
 use transaction::State;
 

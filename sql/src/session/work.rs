@@ -7,6 +7,7 @@ use sql_catalog::descriptor::{TableDescriptor, TableId};
 use sql_catalog::function::EvalContext;
 use sql_catalog::system;
 use sql_exec as exec;
+use sql_exec::sink::ResultSink;
 use sql_exec::{ExecContext, Execution, Row};
 use sql_functions as func;
 use sql_functions::SET_CONFIG;
@@ -27,7 +28,6 @@ use crate::catalog::store::Gates;
 use crate::catalog::view::{Identity, Missing, StatementCatalog};
 use crate::settings::Settings;
 use crate::system::SystemTables;
-use sql_exec::sink::ResultSink;
 
 /// How often a statement is bound for want of a table's descriptor: more tables than any statement names.
 const MAX_BINDINGS: usize = 64;

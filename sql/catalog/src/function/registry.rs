@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sql_values::error::SqlResult;
+use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::{Datum, SqlType};
 
 use super::{Cast, EvalContext, Function, Operator};
@@ -69,6 +69,12 @@ impl Registry {
     /// The function with this oid.
     pub fn function(&self, oid: u32) -> Option<&'static Function> {
         self.functions.get(&oid).copied()
+    }
+
+    /// An operator's function.
+    pub fn function_of(&self, operator: &Operator) -> SqlResult<&'static Function> {
+        self.function(operator.function)
+            .ok_or_else(|| SqlError::internal(format!("operator {} has no function", operator.oid)))
     }
 
     /// Operators of a name.

@@ -1,7 +1,7 @@
 //! Batches mean what rows mean, for expressions made at random.
 
 use kv::env::Rng;
-use sql_catalog::function::{Body, ParamType};
+use sql_catalog::function::{Body, Function, ParamType};
 use sql_functions::registry;
 use sql_plan::Expr;
 use sql_values::memory::Pool;
@@ -106,12 +106,12 @@ impl Maker {
             return self.expr(ty, 0);
         };
         let args = args.iter().map(|arg| self.expr(*arg, depth)).collect();
-        Expr::Call { function: *function, args, ty }
+        Expr::Call { function, args, ty }
     }
 }
 
 /// Everything of two arguments of our types: operators' functions that give this type.
-fn functions(ty: SqlType) -> Vec<(u32, [SqlType; 2])> {
+fn functions(ty: SqlType) -> Vec<(&'static Function, [SqlType; 2])> {
     let known = |arg: &ParamType| match arg {
         ParamType::Exact(ty) if TYPES.contains(ty) => Some(*ty),
         _ => None,
@@ -124,7 +124,7 @@ fn functions(ty: SqlType) -> Vec<(u32, [SqlType; 2])> {
             && !operator.name.contains(['~', '|', '&', '#', '<', '>', '^'])
                 | matches!(operator.name, "<" | ">" | "<=" | ">=" | "<>")
         {
-            found.push((operator.function, [left, right]));
+            found.push((registry().function_of(&operator).unwrap(), [left, right]));
         }
     }
     found
@@ -166,25 +166,25 @@ fn a_batch_is_what_its_rows_are() {
 
 #[test]
 fn kernels_belong_to_the_functions_they_stand_for() {
-    use vector::Kernel;
+    use sql_catalog::function::Kernel;
     let operators = registry().all_operators();
     let mut kernels = 0;
     for function in registry().all_functions() {
-        let Some(kernel) = vector::kernel(function.oid) else {
+        let Some(kernel) = function.kernel else {
             continue;
         };
         kernels += 1;
         let expected = match kernel {
-            Kernel::Eq => "=",
-            Kernel::Ne => "<>",
-            Kernel::Lt => "<",
-            Kernel::Le => "<=",
-            Kernel::Gt => ">",
-            Kernel::Ge => ">=",
+            Kernel::Equal => "=",
+            Kernel::NotEqual => "<>",
+            Kernel::Less => "<",
+            Kernel::LessEqual => "<=",
+            Kernel::Greater => ">",
+            Kernel::GreaterEqual => ">=",
             Kernel::Add => "+",
-            Kernel::Sub => "-",
-            Kernel::Mul => "*",
-            Kernel::Div => "/",
+            Kernel::Subtract => "-",
+            Kernel::Multiply => "*",
+            Kernel::Divide => "/",
         };
         let found = operators.iter().find(|operator| operator.function == function.oid);
         assert_eq!(found.map(|operator| operator.name), Some(expected), "{}", function.name);

@@ -11,6 +11,7 @@ use arrow_arith::{boolean, numeric};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, Datum as ArrowDatum, Scalar, UInt32Array};
 use arrow_ord::cmp;
+use sql_catalog::function::Kernel;
 use sql_plan::Expr;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Pool, heap_bytes};
@@ -53,70 +54,40 @@ impl Run<'_> {
     }
 }
 
-/// What computes a function of two arguments over whole arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    Add,
-    Sub,
-    Mul,
-    Div,
+/// Whether it compares.
+fn is_order(kernel: Kernel) -> bool {
+    match kernel {
+        Kernel::Equal | Kernel::NotEqual => true,
+        Kernel::Less | Kernel::LessEqual | Kernel::Greater | Kernel::GreaterEqual => true,
+        Kernel::Add | Kernel::Subtract | Kernel::Multiply | Kernel::Divide => false,
+    }
 }
 
-/// The kernel of a function by its oid in `pg_proc`: of the families int2, int4, int8, date, timestamp, timestamptz,
-/// time, text, oid, in this order.
-pub(super) fn kernel(function: u32) -> Option<Kernel> {
-    Some(match function {
-        63 | 65 | 467 | 1086 | 2052 | 1152 | 1145 | 67 | 184 => Kernel::Eq,
-        145 | 144 | 468 | 1091 | 2053 | 1153 | 1106 | 157 | 185 => Kernel::Ne,
-        64 | 66 | 469 | 1087 | 2054 | 1154 | 1102 | 740 | 716 => Kernel::Lt,
-        148 | 149 | 471 | 1088 | 2055 | 1155 | 1103 | 741 | 717 => Kernel::Le,
-        146 | 147 | 470 | 1089 | 2057 | 1157 | 1104 | 742 | 1638 => Kernel::Gt,
-        151 | 150 | 472 | 1090 | 2056 | 1156 | 1105 | 743 | 1639 => Kernel::Ge,
-        // int2, int4, int8: checked against overflow and division by zero.
-        176 | 177 | 463 => Kernel::Add,
-        180 | 181 | 464 => Kernel::Sub,
-        152 | 141 | 465 => Kernel::Mul,
-        153 | 154 | 466 => Kernel::Div,
-        _ => return None,
-    })
+/// Computes it over whole arrays.
+fn run(
+    kernel: Kernel,
+    left: &dyn ArrowDatum,
+    right: &dyn ArrowDatum,
+) -> Result<ArrayRef, arrow_schema::ArrowError> {
+    let order: BooleanArray = match kernel {
+        Kernel::Equal => cmp::eq(left, right)?,
+        Kernel::NotEqual => cmp::neq(left, right)?,
+        Kernel::Less => cmp::lt(left, right)?,
+        Kernel::LessEqual => cmp::lt_eq(left, right)?,
+        Kernel::Greater => cmp::gt(left, right)?,
+        Kernel::GreaterEqual => cmp::gt_eq(left, right)?,
+        Kernel::Add => return numeric::add(left, right),
+        Kernel::Subtract => return numeric::sub(left, right),
+        Kernel::Multiply => return numeric::mul(left, right),
+        Kernel::Divide => return numeric::div(left, right),
+    };
+    Ok(Arc::new(order))
 }
 
-impl Kernel {
-    fn is_order(self) -> bool {
-        !matches!(self, Kernel::Add | Kernel::Sub | Kernel::Mul | Kernel::Div)
-    }
-
-    fn run(
-        self,
-        left: &dyn ArrowDatum,
-        right: &dyn ArrowDatum,
-    ) -> Result<ArrayRef, arrow_schema::ArrowError> {
-        let order: BooleanArray = match self {
-            Kernel::Eq => cmp::eq(left, right)?,
-            Kernel::Ne => cmp::neq(left, right)?,
-            Kernel::Lt => cmp::lt(left, right)?,
-            Kernel::Le => cmp::lt_eq(left, right)?,
-            Kernel::Gt => cmp::gt(left, right)?,
-            Kernel::Ge => cmp::gt_eq(left, right)?,
-            Kernel::Add => return numeric::add(left, right),
-            Kernel::Sub => return numeric::sub(left, right),
-            Kernel::Mul => return numeric::mul(left, right),
-            Kernel::Div => return numeric::div(left, right),
-        };
-        Ok(Arc::new(order))
-    }
-
-    fn compute(self, left: &Vector, right: &Vector) -> SqlResult<Vector> {
-        let both_same = matches!((left, right), (Vector::Same(_), Vector::Same(_)));
-        let result = self.run(left.datum().as_ref(), right.datum().as_ref()).map_err(arrow_bug)?;
-        Ok(if both_same { Vector::Same(result) } else { Vector::Each(result) })
-    }
+fn compute(kernel: Kernel, left: &Vector, right: &Vector) -> SqlResult<Vector> {
+    let both_same = matches!((left, right), (Vector::Same(_), Vector::Same(_)));
+    let result = run(kernel, left.datum().as_ref(), right.datum().as_ref()).map_err(arrow_bug)?;
+    Ok(if both_same { Vector::Same(result) } else { Vector::Each(result) })
 }
 
 /// Rows that an array's kernel goes through in a unit of work.
@@ -183,10 +154,10 @@ impl Evaluator<'_> {
                 builder.push(&self.value(expr, &[])?)?;
                 return Ok(Vector::Same(builder.finish()));
             }
-            Expr::Call { function, args, .. } => match (kernel(*function), args.as_slice()) {
+            Expr::Call { function, args, .. } => match (function.kernel, args.as_slice()) {
                 (Some(kernel), [left, right]) => {
                     let (left, right) = (self.vector(left, batch)?, self.vector(right, batch)?);
-                    return kernel.compute(&left, &right);
+                    return compute(kernel, &left, &right);
                 }
                 _ => return Err(no_kernel()),
             },
@@ -263,8 +234,8 @@ pub(super) fn has_kernels(expr: &Expr) -> bool {
         Expr::Call { function, args, ty } => {
             let same =
                 matches!(args.as_slice(), [left, right] if comparable(left.ty(), right.ty()));
-            let known = match kernel(*function) {
-                Some(kernel) if kernel.is_order() => *ty == SqlType::Bool,
+            let known = match function.kernel {
+                Some(kernel) if is_order(kernel) => *ty == SqlType::Bool,
                 Some(_) => args.iter().all(|arg| arg.ty() == *ty),
                 None => false,
             };

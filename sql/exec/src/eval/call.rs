@@ -9,12 +9,6 @@ use sql_values::types::{Datum, SqlType};
 use super::{Evaluator, Value};
 use crate::context::ExecContext;
 
-/// The function with an oid.
-pub(crate) fn function(ctx: &ExecContext<'_>, oid: u32) -> SqlResult<&'static Function> {
-    let function = ctx.eval.functions.function(oid);
-    function.ok_or_else(|| SqlError::internal(format!("no function has oid {oid}")))
-}
-
 /// A value as text.
 pub(crate) fn output(ctx: &ExecContext<'_>, value: &Datum, ty: SqlType) -> SqlResult<String> {
     ctx.eval.output(ty, value)
@@ -35,22 +29,27 @@ fn long_bytes(value: &Datum) -> usize {
 
 impl Evaluator<'_> {
     /// The value of a call. What its arguments made is gone when it is there.
-    pub(super) fn call<'e>(&self, oid: u32, args: &'e [Expr], row: &[Datum]) -> Value<'e> {
+    pub(super) fn call<'e>(
+        &self,
+        function: &Function,
+        args: &'e [Expr],
+        row: &[Datum],
+    ) -> Value<'e> {
         let memory = self.ctx.eval.memory;
         let before = memory.scratch();
         // Most have one or two: no need for the heap.
         let (with_args, value) = match args {
             [only] => {
                 let args = [self.eval(only, row)?];
-                (memory.scratch(), self.apply(oid, &args)?)
+                (memory.scratch(), self.apply(function, &args)?)
             }
             [left, right] => {
                 let args = [self.eval(left, row)?, self.eval(right, row)?];
-                (memory.scratch(), self.apply(oid, &args)?)
+                (memory.scratch(), self.apply(function, &args)?)
             }
             _ => {
                 let args = self.all(args, row)?;
-                (memory.scratch(), self.apply(oid, &args)?)
+                (memory.scratch(), self.apply(function, &args)?)
             }
         };
         let made = memory.scratch() - with_args;
@@ -59,8 +58,7 @@ impl Evaluator<'_> {
     }
 
     /// Calls a function with values.
-    pub(super) fn apply(&self, oid: u32, args: &[Datum]) -> SqlResult<Datum> {
-        let function = function(self.ctx, oid)?;
+    pub(super) fn apply(&self, function: &Function, args: &[Datum]) -> SqlResult<Datum> {
         if function.strict && args.iter().any(Datum::is_null) {
             return Ok(Datum::Null);
         }

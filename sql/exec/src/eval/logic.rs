@@ -1,5 +1,6 @@
 //! Three-valued logic and what is built on it.
 
+use sql_catalog::function::Function;
 use sql_plan::Expr;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::Datum;
@@ -34,7 +35,7 @@ impl Evaluator<'_> {
 
     pub(super) fn is_distinct<'e>(
         &self,
-        equals: u32,
+        equals: &Function,
         sides: &'e (Expr, Expr),
         row: &[Datum],
     ) -> Value<'e> {
@@ -70,7 +71,12 @@ impl Evaluator<'_> {
         Ok(Datum::Null)
     }
 
-    pub(super) fn extreme<'e>(&self, args: &'e [Expr], beats: u32, row: &[Datum]) -> Value<'e> {
+    pub(super) fn extreme<'e>(
+        &self,
+        args: &'e [Expr],
+        beats: &Function,
+        row: &[Datum],
+    ) -> Value<'e> {
         let mut best = Datum::Null;
         for arg in args {
             let value = self.eval(arg, row)?;
@@ -90,7 +96,7 @@ impl Evaluator<'_> {
         &self,
         input: &'e Expr,
         list: &'e [Expr],
-        equals: u32,
+        equals: &Function,
         row: &[Datum],
     ) -> Value<'e> {
         let input = self.eval(input, row)?;
@@ -110,7 +116,7 @@ impl Evaluator<'_> {
         &self,
         input: &'e Expr,
         array: &'e Expr,
-        function: u32,
+        function: &Function,
         all: bool,
         row: &[Datum],
     ) -> Value<'e> {
@@ -127,7 +133,7 @@ impl Evaluator<'_> {
     pub(super) fn in_answer<'e>(
         &self,
         input: &'e Expr,
-        equals: u32,
+        equals: &Function,
         answer: &Answer,
         row: &[Datum],
     ) -> Value<'e> {
@@ -149,7 +155,7 @@ impl Evaluator<'_> {
         &self,
         input: &Datum,
         items: &[Datum],
-        function: u32,
+        function: &Function,
         all: bool,
     ) -> SqlResult<Datum> {
         let mut unknown = false;

@@ -15,14 +15,14 @@ mod call;
 mod logic;
 mod subquery;
 
-pub(crate) use call::{function, output};
 use sql_plan::{Expr, SubqueryKind};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
-pub(crate) use subquery::{Answer, Answers};
 
 use super::context::{ExecContext, Row};
+pub(crate) use call::output;
+pub(crate) use subquery::{Answer, Answers};
 
 /// Why there is no value.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl<'a> Evaluator<'a> {
     /// The value of an expression that has parts.
     fn eval_parts<'e>(&self, expr: &'e Expr, row: &[Datum]) -> Value<'e> {
         match expr {
-            Expr::Call { function, args, .. } => self.call(*function, args, row),
+            Expr::Call { function, args, .. } => self.call(function, args, row),
             Expr::Cast { input, ty, explicit } => {
                 let value = self.eval(input, row)?;
                 Ok(self.ctx.eval.cast(value, input.ty(), *ty, *explicit)?)
@@ -103,16 +103,16 @@ impl<'a> Evaluator<'a> {
                 None => Datum::Null,
             }),
             Expr::IsNull(input) => Ok(Datum::Bool(self.eval(input, row)?.is_null())),
-            Expr::IsDistinct { equals, sides } => self.is_distinct(*equals, sides, row),
+            Expr::IsDistinct { equals, sides } => self.is_distinct(equals, sides, row),
             Expr::Case { branches, otherwise, .. } => {
                 self.case(branches, otherwise.as_deref(), row)
             }
             Expr::Coalesce(parts, _) => self.coalesce(parts, row),
-            Expr::Extreme { args, beats, .. } => self.extreme(args, *beats, row),
+            Expr::Extreme { args, beats, .. } => self.extreme(args, beats, row),
             Expr::Quantified { input, array, function, all } => {
-                self.quantified(input, array, *function, *all, row)
+                self.quantified(input, array, function, *all, row)
             }
-            Expr::InList { input, list, equals } => self.in_list(input, list, *equals, row),
+            Expr::InList { input, list, equals } => self.in_list(input, list, equals, row),
             Expr::Array(items, _) => {
                 self.ctx.eval.interrupt.spend(items.len() as u32 / 64)?;
                 Ok(Datum::Array(self.all(items, row)?.into()))
@@ -132,7 +132,7 @@ impl<'a> Evaluator<'a> {
                 };
                 match kind {
                     SubqueryKind::In { input, equals } => {
-                        self.in_answer(input, *equals, answer, row)
+                        self.in_answer(input, equals, answer, row)
                     }
                     _ => Ok(answer.value()?),
                 }

@@ -15,7 +15,6 @@ use super::sort::{Keyed, sort};
 
 use crate::batch::{Batch, next_batch};
 use crate::context::{Row, Run};
-use crate::eval::function;
 
 /// About what an accumulator needs apart from what it is fed.
 const ACCUMULATOR_BYTES: usize = 128;
@@ -73,7 +72,7 @@ impl Aggregate {
         let mut groups: Vec<Vec<Running>> = Vec::new();
         if keys.is_empty() {
             table.insert(Vec::new(), held)?;
-            groups.push(start(calls, run, held)?);
+            groups.push(start(calls, held)?);
         }
         let pool = run.shared.pool.clone();
         let scratch = pool.scratch();
@@ -87,7 +86,7 @@ impl Aggregate {
                 for at in 0..part.rows.len() {
                     let (number, is_new) = table.insert(part.values.row(at)?, held)?;
                     if is_new {
-                        groups.push(start(calls, run, held)?);
+                        groups.push(start(calls, held)?);
                     }
                     numbers.push(number);
                 }
@@ -111,14 +110,10 @@ impl Aggregate {
     }
 }
 
-fn start(
-    calls: &[AggregateCall],
-    run: &Run<'_>,
-    held: &mut Reservation,
-) -> SqlResult<Vec<Running>> {
+fn start(calls: &[AggregateCall], held: &mut Reservation) -> SqlResult<Vec<Running>> {
     held.grow(calls.len() * (ACCUMULATOR_BYTES + size_of::<Running>()))?;
     let start = |call: &AggregateCall| {
-        let function = function(run.ctx, call.function)?;
+        let function = call.function;
         let Body::Aggregate(make) = function.body else {
             return Err(SqlError::internal(format!("{} is no aggregate", function.name)));
         };

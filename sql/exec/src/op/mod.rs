@@ -26,8 +26,6 @@ mod simple;
 mod sort;
 mod span;
 
-pub(crate) use input::Input;
-pub(crate) use keys::KeyTable;
 use sql_plan::Node;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::stack::{Roomy, roomy};
@@ -35,6 +33,8 @@ use sql_values::stack::{Roomy, roomy};
 use super::batch::Batch;
 use super::context::Run;
 use super::write::Write;
+pub(crate) use input::Input;
+pub(crate) use keys::KeyTable;
 
 /// The state of a node that is being run.
 pub(crate) enum Op {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sql_catalog::descriptor::{ColumnId, TableDescriptor};
-use sql_catalog::function::{Body, SetRows};
+use sql_catalog::function::{Body, Function as SetFunction, SetRows};
 use sql_plan::{Expr, Node};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::Reservation;
@@ -12,7 +12,6 @@ use sql_values::types::{Datum, SqlType};
 use super::Op;
 use crate::batch::{Batch, BatchBuilder, next_batch};
 use crate::context::{Row, Run};
-use crate::eval::function;
 
 /// Rows of expressions.
 #[derive(Default)]
@@ -109,15 +108,15 @@ pub(crate) struct Function {
 impl Function {
     pub(super) async fn next(
         &mut self,
-        calls: &[(u32, Vec<Expr>)],
+        calls: &[(&'static SetFunction, Vec<Expr>)],
         types: &[SqlType],
         ordinality: bool,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
         if self.rows.is_empty() {
-            for (oid, args) in calls {
+            for (function, args) in calls {
                 let args = run.eval_all(args, &[]).await?;
-                self.rows.push(Some(start(*oid, &args, run)?));
+                self.rows.push(Some(start(function, &args, run)?));
             }
         }
         let mut builder = BatchBuilder::new(types, &run.shared.pool);
@@ -154,8 +153,7 @@ impl Function {
 }
 
 /// The rows of a call, of which none is made yet.
-fn start(oid: u32, args: &[Datum], run: &Run<'_>) -> SqlResult<SetRows> {
-    let function = function(run.ctx, oid)?;
+fn start(function: &SetFunction, args: &[Datum], run: &Run<'_>) -> SqlResult<SetRows> {
     if function.strict && args.iter().any(Datum::is_null) {
         return Ok(Box::new(std::iter::empty()));
     }

@@ -4,9 +4,9 @@ use sql_values::types::{Datum, SqlType};
 
 use super::support::*;
 
-pub(super) fn aggregate(function: u32, args: Vec<Expr>) -> AggregateCall {
+pub(super) fn aggregate(oid: u32, args: Vec<Expr>) -> AggregateCall {
     let (distinct, filter, order, ty) = (false, None, vec![], SqlType::Int8);
-    AggregateCall { function, args, distinct, filter, order, ty }
+    AggregateCall { function: function(oid), args, distinct, filter, order, ty }
 }
 
 const LEFT: &[&[Option<i32>]] =
@@ -120,7 +120,7 @@ async fn subqueries_see_their_row_and_run_only_when_needed() {
     // IN, with NULLs.
     let within = |list: &[Option<i32>]| {
         let list: Vec<_> = list.iter().map(std::slice::from_ref).collect();
-        let kind = SubqueryKind::In { input: Box::new(slot(0)), equals: EQ };
+        let kind = SubqueryKind::In { input: Box::new(slot(0)), equals: function(EQ) };
         let exprs = vec![subquery(kind, values(&list), SqlType::Bool)];
         Node::Project { input: Box::new(values(&[&[Some(1)], &[None]])), exprs }
     };

@@ -1,15 +1,15 @@
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use sql_catalog::descriptor::{ColumnId, IndexId, PRIMARY_INDEX};
+use sql_plan::RowLock;
 use sql_plan::{Expr, IndexSpan, JoinKind, Node, OutputColumn};
 use sql_values::error::SqlResult;
 use sql_values::types::{Datum, SqlType};
+use txn::db::Txn;
 
 use super::support::*;
 use crate::sink::{Notice, ResultSink};
 use crate::{Execution, run};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use sql_plan::RowLock;
-use txn::db::Txn;
 
 async fn filled(count: i32) -> Txn {
     let mut txn = begin();

@@ -7,7 +7,7 @@ use sql_catalog::descriptor::{
     ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor, TableId,
     TableKind,
 };
-use sql_catalog::function::EvalContext;
+use sql_catalog::function::{EvalContext, Function};
 use sql_plan::{Expr, IndexSpan, Node, Plan};
 use sql_values::error::SqlResult;
 use sql_values::interrupt::Interrupt;
@@ -209,12 +209,17 @@ pub(crate) fn outer(level: usize, slot: usize) -> Expr {
     Expr::Outer { level, slot, ty: SqlType::Int4 }
 }
 
-pub(crate) fn call(function: u32, left: Expr, right: Expr) -> Expr {
-    let ty = match function {
+/// The function with an oid.
+pub(crate) fn function(oid: u32) -> &'static Function {
+    sql_functions::registry().function(oid).unwrap()
+}
+
+pub(crate) fn call(oid: u32, left: Expr, right: Expr) -> Expr {
+    let ty = match oid {
         ADD | DIV | 141 | 181 => SqlType::Int4,
         _ => SqlType::Bool,
     };
-    Expr::Call { function, args: vec![left, right], ty }
+    Expr::Call { function: function(oid), args: vec![left, right], ty }
 }
 
 /// Rows of integers; none is NULL.

@@ -22,7 +22,6 @@ mod insert;
 mod modify;
 mod pending;
 
-pub(crate) use pending::Pending;
 use sql_plan::{Expr, Node};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Reservation, row_bytes};
@@ -31,6 +30,7 @@ use sql_values::types::Datum;
 use super::batch::{Batch, next_batch};
 use super::context::{Row, Run};
 use super::op::Input;
+pub(crate) use pending::Pending;
 
 /// Rows of a portion, and about their bytes: its last row may go beyond.
 const PORTION_ROWS: usize = 1_000;

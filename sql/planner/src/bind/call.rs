@@ -1,6 +1,6 @@
 //! Calls: functions, aggregates, and what looks like a function but is none.
 
-use sql_catalog::function::{Body, ParamType, Registry};
+use sql_catalog::function::{Body, Function, ParamType, Registry};
 use sql_parse::name;
 use sql_plan::walk::own_slot;
 use sql_plan::{AggregateCall, Expr};
@@ -152,7 +152,7 @@ impl Binder<'_> {
         }
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
-            Body::Scalar(_) => self.fold(Expr::Call { function: function.oid, args, ty }, position),
+            Body::Scalar(_) => self.fold(Expr::Call { function, args, ty }, position),
             Body::Aggregate(_) => Err(SqlError::internal("an aggregate that was not seen")),
             Body::Set(..) => {
                 let Some(level) = self.levels.last_mut() else {
@@ -168,7 +168,7 @@ impl Binder<'_> {
                     )
                     .at_if(position));
                 }
-                level.sets.push((function.oid, args, ty));
+                level.sets.push((function, args, ty));
                 Ok(Expr::Slot(SETS + level.sets.len() - 1, ty))
             }
         }
@@ -207,12 +207,13 @@ impl Binder<'_> {
         let value = self.settle_like(value, &right.0, place)?;
         let (equals, sides, ty) =
             self.resolve_operator("=", vec![(value, place), right], position)?;
+        let equals = self.functions.function_of(&equals)?;
         // What it returns is the side of the comparison: of `NULLIF(1, 2.5)` a numeric.
         let value = match sides.first() {
             Some(value) => self.copy(value)?,
             None => Expr::Const(Datum::Null, ty),
         };
-        let same = Expr::Call { function: equals.function, args: sides, ty };
+        let same = Expr::Call { function: equals, args: sides, ty };
         let same = self.fold(same, position)?;
         let ty = value.ty();
         let null = Expr::Const(Datum::Null, ty);
@@ -234,7 +235,7 @@ impl Binder<'_> {
         let (args, ty) = self.unify(args, &places, &name.to_ascii_uppercase())?;
         let beats = if name == "greatest" { ">" } else { "<" };
         let operator = self.find_operator(beats, &[ty, ty], position)?;
-        Ok(Expr::Extreme { args, beats: operator.function, ty })
+        Ok(Expr::Extreme { args, beats: self.functions.function_of(&operator)?, ty })
     }
 
     fn is_aggregate(&self, name: &str) -> bool {
@@ -317,7 +318,7 @@ impl Binder<'_> {
             )
             .at_if(position));
         }
-        let call = AggregateCall { function: function.oid, args, distinct, filter, order, ty };
+        let call = AggregateCall { function, args, distinct, filter, order, ty };
         let Some(level) = self.levels.last_mut() else {
             return Err(SqlError::internal("an expression outside of a query"));
         };
@@ -349,10 +350,10 @@ impl Binder<'_> {
                         names.iter().map(|n| (*n).to_owned()).zip(types).collect()
                     }
                 };
-                Ok((Some(function.oid), args, columns))
+                Ok((Some(function), args, columns))
             }
             Body::Scalar(_) => {
-                let call = Expr::Call { function: function.oid, args, ty };
+                let call = Expr::Call { function, args, ty };
                 Ok((None, vec![call], vec![(name.to_owned(), ty)]))
             }
             Body::Aggregate(_) => Err(SqlError::new(
@@ -365,7 +366,7 @@ impl Binder<'_> {
 }
 
 /// A function of FROM: its oid unless it is scalar, its arguments, its columns.
-type TableFunction = (Option<u32>, Vec<Expr>, Vec<(String, SqlType)>);
+type TableFunction = (Option<&'static Function>, Vec<Expr>, Vec<(String, SqlType)>);
 
 /// The last part of a function's name; a schema may only be one that holds functions.
 pub(crate) fn function_name(name: &ast::ObjectName, database: &str) -> SqlResult<String> {

@@ -62,8 +62,9 @@ impl Binder<'_> {
                     Expr::Const(datum, to_base)
                 }
                 (expr, Some(cast)) => match cast.method {
-                    CastMethod::Function(function)
-                        if self.functions.function(function).is_some_and(|f| f.args.len() == 1) =>
+                    CastMethod::Function(oid)
+                        if let Some(function) = self.functions.function(oid)
+                            && function.args.len() == 1 =>
                     {
                         self.fold(Expr::Call { function, args: vec![expr], ty: to_base }, position)?
                     }

@@ -1,5 +1,6 @@
 //! Comparisons: of values, and of rows part by part.
 
+use sql_catalog::function::Function;
 use sql_plan::Expr;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
@@ -103,11 +104,11 @@ impl Binder<'_> {
         left: Placed,
         right: Placed,
         position: Option<u32>,
-    ) -> SqlResult<(u32, Expr, Expr)> {
+    ) -> SqlResult<(&'static Function, Expr, Expr)> {
         let (operator, exprs, _) = self.resolve_operator("=", vec![left, right], position)?;
         let mut exprs = exprs.into_iter();
         match (exprs.next(), exprs.next()) {
-            (Some(left), Some(right)) => Ok((operator.function, left, right)),
+            (Some(left), Some(right)) => Ok((self.functions.function_of(&operator)?, left, right)),
             _ => Err(SqlError::internal("an operator without operands")),
         }
     }
@@ -191,7 +192,7 @@ impl Binder<'_> {
                 return Ok(negate(Expr::InList {
                     input: Box::new(input),
                     list: items,
-                    equals: operator.function,
+                    equals: self.functions.function_of(&operator)?,
                 }));
             }
         }

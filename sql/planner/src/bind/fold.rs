@@ -38,7 +38,6 @@ pub(crate) fn fold_call(
                 let Expr::Const(value, _) = arg else { return Ok(expr) };
                 values.push(value.clone());
             }
-            let Some(function) = functions.function(*function) else { return Ok(expr) };
             if function.volatility != Volatility::Immutable {
                 return Ok(expr);
             }

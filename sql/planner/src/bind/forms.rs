@@ -192,7 +192,7 @@ impl Binder<'_> {
             error
         });
         let (function, args, ty) = found?;
-        self.fold(Expr::Call { function: function.oid, args, ty }, position)
+        self.fold(Expr::Call { function, args, ty }, position)
     }
 
     /// IS [NOT] TRUE and FALSE: NULL counts as the other one.
@@ -287,7 +287,7 @@ impl Binder<'_> {
         Ok(Expr::Quantified {
             input: Box::new(input),
             array: Box::new(array),
-            function: operator.function,
+            function: self.functions.function_of(&operator)?,
             all,
         })
     }

@@ -174,7 +174,8 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Expr> {
         let (operator, exprs, ty) = self.resolve_operator(name, operands, position)?;
-        self.fold(Expr::Call { function: operator.function, args: exprs, ty }, position)
+        let function = self.functions.function_of(&operator)?;
+        self.fold(Expr::Call { function, args: exprs, ty }, position)
     }
 
     /// The operator, its operands cast, and the type of its result.

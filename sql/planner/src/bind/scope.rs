@@ -1,11 +1,14 @@
 //! Names in FROM: what a column reference means, from the innermost query outward.
 
+use std::sync::Arc;
+
 use sql_catalog::descriptor::{ColumnId, TableDescriptor, TableId};
+use sql_catalog::function::Function;
 use sql_plan::{AggregateCall, Expr};
 use sql_values::error::{SqlError, SqlResult, SqlState};
+use sql_values::types::SqlType;
 
 use super::Binder;
-use std::sync::Arc;
 
 /// A column that can be named.
 #[derive(Clone, Debug)]
@@ -42,7 +45,7 @@ pub(crate) struct Scope {
 }
 
 /// A column as a table gives it: its name, its type, where it comes from, and whether it has no name.
-pub(crate) type Column = (String, sql_values::types::SqlType, Option<(TableId, ColumnId)>, bool);
+pub(crate) type Column = (String, SqlType, Option<(TableId, ColumnId)>, bool);
 
 /// Where an expression stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +105,7 @@ pub(crate) struct Level {
     /// Its aggregates so far; they stand in expressions as slots from [`AGGREGATES`].
     pub(crate) aggregates: Vec<AggregateCall>,
     /// Set-returning functions of its select list, as slots from [`SETS`].
-    pub(crate) sets: Vec<(u32, Vec<Expr>, sql_values::types::SqlType)>,
+    pub(crate) sets: Vec<(&'static Function, Vec<Expr>, SqlType)>,
     /// An aggregate's arguments are being bound.
     pub(crate) in_aggregate: bool,
     /// Columns read outside of aggregates, for the place of an error.

@@ -40,7 +40,7 @@ fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -
     let unnest = facts.functions.functions("unnest");
     let unnest = unnest.iter().find(|function| function.args.len() == 1)?;
     let elements = Node::TableFunction {
-        calls: vec![(unnest.oid, vec![(**array).clone()])],
+        calls: vec![(*unnest, vec![(**array).clone()])],
         types: vec![element],
         ordinality: false,
     };
@@ -51,7 +51,7 @@ fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -
     let mut value = (**input).clone();
     further_in(&mut value);
     let args = vec![value, Expr::Outer { level: 0, slot: 0, ty: element }];
-    parts.push(Expr::Call { function: *function, args, ty: SqlType::Bool });
+    parts.push(Expr::Call { function, args, ty: SqlType::Bool });
     let inner = Node::Scan {
         table: table.clone(),
         index: *index,

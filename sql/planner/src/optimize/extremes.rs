@@ -58,8 +58,7 @@ fn is_plain(node: &Node, facts: &Facts<'_>) -> bool {
 
 /// One aggregate over the one row that counts; none if no index gives that row first.
 fn extreme(input: &Node, call: &AggregateCall, facts: &Facts<'_>) -> Option<Node> {
-    let function = facts.functions.function(call.function)?;
-    let descending = match (function.name, &function.body) {
+    let descending = match (call.function.name, &call.function.body) {
         ("min", Body::Aggregate(_)) => false,
         ("max", Body::Aggregate(_)) => true,
         _ => return None,

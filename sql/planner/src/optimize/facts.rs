@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use sql_catalog::CatalogView;
-use sql_catalog::function::{ParamType, Volatility};
+use sql_catalog::function::{Function, ParamType, Volatility};
 use sql_plan::{Expr, Node};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
@@ -45,7 +45,7 @@ static COMPARISONS: OnceLock<BTreeMap<u32, Comparison>> = OnceLock::new();
 
 impl Facts<'_> {
     /// The comparison that a function is.
-    pub(crate) fn comparison(&self, function: u32) -> Option<Comparison> {
+    pub(crate) fn comparison(&self, function: &Function) -> Option<Comparison> {
         let all = COMPARISONS.get_or_init(|| {
             let mut all = BTreeMap::new();
             for (name, comparison) in [
@@ -61,24 +61,21 @@ impl Facts<'_> {
             }
             all
         });
-        all.get(&function).copied()
+        all.get(&function.oid).copied()
     }
 
     /// The function that compares two types.
-    pub(crate) fn equality(&self, ty: SqlType) -> Option<u32> {
+    pub(crate) fn equality(&self, ty: SqlType) -> Option<&'static Function> {
         let exact = ParamType::Exact(ty.base());
         let operators = self.functions.operators("=");
         let found = operators.iter().find(|o| o.left == Some(exact) && o.right == exact);
-        found.map(|operator| operator.function)
+        self.functions.function_of(found?).ok()
     }
 
     /// True iff every evaluation counts.
     pub(crate) fn is_volatile(&self, expr: &Expr) -> bool {
         expr.any(&mut |part| match part {
-            Expr::Call { function, .. } => self
-                .functions
-                .function(*function)
-                .is_none_or(|function| function.volatility == Volatility::Volatile),
+            Expr::Call { function, .. } => function.volatility == Volatility::Volatile,
             _ => false,
         })
     }
@@ -101,8 +98,7 @@ impl Facts<'_> {
         roomy(|| match expr {
             Expr::Slot(slot, _) => slots(*slot),
             Expr::Call { function, args, .. } => {
-                let strict = self.functions.function(*function).is_some_and(|f| f.strict);
-                strict && args.iter().any(|arg| self.follows_null(arg, slots))
+                function.strict && args.iter().any(|arg| self.follows_null(arg, slots))
             }
             Expr::Cast { input, .. } => self.follows_null(input, slots),
             Expr::InList { input, list, .. } => !list.is_empty() && self.follows_null(input, slots),
@@ -139,19 +135,19 @@ impl Facts<'_> {
                 matches!(input.ty(), SqlType::Varchar(_)) && self.never_fails(input)
             }
             Expr::Call { function, args, .. } => {
-                (self.is_comparison(*function) || self.widens(*function, args)) && all(args)
+                (self.is_comparison(function) || self.widens(function, args)) && all(args)
             }
             _ => false,
         })
     }
 
-    fn is_comparison(&self, function: u32) -> bool {
-        let differs = || self.functions.operators("<>").iter().any(|o| o.function == function);
+    fn is_comparison(&self, function: &Function) -> bool {
+        let differs = || self.functions.operators("<>").iter().any(|o| o.function == function.oid);
         self.comparison(function).is_some() || differs()
     }
 
     /// A cast to a type that holds all values of the other.
-    fn widens(&self, function: u32, args: &[Expr]) -> bool {
+    fn widens(&self, function: &Function, args: &[Expr]) -> bool {
         let [arg] = args else { return false };
         let from = arg.ty().base();
         let wider: &[SqlType] = match from {
@@ -163,7 +159,7 @@ impl Facts<'_> {
         wider.iter().any(|to| {
             use sql_catalog::function::CastMethod;
             let method = self.functions.cast(from, *to).map(|cast| cast.method);
-            matches!(method, Some(CastMethod::Function(of_cast)) if of_cast == function)
+            matches!(method, Some(CastMethod::Function(of_cast)) if of_cast == function.oid)
         })
     }
 
@@ -174,7 +170,8 @@ impl Facts<'_> {
             return Some(expr);
         }
         match self.functions.cast(expr.ty().base(), to.base())?.method {
-            CastMethod::Function(function) => {
+            CastMethod::Function(oid) => {
+                let function = self.functions.function(oid)?;
                 let call = Expr::Call { function, args: vec![expr], ty: to.base() };
                 crate::bind::fold_call(call, self.functions, self.catalog, false).ok()
             }

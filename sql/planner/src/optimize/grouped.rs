@@ -142,7 +142,7 @@ impl Groups {
         value.change(0, &mut |part, _| {
             match part {
                 Expr::Slot(slot, ty) => {
-                    let is_count = aggregates.get(*slot).is_some_and(|call| is_count(call, facts));
+                    let is_count = aggregates.get(*slot).is_some_and(is_count);
                     let found = Expr::Slot(first + *slot, *ty);
                     *part = match is_count {
                         true => Expr::Coalesce(vec![found, Expr::Const(Datum::Int8(0), *ty)], *ty),
@@ -170,7 +170,7 @@ fn equality(part: Expr, width: usize, facts: &Facts<'_>) -> Option<(Expr, Expr)>
 
 /// An aggregate of the inner rows alone that cannot fail.
 fn is_closed(call: &AggregateCall, facts: &Facts<'_>) -> bool {
-    let Some(function) = facts.functions.function(call.function) else { return false };
+    let function = call.function;
     let is_float = |arg: &Expr| matches!(arg.ty().base(), SqlType::Float4 | SqlType::Float8);
     let adds = matches!(function.name, "sum" | "avg");
     let known =
@@ -184,8 +184,8 @@ fn is_closed(call: &AggregateCall, facts: &Facts<'_>) -> bool {
         && !(adds && call.args.iter().any(is_float))
 }
 
-fn is_count(call: &AggregateCall, facts: &Facts<'_>) -> bool {
-    facts.functions.function(call.function).is_some_and(|function| function.name == "count")
+fn is_count(call: &AggregateCall) -> bool {
+    call.function.name == "count"
 }
 
 /// Nothing in the plan can fail for a row, nor depends on how often it is run.

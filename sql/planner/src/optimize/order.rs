@@ -21,6 +21,7 @@
 
 use std::collections::BTreeSet;
 
+use sql_catalog::function::Function;
 use sql_plan::{Expr, JoinKind, Node};
 use sql_values::types::SqlType;
 
@@ -68,7 +69,7 @@ struct Part {
 /// What must hold of a row.
 enum Condition {
     /// Of two values of one type, with its equality function.
-    Equal(Expr, Expr, u32),
+    Equal(Expr, Expr, &'static Function),
     Other(Expr),
 }
 
@@ -84,7 +85,7 @@ impl Condition {
         match self {
             Condition::Equal(one, other, function) => {
                 let args = vec![one.clone(), other.clone()];
-                Expr::Call { function: *function, args, ty: SqlType::Bool }
+                Expr::Call { function, args, ty: SqlType::Bool }
             }
             Condition::Other(expr) => expr.clone(),
         }

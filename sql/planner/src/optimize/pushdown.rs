@@ -175,7 +175,7 @@ fn rejects_right(parts: &[Expr], width: usize, facts: &Facts<'_>) -> bool {
 /// `left = right` over the two sides: of one type, or of integers, which are widened to be one.
 pub(super) fn equality(part: &Expr, width: usize, facts: &Facts<'_>) -> Option<(Expr, Expr)> {
     let Expr::Call { function, args, .. } = part else { return None };
-    if facts.comparison(*function) != Some(Comparison::Equal) || facts.is_volatile(part) {
+    if facts.comparison(function) != Some(Comparison::Equal) || facts.is_volatile(part) {
         return None;
     }
     let [one, other] = args.as_slice() else { return None };

@@ -7,6 +7,7 @@
 //!
 //! A subquery's plan is simplified where it stands, after its surroundings, so that one that is dropped raises nothing.
 
+use sql_catalog::function::Function;
 use sql_plan::{Expr, Node, SubqueryKind};
 use sql_values::error::SqlResult;
 use sql_values::stack::roomy;
@@ -88,8 +89,8 @@ fn simplify_here(expr: Expr, facts: &Facts<'_>) -> SqlResult<Expr> {
         },
         Expr::Call { function, args, ty } => {
             let args = all(args, facts)?;
-            let strict = facts.functions.function(function).is_some_and(|function| function.strict);
-            if strict && args.iter().any(|arg| matches!(arg, Expr::Const(Datum::Null, _))) {
+            if function.strict && args.iter().any(|arg| matches!(arg, Expr::Const(Datum::Null, _)))
+            {
                 return Ok(Expr::Const(Datum::Null, ty));
             }
             fold_call(Expr::Call { function, args, ty }, facts.functions, facts.catalog, true)?
@@ -110,7 +111,12 @@ fn simplify_here(expr: Expr, facts: &Facts<'_>) -> SqlResult<Expr> {
 }
 
 /// Among constants the winner is known.
-fn extreme(args: Vec<Expr>, beats: u32, ty: SqlType, facts: &Facts<'_>) -> SqlResult<Expr> {
+fn extreme(
+    args: Vec<Expr>,
+    beats: &'static Function,
+    ty: SqlType,
+    facts: &Facts<'_>,
+) -> SqlResult<Expr> {
     let mut best = Expr::Const(Datum::Null, ty);
     for arg in &args {
         let test = match (arg, &best) {

@@ -31,7 +31,7 @@ pub(crate) fn says(part: &Expr, slot: usize, ty: SqlType, facts: &Facts<'_>) -> 
     }
     match part {
         Expr::Call { function, args, .. } => {
-            let comparison = facts.comparison(*function)?;
+            let comparison = facts.comparison(function)?;
             let [one, other] = args.as_slice() else { return None };
             let (comparison, value) = if is_column(one, slot) {
                 (comparison, other)
@@ -57,7 +57,7 @@ pub(crate) fn says(part: &Expr, slot: usize, ty: SqlType, facts: &Facts<'_>) -> 
             Some(Says::Equal(disjoint(values, ty, facts)?))
         }
         Expr::Quantified { input, array, function, all: false }
-            if is_column(input, slot) && facts.comparison(*function) == Some(Comparison::Equal) =>
+            if is_column(input, slot) && facts.comparison(function) == Some(Comparison::Equal) =>
         {
             let values = elements(array)?
                 .iter()
@@ -165,7 +165,8 @@ fn fit(value: Expr, ty: SqlType, equal: bool, facts: &Facts<'_>) -> Option<Expr>
         let operators = facts.functions.operators(name);
         let found = operators.iter().find(|o| o.left == Some(exact) && o.right == exact)?;
         let args = vec![value.clone(), bound];
-        Some(Expr::Call { function: found.function, args, ty: SqlType::Bool })
+        let function = facts.functions.function_of(found).ok()?;
+        Some(Expr::Call { function, args, ty: SqlType::Bool })
     };
     let within = Expr::And(vec![compare(">=", bound(low)?)?, compare("<=", bound(high)?)?]);
     let cast = facts.cast(value.clone(), to)?;

@@ -45,7 +45,7 @@ fn compute_once(input: Node, parts: &mut [Expr], facts: &Facts<'_>) -> Node {
     let mut values = Vec::new();
     for part in parts {
         let Expr::Call { function, args, .. } = part else { continue };
-        if facts.comparison(*function).is_none() {
+        if facts.comparison(function).is_none() {
             continue;
         }
         for arg in args {
@@ -111,7 +111,7 @@ fn as_join(part: &Expr, left: &Node, facts: &Facts<'_>) -> Option<(JoinKind, Nod
             value.shift(width);
             let mut parts: Vec<Expr> = outer.into_iter().map(|e| beside(e, width)).collect();
             let args = vec![(**input).clone(), value];
-            parts.push(Expr::Call { function: *equals, args, ty: SqlType::Bool });
+            parts.push(Expr::Call { function: equals, args, ty: SqlType::Bool });
             Some((join, right, super::facts::conjunction(parts)))
         }
         _ => None,
