@@ -11,13 +11,14 @@ use std::time::Duration;
 use common::{Seeded, now};
 use futures::future::BoxFuture;
 use kv::clock::Clock;
-use kv::engine::Engine;
 use kv::engine::sim::SimEngine;
+use kv::engine::{Engine, EngineBatch};
 use kv::env::{Env, RpcError, TaskScope, TimeSource, Transport};
 use kv::ids::{NodeId, RangeId};
+use kv::keys;
 use kv::log::sim::SimLog;
 use kv::log::{GroupWrite, LogBatch, RaftLog};
-use kv::range::bootstrap::{StoreIdent, bootstrap};
+use kv::range::bootstrap::{STORE_FORMAT, StoreIdent, bootstrap};
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use kv::sim::disk::SimDisk;
 use kv::store::{OpenError, Store, StoreConfig};
@@ -54,10 +55,22 @@ impl TaskScope for Still {
 
 /// Opens a fresh store whose log has this beside it.
 fn open_with(range: RangeId, write: GroupWrite) -> Result<Store, OpenError> {
+    open_changed(range, write, |_| {})
+}
+
+/// As [`open_with`], after a change to the engine.
+fn open_changed(
+    range: RangeId,
+    write: GroupWrite,
+    change: impl FnOnce(&mut EngineBatch),
+) -> Result<Store, OpenError> {
     let disk = SimDisk::new();
     let engine = SimEngine::open(disk.clone()).unwrap();
     let ident = StoreIdent { cluster_id: 1, node_id: 1 };
     now(Box::pin(bootstrap(&engine, &ident, &[1, 2, 3].map(NodeId)))).unwrap();
+    let mut batch = EngineBatch::default();
+    change(&mut batch);
+    engine.apply(batch).unwrap();
     let log = SimLog::open(disk, false).unwrap();
     now(log.write(LogBatch { groups: vec![(range, write)] }, true)).unwrap();
     let env = Env {
@@ -88,4 +101,16 @@ fn an_engine_that_lost_a_whole_range_is_damaged_unless_it_never_was_durable_with
     let voted = GroupWrite { hard_state: Some(vote), ..GroupWrite::default() };
     assert!(open_with(RangeId(100), voted).is_ok(), "its left side replays the split");
     assert!(matches!(open_with(RangeId(100), durable(10)), Err(OpenError::Damaged(_))));
+}
+
+#[test]
+fn stores_of_other_formats_are_refused_with_a_sentence() {
+    for found in [1, STORE_FORMAT + 1] {
+        let ident = [&[found][..], b"whatever that build wrote"].concat();
+        let opened = open_changed(RangeId(3), durable(10), |batch| {
+            batch.put(keys::store_key(b"ident"), ident.into());
+        });
+        let Err(OpenError::Ident(error)) = opened else { panic!("format {found} was opened") };
+        assert!(error.to_string().starts_with(&format!("the store has format {found}, and this")));
+    }
 }

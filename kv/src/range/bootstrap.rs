@@ -30,7 +30,9 @@ pub const KEYSPACE_END: &[u8] = &[0xff];
 /// Ids below it are never allocated.
 const FIRST_ALLOCATED_ID: u64 = 100;
 const IDENT: &[u8] = b"ident";
-const VERSION: u8 = 1;
+/// Format of stores: what keys and values look like, from the engine's up to SQL's (`docs/storage-format.md`). The first byte
+/// of the identity, which the builds of every format read.
+pub const STORE_FORMAT: u8 = 2;
 
 /// What a store knows of itself.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -80,20 +82,38 @@ pub async fn bootstrap(
         machine.save(&mut batch);
     }
     let mut value = BytesMut::new();
-    value.put_u8(VERSION);
+    value.put_u8(STORE_FORMAT);
     ident.encode(&mut value).expect("the buffer grows");
     batch.put(keys::store_key(IDENT), value.freeze());
     engine.apply(batch)?;
     engine.sync().await
 }
 
+/// Why a store does not say what it knows of itself.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store is another build's.
+    #[error(
+        "the store has format {found}, and this build reads and writes format {STORE_FORMAT} only: \
+         start it with the build that wrote it, and copy its tables into a new cluster"
+    )]
+    Format {
+        /// Its format.
+        found: u8,
+    },
+}
+
 /// What the store knows of itself; `None` when it was never bootstrapped.
-pub fn read_ident(engine: &dyn Engine) -> Result<Option<StoreIdent>, EngineError> {
+pub fn read_ident(engine: &dyn Engine) -> Result<Option<StoreIdent>, IdentError> {
     let Some(value) = engine.snapshot().get(&keys::store_key(IDENT))? else { return Ok(None) };
     match value.split_first() {
-        Some((&VERSION, body)) => StoreIdent::decode(body).ok(),
-        _ => None,
+        Some((&STORE_FORMAT, body)) => StoreIdent::decode(body).ok(),
+        Some((&found, _)) => return Err(IdentError::Format { found }),
+        None => None,
     }
-    .ok_or_else(|| EngineError::Corrupt("undecodable store identity".into()))
+    .ok_or_else(|| EngineError::Corrupt("undecodable store identity".into()).into())
     .map(Some)
 }

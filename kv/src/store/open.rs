@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::engine::{Engine, EngineError};
 use crate::env::Env;
 use crate::log::{LogError, RaftLog};
-use crate::range::bootstrap::{self, META_RANGE};
+use crate::range::bootstrap::{self, IdentError, META_RANGE};
 use crate::range::machine::RangeMachine;
 use crate::seam::RangeObserver;
 use crate::store::StoreConfig;
@@ -34,6 +34,9 @@ pub enum OpenError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The store is another build's, or the engine failed.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
     /// The store was never bootstrapped.
     #[error("the store is empty")]
     Empty,

@@ -14,7 +14,7 @@ use kv::env::{Env, TimeSource};
 use kv::ids::NodeId;
 use kv::log::LogError;
 use kv::log::raft_engine::RaftEngineLog;
-use kv::range::bootstrap::{StoreIdent, bootstrap, read_ident};
+use kv::range::bootstrap::{IdentError, StoreIdent, bootstrap, read_ident};
 use kv::store::{OpenError, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -56,6 +56,9 @@ pub enum StartError {
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The store is another build's.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -7,19 +7,20 @@ use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::numeric::NumericSign;
 use sql_values::types::{Datum, Interval, Numeric, SqlType, datetime};
 
-use super::corrupted;
+use super::{corrupted, ordered};
 
 /// Before a value. Descending columns have every byte inverted, so that NULL comes first there.
 const VALUE: u8 = 0x10;
 /// NULL: after every value.
 const NULL: u8 = 0xf0;
 /// After the last element of an array: before every element.
-const ARRAY_END: u8 = 0x00;
+const ARRAY_END: u8 = 0x01;
 
-/// Zero bytes in strings are escaped, so that the terminator is less than whatever follows in a longer string.
-const ESCAPE: u8 = 0x00;
-const ESCAPED_ZERO: u8 = 0xff;
+/// The two least bytes are escaped in strings, so that the terminator is less than whatever follows in a longer string.
+const ESCAPE: u8 = 0x01;
 const TERMINATOR: u8 = 0x01;
+const ESCAPED_ZERO: u8 = 0x02;
+const ESCAPED_ONE: u8 = 0x03;
 
 const NUMERIC_NEGATIVE_INFINITY: u8 = 1;
 const NUMERIC_NEGATIVE: u8 = 2;
@@ -27,6 +28,15 @@ const NUMERIC_ZERO: u8 = 3;
 const NUMERIC_POSITIVE: u8 = 4;
 const NUMERIC_INFINITY: u8 = 5;
 const NUMERIC_NAN: u8 = 6;
+/// After the last digit of a numeric: before every digit.
+const NUMERIC_END: u8 = 0x01;
+
+/// Digits of seven bits (see [`ordered`]) in what is of one length.
+const WEIGHT_DIGITS: usize = 3;
+const FLOAT_DIGITS: usize = 10;
+const SPAN_DIGITS: usize = 11;
+/// Makes an interval's microseconds positive: months, days and time together are less than 2^74.
+const SPAN_ZERO: i128 = 1 << 75;
 
 /// Appends a value of a column of this type. An error if the value is not of the type, or the type has no order.
 pub fn encode_key_datum(
@@ -52,19 +62,19 @@ fn encode(out: &mut Vec<u8>, ty: SqlType, value: &Datum) -> SqlResult<()> {
     let mismatch =
         || SqlError::internal(format!("{value:?} cannot be a key of type {}", ty.name()));
     match (ty, value) {
-        (SqlType::Bool, Datum::Bool(value)) => out.push(u8::from(*value)),
+        (SqlType::Bool, Datum::Bool(value)) => ordered::put_integer(out, u8::from(*value)),
         (SqlType::Int2, _) => {
             let value = value.as_i64().and_then(|v| i16::try_from(v).ok()).ok_or_else(mismatch)?;
-            out.extend_from_slice(&(value ^ i16::MIN).to_be_bytes());
+            ordered::put_integer(out, value);
         }
         (SqlType::Int4, _) => {
             let value = value.as_i64().and_then(|v| i32::try_from(v).ok()).ok_or_else(mismatch)?;
-            put_i32(out, value);
+            ordered::put_integer(out, value);
         }
-        (SqlType::Int8, _) => put_i64(out, value.as_i64().ok_or_else(mismatch)?),
+        (SqlType::Int8, _) => ordered::put_integer(out, value.as_i64().ok_or_else(mismatch)?),
         (SqlType::Float4, Datum::Float4(_)) | (SqlType::Float8, Datum::Float8(_)) => {
             let value = value.as_f64().ok_or_else(mismatch)?;
-            out.extend_from_slice(&float_bits(value).to_be_bytes());
+            ordered::put_digits(out, float_bits(value).into(), FLOAT_DIGITS);
         }
         (SqlType::Numeric(_), Datum::Numeric(value)) => put_numeric(out, value),
         (SqlType::Char(_), Datum::Text(text)) => {
@@ -72,18 +82,20 @@ fn encode(out: &mut Vec<u8>, ty: SqlType, value: &Datum) -> SqlResult<()> {
         }
         (_, Datum::Text(text)) if ty.is_text() => put_string(out, text.as_bytes()),
         (SqlType::Bytea, Datum::Bytea(bytes)) => put_string(out, bytes),
-        (SqlType::Date, Datum::Date(days)) => put_i32(out, *days),
+        (SqlType::Date, Datum::Date(days)) => ordered::put_integer(out, *days),
         (SqlType::Time(_), Datum::Time(micros))
         | (SqlType::Timestamp(_), Datum::Timestamp(micros))
-        | (SqlType::TimestampTz(_), Datum::TimestampTz(micros)) => put_i64(out, *micros),
+        | (SqlType::TimestampTz(_), Datum::TimestampTz(micros)) => {
+            ordered::put_integer(out, *micros)
+        }
         (SqlType::Interval(_), Datum::Interval { months, days, micros }) => {
             let span = Interval { months: *months, days: *days, micros: *micros }.span();
-            out.extend_from_slice(&(span ^ i128::MIN).to_be_bytes());
+            ordered::put_digits(out, (span + SPAN_ZERO) as u128, SPAN_DIGITS);
         }
         (SqlType::Uuid, Datum::Uuid(bytes)) => out.extend_from_slice(bytes),
         (_, Datum::Oid(_) | Datum::Int4(_)) if ty.is_oid() => {
             let oid = value.as_i64().unwrap_or(0) as u32;
-            out.extend_from_slice(&oid.to_be_bytes());
+            ordered::put_integer(out, oid);
         }
         (_, Datum::Array(values)) => {
             let element = ty.element().ok_or_else(mismatch)?;
@@ -95,14 +107,6 @@ fn encode(out: &mut Vec<u8>, ty: SqlType, value: &Datum) -> SqlResult<()> {
         _ => return Err(mismatch()),
     }
     Ok(())
-}
-
-fn put_i32(out: &mut Vec<u8>, value: i32) {
-    out.extend_from_slice(&(value ^ i32::MIN).to_be_bytes());
-}
-
-fn put_i64(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(&(value ^ i64::MIN).to_be_bytes());
 }
 
 /// Bits in the order of values: zeros alike, NaN last.
@@ -125,15 +129,17 @@ fn float_from_bits(bits: u64) -> f64 {
 fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
     for byte in bytes {
-        out.push(*byte);
-        if *byte == ESCAPE {
-            out.push(ESCAPED_ZERO);
+        match byte {
+            0x00 => out.extend_from_slice(&[ESCAPE, ESCAPED_ZERO]),
+            0x01 => out.extend_from_slice(&[ESCAPE, ESCAPED_ONE]),
+            byte => out.push(*byte),
         }
     }
     out.extend_from_slice(&[ESCAPE, TERMINATOR]);
 }
 
-/// The weight, then every digit plus one, then zero. Of a negative number, inverted.
+/// The weight, then every digit of four decimals in two of seven bits, the first of them plus one, then the end. Of a
+/// negative number, inverted.
 fn put_numeric(out: &mut Vec<u8>, value: &Numeric) {
     let class = match value.sign {
         NumericSign::NegativeInfinity => NUMERIC_NEGATIVE_INFINITY,
@@ -148,11 +154,14 @@ fn put_numeric(out: &mut Vec<u8>, value: &Numeric) {
         return;
     }
     let start = out.len();
-    out.extend_from_slice(&(value.weight ^ i16::MIN).to_be_bytes());
+    let weight = (value.weight ^ i16::MIN) as u16;
+    ordered::put_digits(out, weight.into(), WEIGHT_DIGITS);
     for digit in &value.digits {
-        out.extend_from_slice(&(digit + 1).to_be_bytes());
+        let at = out.len();
+        ordered::put_digits(out, (*digit).into(), 2);
+        out[at] += NUMERIC_END;
     }
-    out.extend_from_slice(&[0, 0]);
+    out.push(NUMERIC_END);
     if class == NUMERIC_NEGATIVE {
         out[start..].iter_mut().for_each(|byte| *byte = !*byte);
     }
@@ -185,7 +194,8 @@ impl Reader<'_, '_> {
         loop {
             match self.byte()? {
                 ESCAPE => match self.byte()? {
-                    ESCAPED_ZERO => out.push(ESCAPE),
+                    ESCAPED_ZERO => out.push(0x00),
+                    ESCAPED_ONE => out.push(0x01),
                     TERMINATOR => return Ok(out),
                     _ => return Err(corrupted("a key has an unknown escape")),
                 },
@@ -203,15 +213,24 @@ impl Reader<'_, '_> {
             NUMERIC_ZERO => Numeric::ZERO,
             NUMERIC_NEGATIVE | NUMERIC_POSITIVE => {
                 let negative = class == NUMERIC_NEGATIVE;
-                let invert = if negative { u16::MAX } else { 0 };
-                let weight = (u16::from_be_bytes(self.bytes()?) ^ invert) as i16 ^ i16::MIN;
+                let out_of_range = || corrupted("a key has a digit out of range");
+                let invert = if negative { 0xff } else { 0 };
+                let mut next = || Ok::<u8, SqlError>(self.byte()? ^ invert);
+                let weight = ordered::take_digits(WEIGHT_DIGITS, &mut next)?;
+                let weight = u16::try_from(weight).map_err(|_| out_of_range())?;
+                let weight = weight as i16 ^ i16::MIN;
                 let mut digits = Vec::new();
                 loop {
-                    match u16::from_be_bytes(self.bytes()?) ^ invert {
-                        0 => break,
-                        digit @ 1..=10_000 => digits.push(digit - 1),
-                        _ => return Err(corrupted("a key has a digit out of range")),
+                    let first = next()?;
+                    if first == NUMERIC_END {
+                        break;
                     }
+                    let mut pair = [first.wrapping_sub(NUMERIC_END), next()?].into_iter();
+                    let digit = ordered::take_digits(2, || pair.next().ok_or_else(out_of_range))?;
+                    if digit >= 10_000 {
+                        return Err(out_of_range());
+                    }
+                    digits.push(digit as u16);
                 }
                 let bounded = digits.first().is_some_and(|d| *d != 0)
                     && digits.last().is_some_and(|d| *d != 0);
@@ -241,41 +260,43 @@ impl Reader<'_, '_> {
         self.value(ty)
     }
 
-    fn i32(&mut self) -> SqlResult<i32> {
-        Ok(i32::from_be_bytes(self.bytes()?) ^ i32::MIN)
+    fn integer<T: TryFrom<i128>>(&mut self) -> SqlResult<T> {
+        let value = ordered::take_integer(|| self.byte())?;
+        T::try_from(value).map_err(|_| corrupted("a key has an integer out of range"))
     }
 
-    fn i64(&mut self) -> SqlResult<i64> {
-        Ok(i64::from_be_bytes(self.bytes()?) ^ i64::MIN)
+    fn float(&mut self) -> SqlResult<f64> {
+        let bits = ordered::take_digits(FLOAT_DIGITS, || self.byte())?;
+        let bits = u64::try_from(bits).map_err(|_| corrupted("a key has a float out of range"))?;
+        Ok(float_from_bits(bits))
     }
 
     fn value(&mut self, ty: SqlType) -> SqlResult<Datum> {
         Ok(match ty {
-            SqlType::Bool => match self.byte()? {
-                0 => Datum::Bool(false),
+            SqlType::Bool => match self.integer()? {
+                0u8 => Datum::Bool(false),
                 1 => Datum::Bool(true),
                 _ => return Err(corrupted("a key has an unknown boolean")),
             },
-            SqlType::Int2 => Datum::Int2(i16::from_be_bytes(self.bytes()?) ^ i16::MIN),
-            SqlType::Int4 => Datum::Int4(self.i32()?),
-            SqlType::Int8 => Datum::Int8(self.i64()?),
-            SqlType::Float4 => {
-                Datum::Float4(float_from_bits(u64::from_be_bytes(self.bytes()?)) as f32)
-            }
-            SqlType::Float8 => Datum::Float8(float_from_bits(u64::from_be_bytes(self.bytes()?))),
+            SqlType::Int2 => Datum::Int2(self.integer()?),
+            SqlType::Int4 => Datum::Int4(self.integer()?),
+            SqlType::Int8 => Datum::Int8(self.integer()?),
+            SqlType::Float4 => Datum::Float4(self.float()? as f32),
+            SqlType::Float8 => Datum::Float8(self.float()?),
             SqlType::Numeric(_) => Datum::Numeric(self.numeric()?),
             SqlType::Char(_) => Datum::Text(self.text()?).apply_modifier(ty, true)?,
             SqlType::Bytea => Datum::Bytea(Bytes::from(self.string()?)),
-            SqlType::Date => Datum::Date(self.i32()?),
-            SqlType::Time(_) => Datum::Time(self.i64()?),
-            SqlType::Timestamp(_) => Datum::Timestamp(self.i64()?),
-            SqlType::TimestampTz(_) => Datum::TimestampTz(self.i64()?),
+            SqlType::Date => Datum::Date(self.integer()?),
+            SqlType::Time(_) => Datum::Time(self.integer()?),
+            SqlType::Timestamp(_) => Datum::Timestamp(self.integer()?),
+            SqlType::TimestampTz(_) => Datum::TimestampTz(self.integer()?),
             SqlType::Interval(_) => {
-                interval_of(i128::from_be_bytes(self.bytes()?) ^ i128::MIN)?.into()
+                let span = ordered::take_digits(SPAN_DIGITS, || self.byte())?;
+                interval_of(span as i128 - SPAN_ZERO)?.into()
             }
             SqlType::Uuid => Datum::Uuid(self.bytes()?),
             _ if ty.is_text() => Datum::Text(self.text()?),
-            _ if ty.is_oid() => Datum::Oid(u32::from_be_bytes(self.bytes()?)),
+            _ if ty.is_oid() => Datum::Oid(self.integer()?),
             _ => {
                 let element =
                     ty.element().ok_or_else(|| corrupted("a type cannot be part of a key"))?;

@@ -158,6 +158,8 @@ fn keys_are_ordered_as_their_values() {
                 let (key_a, key_b) = (encoded(ty, &a, descending), encoded(ty, &b, descending));
                 let expected = if descending { expected.reverse() } else { expected };
                 assert_eq!(key_a.cmp(&key_b), expected, "{ty:?} {a:?} {b:?}");
+                let may_have_zeros = ty == SqlType::Uuid || (ty == SqlType::Bytea && descending);
+                assert!(may_have_zeros || !key_a.contains(&0), "{ty:?} {a:?} {key_a:x?}");
                 // I2: what follows does not disturb the order.
                 let longer = [&key_a[..], &[0xff]].concat();
                 let shorter = [&key_b[..], &[0x00]].concat();
@@ -350,13 +352,13 @@ fn the_formats_bytes_do_not_change() {
     let table = table();
     let row = row(1, Some("a"), "1.50");
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    assert_eq!(hex(&primary_key(&table, &row).unwrap()), "030000400100000001108000000000000001");
+    assert_eq!(hex(&primary_key(&table, &row).unwrap()), "03d3020102111011");
     let (key, value) = index_entry(&table, &table.indexes[1], &row).unwrap();
-    assert_eq!(hex(&key), "0300004001000000021061000".to_owned() + "1");
-    assert_eq!(hex(&value), "01108000000000000001");
+    assert_eq!(hex(&key), "03d302010212106101".to_owned() + "01");
+    assert_eq!(hex(&value), "011011");
     assert_eq!(
         hex(&encode_row(&table, &row).unwrap()),
         "01010502020901610408000000000002020001".to_owned() + "1388"
     );
-    assert_eq!(table_prefix(TableId(7)), [SYSTEM_PREFIX, 0, 0, 0, 7]);
+    assert_eq!(table_prefix(TableId(7)), [SYSTEM_PREFIX, 0x17]);
 }

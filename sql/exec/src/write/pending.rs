@@ -11,6 +11,7 @@ use txn::mvcc::Order;
 
 use crate::context::Run;
 use crate::errors::{OrSql, from_txn};
+use crate::row;
 use crate::store;
 
 /// About what an entry needs beside its key and value.
@@ -140,16 +141,10 @@ fn put_all(entries: BTreeMap<Bytes, Option<Bytes>>, txn: &mut Txn) -> SqlResult<
     Ok(())
 }
 
-/// True iff keys of one length, `count` of them, from one to another, are all that there can be: but for their last bytes
-/// they are the same, and those count up.
+/// True iff ascending keys, `count` of them, from one to another, are about all that there can be: they end in integers that
+/// count up.
 fn is_dense(count: usize, first: &[u8], last: &[u8]) -> bool {
-    let (Some((head, from)), Some((other, to))) =
-        (first.split_last_chunk::<8>(), last.split_last_chunk::<8>())
-    else {
-        return false;
-    };
-    let steps = u64::from_be_bytes(*to).checked_sub(u64::from_be_bytes(*from));
-    head == other && steps == Some(count as u64 - 1)
+    row::steps(first, last) == Some(count as u64 - 1)
 }
 
 impl Run<'_> {
@@ -243,15 +238,23 @@ impl Run<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sql_values::types::{Datum, SqlType};
+
     use super::is_dense;
+    use crate::row;
 
     #[test]
     fn keys_are_dense_if_no_other_could_be_between_them() {
-        let key = |head: &str, tail: u64| [head.as_bytes(), &tail.to_be_bytes()].concat();
+        let key = |head: &str, tail: i64| {
+            let mut key = head.as_bytes().to_vec();
+            row::encode_key_datum(&mut key, SqlType::Int8, &Datum::Int8(tail), false).unwrap();
+            key
+        };
         assert!(is_dense(3, &key("t", 254), &key("t", 256)));
+        assert!(is_dense(1_001, &key("t", 1_000), &key("t", 2_000)));
         assert!(!is_dense(3, &key("t", 254), &key("t", 257)));
         assert!(!is_dense(3, &key("t", 254), &key("u", 256)));
         assert!(!is_dense(3, &key("t", 254), &key("tt", 256)));
-        assert!(!is_dense(2, b"a", b"b"), "too short to be told");
+        assert!(!is_dense(3, &key("t", 191), &key("t", 193)), "of other lengths");
     }
 }
