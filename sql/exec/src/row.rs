@@ -30,7 +30,7 @@ pub(crate) use ordered::steps;
 use sql_catalog::descriptor::{IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor, TableId};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
-pub(crate) use value::{Value, Wanted, missing};
+pub(crate) use value::{Value, Wanted, decode_passing, encode_passing, missing};
 pub use value::{
     decode_columns, decode_datum, decode_row, decode_wanted, encode_datum, encode_row,
 };

@@ -12,27 +12,17 @@ use super::name;
 /// The type that a name means. A length or precision that the type cannot have is an error.
 pub fn resolve(ty: &DataType) -> SqlResult<SqlType> {
     Ok(match ty {
-        DataType::Bool | DataType::Boolean => SqlType::Bool,
-        DataType::SmallInt(None) | DataType::Int2(None) => SqlType::Int2,
-        DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => SqlType::Int4,
-        DataType::BigInt(None) | DataType::Int8(None) => SqlType::Int8,
-        DataType::Real | DataType::Float4 => SqlType::Float4,
-        DataType::Float8 | DataType::DoublePrecision | DataType::Double(ExactNumberInfo::None) => {
-            SqlType::Float8
-        }
+        DataType::Double(ExactNumberInfo::None) => SqlType::Float8,
         DataType::Float(info) => float(info)?,
         DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
             SqlType::Numeric(numeric(info)?)
         }
-        DataType::Text => SqlType::Text,
         DataType::Varchar(length)
         | DataType::CharVarying(length)
         | DataType::CharacterVarying(length) => SqlType::Varchar(self::length(length, "varchar")?),
         DataType::Char(length) | DataType::Character(length) => {
             SqlType::Char(Some(self::length(length, "char")?.unwrap_or(1)))
         }
-        DataType::Bytea => SqlType::Bytea,
-        DataType::Date => SqlType::Date,
         DataType::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             SqlType::Time(digits(*precision))
         }
@@ -43,8 +33,6 @@ pub fn resolve(ty: &DataType) -> SqlResult<SqlType> {
             SqlType::TimestampTz(digits(*precision))
         }
         DataType::Interval { fields, precision } => interval(fields.as_ref(), *precision),
-        DataType::Uuid => SqlType::Uuid,
-        DataType::Regclass => SqlType::RegClass,
         DataType::Array(
             ArrayElemTypeDef::SquareBracket(inner, _) | ArrayElemTypeDef::Qualified(inner, _),
         ) => {
@@ -69,7 +57,11 @@ pub fn resolve(ty: &DataType) -> SqlResult<SqlType> {
         | DataType::TsQuery => {
             return Err(SqlError::unsupported(format!("type {}", ty_text(ty))));
         }
-        _ => return Err(undefined(&ty_text(ty))),
+        // What else sqlparser has a word of its own for.
+        other => {
+            let name = ty_text(other);
+            SqlType::from_name(&name).ok_or_else(|| undefined(&name))?
+        }
     })
 }
 

@@ -296,39 +296,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
     })
 }
 
-/// The scalar types by oid. Persisted: only ever added to.
-const SCALARS: [(SqlType, u32); 29] = [
-    (SqlType::Bool, 16),
-    (SqlType::Bytea, 17),
-    (SqlType::InternalChar, 18),
-    (SqlType::Name, 19),
-    (SqlType::Int8, 20),
-    (SqlType::Int2, 21),
-    (SqlType::Int2Vector, 22),
-    (SqlType::Int4, 23),
-    (SqlType::RegProc, 24),
-    (SqlType::Text, 25),
-    (SqlType::Oid, 26),
-    (SqlType::OidVector, 30),
-    (SqlType::Float4, 700),
-    (SqlType::Float8, 701),
-    (SqlType::Unknown, 705),
-    (SqlType::Char(None), 1042),
-    (SqlType::Varchar(None), 1043),
-    (SqlType::Date, 1082),
-    (SqlType::Time(None), 1083),
-    (SqlType::Timestamp(None), 1114),
-    (SqlType::TimestampTz(None), 1184),
-    (SqlType::Interval(None), 1186),
-    (SqlType::Numeric(None), 1700),
-    (SqlType::RegClass, 2205),
-    (SqlType::RegType, 2206),
-    (SqlType::Record, 2249),
-    (SqlType::Void, 2278),
-    (SqlType::Uuid, 2950),
-    (SqlType::RegNamespace, 4089),
-];
-
+/// A type is persisted by its oid, which PostgreSQL gave for good, and its modifier.
 fn encode_type(ty: SqlType) -> Type {
     if let SqlType::Array(element) = ty {
         return Type { array: true, ..encode_type(element.scalar()) };
@@ -347,8 +315,7 @@ fn encode_type(ty: SqlType) -> Type {
         }
         other => (other, None, 0),
     };
-    let found = SCALARS.iter().find(|(known, _)| *known == plain);
-    Type { oid: found.map_or(0, |(_, oid)| *oid), array: false, modifier, scale }
+    Type { oid: plain.oid(), array: false, modifier, scale }
 }
 
 fn decode_type(ty: Type) -> SqlResult<SqlType> {
@@ -357,8 +324,9 @@ fn decode_type(ty: Type) -> SqlResult<SqlType> {
         let element = decode_type(Type { array: false, ..ty })?;
         return element.array_of().ok_or_else(unknown);
     }
-    let found = SCALARS.iter().find(|(_, oid)| *oid == ty.oid).ok_or_else(unknown)?;
-    Ok(match (found.0, ty.modifier) {
+    let plain = SqlType::from_oid(ty.oid).ok_or_else(unknown)?;
+    Ok(match (plain, ty.modifier) {
+        (SqlType::Array(_), _) => return Err(unknown()),
         (SqlType::Char(_), length) => SqlType::Char(length),
         (SqlType::Varchar(_), length) => SqlType::Varchar(length),
         (SqlType::Numeric(_), Some(precision)) => SqlType::Numeric(Some((

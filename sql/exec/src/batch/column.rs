@@ -10,14 +10,12 @@
 //! | date | Int32 | days since 2000-01-01, not Arrow's Date32, whose epoch is another |
 //! | time, timestamp, timestamptz | Int64 | microseconds as the datum has them, infinities included |
 //! | oid, regclass and its kin | UInt32 | |
-//! | uuid | FixedSizeBinary(16) | |
-//! | numeric, interval, arrays, records, void | Binary | [`super::encoding`] |
+//! | numeric, interval, uuid, arrays, records, void | Binary | as values lie in rows |
 
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    ArrayBuilder, BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder,
-    StringBuilder,
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt32Type};
@@ -26,8 +24,7 @@ use bytes::Bytes;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::{Datum, SqlType};
 
-use super::encoding;
-use crate::row::Value;
+use crate::row::{Value, decode_passing, encode_passing};
 
 /// What a column of a type is kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +38,6 @@ pub(super) enum Form {
     UInt32,
     Utf8,
     Binary,
-    Uuid,
     Encoded,
 }
 
@@ -67,9 +63,9 @@ pub(super) fn form(ty: SqlType) -> Form {
         | SqlType::InternalChar
         | SqlType::Unknown => Form::Utf8,
         SqlType::Bytea => Form::Binary,
-        SqlType::Uuid => Form::Uuid,
         SqlType::Numeric(_)
         | SqlType::Interval(_)
+        | SqlType::Uuid
         | SqlType::Array(_)
         | SqlType::Int2Vector
         | SqlType::OidVector
@@ -88,7 +84,6 @@ enum Builder {
     UInt32(PrimitiveBuilder<UInt32Type>),
     Utf8(StringBuilder),
     Binary(BinaryBuilder),
-    Uuid(FixedSizeBinaryBuilder),
     Encoded(BinaryBuilder),
 }
 
@@ -110,7 +105,6 @@ impl ColumnBuilder {
             Form::UInt32 => Builder::UInt32(PrimitiveBuilder::new()),
             Form::Utf8 => Builder::Utf8(StringBuilder::new()),
             Form::Binary => Builder::Binary(BinaryBuilder::new()),
-            Form::Uuid => Builder::Uuid(FixedSizeBinaryBuilder::new(16)),
             Form::Encoded => Builder::Encoded(BinaryBuilder::new()),
         };
         ColumnBuilder { ty, builder }
@@ -139,10 +133,7 @@ impl ColumnBuilder {
             (Builder::UInt32(column), Datum::Oid(value), _) => column.append_value(*value),
             (Builder::Utf8(column), Datum::Text(value), _) => column.append_value(value),
             (Builder::Binary(column), Datum::Bytea(value), _) => column.append_value(value),
-            (Builder::Uuid(column), Datum::Uuid(value), _) => {
-                column.append_value(value).map_err(super::arrow_bug)?;
-            }
-            (Builder::Encoded(column), value, _) => column.append_value(encoding::encode(value)),
+            (Builder::Encoded(column), value, _) => column.append_value(encode_passing(value)?),
             (_, other, ty) => {
                 return Err(SqlError::internal(format!("{other:?} in a slot of type {ty:?}")));
             }
@@ -177,7 +168,6 @@ impl ColumnBuilder {
             Builder::UInt32(column) => column.len(),
             Builder::Utf8(column) => column.len(),
             Builder::Binary(column) | Builder::Encoded(column) => column.len(),
-            Builder::Uuid(column) => column.len(),
         }
     }
 
@@ -192,7 +182,6 @@ impl ColumnBuilder {
             Builder::UInt32(column) => column.append_null(),
             Builder::Utf8(column) => column.append_null(),
             Builder::Binary(column) | Builder::Encoded(column) => column.append_null(),
-            Builder::Uuid(column) => column.append_null(),
         }
     }
 
@@ -207,7 +196,6 @@ impl ColumnBuilder {
             Builder::UInt32(column) => Arc::new(column.finish()),
             Builder::Utf8(column) => Arc::new(column.finish()),
             Builder::Binary(column) | Builder::Encoded(column) => Arc::new(column.finish()),
-            Builder::Uuid(column) => Arc::new(column.finish()),
         }
     }
 }
@@ -238,11 +226,6 @@ pub(super) fn read(column: &ArrayRef, ty: SqlType, row: usize) -> SqlResult<Datu
         Form::UInt32 => Datum::Oid(column.as_primitive::<UInt32Type>().value(row)),
         Form::Utf8 => Datum::text(column.as_string::<i32>().value(row)),
         Form::Binary => Datum::Bytea(Bytes::copy_from_slice(column.as_binary::<i32>().value(row))),
-        Form::Uuid => {
-            let bytes = column.as_fixed_size_binary().value(row);
-            let bytes = bytes.try_into().map_err(|_| SqlError::internal("a uuid has 16 bytes"))?;
-            Datum::Uuid(bytes)
-        }
-        Form::Encoded => encoding::decode(column.as_binary::<i32>().value(row))?,
+        Form::Encoded => decode_passing(column.as_binary::<i32>().value(row))?,
     })
 }

@@ -9,7 +9,6 @@
 //!   it cannot be, it is computed row by row.
 
 mod column;
-mod encoding;
 mod gather;
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ pub fn encode_row(table: &TableDescriptor, row: &[Datum]) -> SqlResult<Bytes> {
     out.put_u8(VALUE_VERSION);
     for (column, value) in table.columns.iter().zip(row) {
         put_varint(&mut out, u64::from(column.id.0));
-        put_datum(&mut out, value, 0)?;
+        put_datum(&mut out, value, DEPTH_MAX)?;
     }
     Ok(out.freeze())
 }
@@ -105,12 +105,12 @@ impl<'c> Wanted<'c> {
                 false => self.columns.iter().position(is_it),
             };
             let Some(at) = at else {
-                skip_datum(&mut rest, 0)?;
+                skip_datum(&mut rest, DEPTH_MAX)?;
                 continue;
             };
             likely = at + 1;
             left = left.saturating_sub(1);
-            let value = get_value(&mut rest, 0)?;
+            let value = get_value(&mut rest, DEPTH_MAX)?;
             show(at, &value)?;
             if self.twice {
                 for (again, column) in self.columns.iter().enumerate() {
@@ -169,14 +169,26 @@ impl Value<'_> {
 /// A datum by itself, as it is in rows.
 pub fn encode_datum(value: &Datum) -> SqlResult<Bytes> {
     let mut out = BytesMut::new();
-    put_datum(&mut out, value, 0)?;
+    put_datum(&mut out, value, DEPTH_MAX)?;
     Ok(out.freeze())
 }
 
 /// See [`encode_datum`].
 pub fn decode_datum(mut bytes: &[u8]) -> SqlResult<Datum> {
-    let value = get_datum(&mut bytes, 0)?;
+    let value = get_datum(&mut bytes, DEPTH_MAX)?;
     if bytes.is_empty() { Ok(value) } else { Err(corrupted("a value has a tail")) }
+}
+
+/// A datum for as long as an execution lasts: it may be nested as deeply as values are, where rows have a bound.
+pub(crate) fn encode_passing(value: &Datum) -> SqlResult<BytesMut> {
+    let mut out = BytesMut::with_capacity(16);
+    put_datum(&mut out, value, u8::MAX)?;
+    Ok(out)
+}
+
+/// See [`encode_passing`].
+pub(crate) fn decode_passing(mut bytes: &[u8]) -> SqlResult<Datum> {
+    get_datum(&mut bytes, u8::MAX)
 }
 
 fn put_varint(out: &mut BytesMut, mut value: u64) {
@@ -197,7 +209,8 @@ fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-fn put_datum(out: &mut BytesMut, value: &Datum, depth: u8) -> SqlResult<()> {
+/// `left` is how many levels may be nested yet.
+fn put_datum(out: &mut BytesMut, value: &Datum, left: u8) -> SqlResult<()> {
     let mut signed = |tag: u8, value: i64| {
         out.put_u8(tag);
         put_signed(out, value);
@@ -250,19 +263,19 @@ fn put_datum(out: &mut BytesMut, value: &Datum, depth: u8) -> SqlResult<()> {
             out.put_u8(OID);
             out.put_u32(*value);
         }
-        Datum::Array(values) => put_values(out, ARRAY, values, depth)?,
-        Datum::Record(values) => put_values(out, RECORD, values, depth)?,
+        Datum::Array(values) => put_values(out, ARRAY, values, left)?,
+        Datum::Record(values) => put_values(out, RECORD, values, left)?,
     }
     Ok(())
 }
 
-fn put_values(out: &mut BytesMut, tag: u8, values: &[Datum], depth: u8) -> SqlResult<()> {
-    if depth == DEPTH_MAX {
+fn put_values(out: &mut BytesMut, tag: u8, values: &[Datum], left: u8) -> SqlResult<()> {
+    if left == 0 {
         return Err(SqlError::unsupported("a value nested more than 8 levels deep"));
     }
     out.put_u8(tag);
     put_varint(out, values.len() as u64);
-    values.iter().try_for_each(|value| put_datum(out, value, depth + 1))
+    values.iter().try_for_each(|value| put_datum(out, value, left - 1))
 }
 
 fn short<E>(_: E) -> SqlError {
@@ -314,14 +327,14 @@ fn get_numeric(rest: &mut &[u8]) -> SqlResult<Numeric> {
         .map_err(|_| corrupted("a row has a numeric out of range"))
 }
 
-fn get_datum(rest: &mut &[u8], depth: u8) -> SqlResult<Datum> {
-    match get_value(rest, depth)? {
+fn get_datum(rest: &mut &[u8], left: u8) -> SqlResult<Datum> {
+    match get_value(rest, left)? {
         Value::Datum(datum) => Ok(datum),
         value => Ok(value.to_datum()),
     }
 }
 
-fn get_value<'b>(rest: &mut &'b [u8], depth: u8) -> SqlResult<Value<'b>> {
+fn get_value<'b>(rest: &mut &'b [u8], left: u8) -> SqlResult<Value<'b>> {
     Ok(Value::Datum(match rest.try_get_u8().map_err(short)? {
         NULL => return Ok(Value::Null),
         FALSE => Datum::Bool(false),
@@ -353,14 +366,14 @@ fn get_value<'b>(rest: &mut &'b [u8], depth: u8) -> SqlResult<Value<'b>> {
             Datum::Uuid(bytes)
         }
         OID => Datum::Oid(rest.try_get_u32().map_err(short)?),
-        ARRAY => Datum::Array(get_values(rest, depth)?),
-        RECORD => Datum::Record(get_values(rest, depth)?),
+        ARRAY => Datum::Array(get_values(rest, left)?),
+        RECORD => Datum::Record(get_values(rest, left)?),
         _ => return Err(corrupted("a row has an unknown tag")),
     }))
 }
 
 /// Passes over a datum that nobody wants, without making it. What is within it is not looked at.
-fn skip_datum(rest: &mut &[u8], depth: u8) -> SqlResult<()> {
+fn skip_datum(rest: &mut &[u8], left: u8) -> SqlResult<()> {
     let start = *rest;
     let fixed = match rest.try_get_u8().map_err(short)? {
         NULL | FALSE | TRUE => 0,
@@ -384,7 +397,7 @@ fn skip_datum(rest: &mut &[u8], depth: u8) -> SqlResult<()> {
         // Arrays, records and numbers of many digits are rare enough.
         _ => {
             *rest = start;
-            get_datum(rest, depth)?;
+            get_datum(rest, left)?;
             0
         }
     };
@@ -392,8 +405,8 @@ fn skip_datum(rest: &mut &[u8], depth: u8) -> SqlResult<()> {
     Ok(())
 }
 
-fn get_values(rest: &mut &[u8], depth: u8) -> SqlResult<Arc<[Datum]>> {
-    if depth == DEPTH_MAX {
+fn get_values(rest: &mut &[u8], left: u8) -> SqlResult<Arc<[Datum]>> {
+    if left == 0 {
         return Err(corrupted("a row is nested too deeply"));
     }
     let count = usize::try_from(get_varint(rest)?).map_err(short)?;
@@ -403,7 +416,7 @@ fn get_values(rest: &mut &[u8], depth: u8) -> SqlResult<Arc<[Datum]>> {
     }
     let mut values = Vec::new();
     for _ in 0..count {
-        values.push(get_datum(rest, depth + 1)?);
+        values.push(get_datum(rest, left - 1)?);
     }
     Ok(values.into())
 }

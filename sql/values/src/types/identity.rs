@@ -68,7 +68,7 @@ static SCALARS: [Identity; 29] = [
 ];
 
 /// Names that SQL has besides `typname` and `format_type`'s.
-static ALIASES: [(&str, SqlType); 9] = [
+static ALIASES: [(&str, SqlType); 8] = [
     ("int", SqlType::Int4),
     ("decimal", SqlType::Numeric(None)),
     ("dec", SqlType::Numeric(None)),
@@ -77,7 +77,6 @@ static ALIASES: [(&str, SqlType); 9] = [
     ("time", SqlType::Time(None)),
     ("timestamp", SqlType::Timestamp(None)),
     ("timestamptz", SqlType::TimestampTz(None)),
-    ("string", SqlType::Text),
 ];
 
 /// The element types with their scalars: those without a modifier, and those with one.
