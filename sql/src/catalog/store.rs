@@ -258,6 +258,11 @@ impl TxnCatalog {
         self.used.values().map(|used| &used.table)
     }
 
+    /// The table with this id, if the transaction knows it.
+    pub fn known_by_id(&self, id: TableId) -> Option<&Arc<TableDescriptor>> {
+        self.used.get(&id).map(|used| &used.table)
+    }
+
     /// True iff the transaction has changed a table, or is about to.
     pub fn is_changing(&self) -> bool {
         !self.changing.is_empty()

@@ -4,7 +4,7 @@
 //! the session reads that and binds again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sql_catalog::descriptor::{TableDescriptor, TableId};
 use sql_catalog::{CatalogView, system};
@@ -26,41 +26,38 @@ pub enum Missing {
 
 /// Who is asking, and where.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct Identity<'a> {
     /// The user.
-    pub user: String,
+    pub user: &'a str,
     /// The database.
-    pub database: String,
+    pub database: &'a str,
     /// Schemas of unqualified names.
-    pub search_path: Vec<String>,
+    pub search_path: &'a [String],
 }
 
-/// The catalog at a statement.
-pub struct StatementCatalog {
-    identity: Identity,
-    by_name: BTreeMap<QualifiedName, Arc<TableDescriptor>>,
-    by_id: BTreeMap<TableId, Arc<TableDescriptor>>,
-    whole: bool,
+/// Tables by schema and name.
+type ByName<'a> = BTreeMap<(&'a str, &'a str), &'a Arc<TableDescriptor>>;
+
+/// The catalog at a statement: nothing of it is copied.
+pub struct StatementCatalog<'a> {
+    catalog: &'a TxnCatalog,
+    identity: Identity<'a>,
+    /// Made for the first name that is looked up: a statement that has been bound seldom asks for one.
+    by_name: OnceLock<ByName<'a>>,
     /// Known not to exist.
-    absent: BTreeSet<Missing>,
+    absent: &'a BTreeSet<Missing>,
     missing: Mutex<BTreeSet<Missing>>,
 }
 
-impl StatementCatalog {
+impl<'a> StatementCatalog<'a> {
     /// What the transaction knows now; `absent` is known not to exist.
-    pub fn new(catalog: &TxnCatalog, identity: Identity, absent: BTreeSet<Missing>) -> Self {
-        let by_id: BTreeMap<_, _> =
-            catalog.known().map(|table| (table.id, table.clone())).collect();
-        let names =
-            by_id.values().map(|table| ((table.schema.clone(), table.name.clone()), table.clone()));
-        StatementCatalog {
-            identity,
-            by_name: names.collect(),
-            whole: catalog.is_whole(),
-            by_id,
-            absent,
-            missing: Mutex::default(),
-        }
+    pub fn new(
+        catalog: &'a TxnCatalog,
+        identity: Identity<'a>,
+        absent: &'a BTreeSet<Missing>,
+    ) -> Self {
+        let (by_name, missing) = (OnceLock::new(), Mutex::default());
+        StatementCatalog { catalog, identity, by_name, absent, missing }
     }
 
     /// What was asked for in vain.
@@ -68,8 +65,15 @@ impl StatementCatalog {
         std::mem::take(&mut *self.missing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn by_name(&self) -> &ByName<'a> {
+        self.by_name.get_or_init(|| {
+            let tables = self.catalog.known();
+            tables.map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect()
+        })
+    }
+
     fn miss(&self, what: Missing) {
-        if !self.whole && !self.absent.contains(&what) {
+        if !self.catalog.is_whole() && !self.absent.contains(&what) {
             self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
         }
     }
@@ -81,16 +85,15 @@ impl StatementCatalog {
         if !system::exists(schema) {
             return None;
         }
-        let qualified = (schema.to_owned(), name.to_owned());
-        let found = self.by_name.get(&qualified).cloned();
+        let found = self.by_name().get(&(schema, name)).map(|table| Arc::clone(table));
         if found.is_none() {
-            self.miss(Missing::Name(qualified));
+            self.miss(Missing::Name((schema.to_owned(), name.to_owned())));
         }
         found
     }
 }
 
-impl CatalogView for StatementCatalog {
+impl CatalogView for StatementCatalog<'_> {
     fn version(&self) -> u64 {
         // Plans name the versions that they were bound against (`Plan::tables`); no other change alters a meaning.
         0
@@ -100,7 +103,7 @@ impl CatalogView for StatementCatalog {
         Ok(match schema {
             Some(schema) => self.in_schema(schema, name),
             None => {
-                let path = &self.identity.search_path;
+                let path = self.identity.search_path;
                 path.iter().find_map(|schema| self.in_schema(schema, name))
             }
         })
@@ -110,7 +113,7 @@ impl CatalogView for StatementCatalog {
         if let Some(table) = system::table_by_id(id) {
             return Ok(Some(table));
         }
-        let found = self.by_id.get(&id).cloned();
+        let found = self.catalog.known_by_id(id).cloned();
         if found.is_none() {
             self.miss(Missing::Id(id));
         }
@@ -122,8 +125,8 @@ impl CatalogView for StatementCatalog {
             return Ok(system::tables(schema));
         }
         self.miss(Missing::Whole);
-        let tables = self.by_name.values().filter(|table| table.schema == schema);
-        Ok(tables.cloned().collect())
+        let tables = self.by_name().values().filter(|table| table.schema == schema);
+        Ok(tables.map(|table| Arc::clone(table)).collect())
     }
 
     fn search_path(&self) -> Vec<String> {
@@ -132,11 +135,11 @@ impl CatalogView for StatementCatalog {
     }
 
     fn database(&self) -> &str {
-        &self.identity.database
+        self.identity.database
     }
 
     fn user(&self) -> &str {
-        &self.identity.user
+        self.identity.user
     }
 
     fn type_named(&self, text: &str) -> SqlResult<SqlType> {

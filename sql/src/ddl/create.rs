@@ -22,7 +22,7 @@ impl Work<'_> {
         let schema = match &name.schema {
             Some(schema) => schema.clone(),
             None => {
-                let path = self.settings.search_path(self.user);
+                let path = self.settings.present().search_path.to_vec();
                 let stored =
                     |schema: &String| system::exists(schema) && !system::is_virtual_schema(schema);
                 path.into_iter().find(stored).ok_or_else(|| {

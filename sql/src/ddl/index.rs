@@ -141,7 +141,7 @@ impl Work<'_> {
         name.within(self.database)?;
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
-            None => self.settings.search_path(self.user),
+            None => self.settings.present().search_path.to_vec(),
         };
         for schema in schemas {
             let open = &mut *self.open;

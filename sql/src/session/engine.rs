@@ -55,7 +55,7 @@ impl World for Surroundings {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlanKey {
     pub(crate) text: String,
-    pub(crate) search_path: Vec<String>,
+    pub(crate) search_path: Arc<[String]>,
     pub(crate) parameters: Vec<SqlType>,
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn key(number: usize) -> PlanKey {
-        PlanKey { text: number.to_string(), search_path: Vec::new(), parameters: Vec::new() }
+        PlanKey { text: number.to_string(), search_path: Arc::new([]), parameters: Vec::new() }
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Session {
         if bytes < SMALL_PARAMS {
             return Ok(None);
         }
-        let limit = self.settings.bytes("work_mem");
+        let limit = self.settings.present().work_mem;
         let mut held = self.engine.memory.statement(limit).reserve();
         held.grow(bytes)?;
         Ok(Some(held))
@@ -203,7 +203,7 @@ impl Session {
             return self.timed(parsed, mode, sink).await;
         }
         self.check_not_failed(statement)?;
-        sink.text_style(self.settings.text_style());
+        sink.text_style(self.settings.present().style);
         self.statement_time = self.engine.now();
         self.note_whether_alone();
         let max = (max_rows > 0).then_some(max_rows as usize);

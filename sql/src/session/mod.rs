@@ -172,15 +172,14 @@ impl Session {
         if self.status() == TxnStatus::Idle {
             return None;
         }
-        let millis = self.settings.millis("idle_in_transaction_session_timeout");
-        millis.map(Duration::from_millis)
+        self.settings.present().idle_in_transaction_timeout
     }
 
     /// The session's time zone and the time, as values are written and read.
     pub fn text_format(&self) -> sql_values::types::TextFormat {
-        let zone = self.settings.get("timezone").unwrap_or_default();
-        let format = sql_values::types::TextFormat::new(&zone, self.statement_time);
-        format.with_style(self.settings.text_style())
+        let present = self.settings.present();
+        let format = sql_values::types::TextFormat::new(&present.time_zone, self.statement_time);
+        format.with_style(present.style)
     }
 
     /// Runs the statements of a text in one implicit transaction, unless they make another. The first error ends it.
@@ -237,7 +236,7 @@ impl Session {
     /// Sets the deadline of a statement that begins, by `statement_timeout`: for what waits its caller waits no longer,
     /// what computes looks at it itself.
     fn start_timer(&self) -> Option<Duration> {
-        let limit = self.settings.millis("statement_timeout").map(Duration::from_millis);
+        let limit = self.settings.present().statement_timeout;
         self.interrupt.set_timeout(limit);
         limit
     }

@@ -1,6 +1,6 @@
 //! Prepared statements, and portals: cursors are portals that were declared.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sql_exec::{Execution, Row};
 use sql_parse::{DeclareCursor, Expression, Parsed, Query, QueryKind, Statement};
@@ -40,9 +40,39 @@ pub(super) struct Prepared {
     /// As the binder decided.
     pub(super) types: Vec<SqlType>,
     pub(super) columns: Option<Vec<OutputColumn>>,
+    plan: Mutex<Option<OwnPlan>>,
+}
+
+/// A plan that a prepared statement has had, as long as the node keeps it ([`super::engine`] bounds how many there are).
+struct OwnPlan {
+    plan: Weak<Plan>,
+    /// Where its names were looked up.
+    search_path: Arc<[String]>,
 }
 
 impl Prepared {
+    pub(super) fn new(
+        parsed: Option<Parsed>,
+        types: Vec<SqlType>,
+        columns: Option<Vec<OutputColumn>>,
+    ) -> Self {
+        Prepared { parsed, types, columns, plan: Mutex::default() }
+    }
+
+    /// Its plan, if it has one for these schemas. Whether its tables are still the same, only the catalog knows.
+    pub(super) fn plan(&self, search_path: &Arc<[String]>) -> Option<Arc<Plan>> {
+        let own = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = own.as_ref()?;
+        let is_same = Arc::ptr_eq(&own.search_path, search_path) || own.search_path == *search_path;
+        if is_same { own.plan.upgrade() } else { None }
+    }
+
+    /// This is its plan, or with no schemas nobody's but this execution's.
+    pub(super) fn keep(&self, plan: &Arc<Plan>, search_path: Option<Arc<[String]>>) {
+        let own = search_path.map(|path| OwnPlan { plan: Arc::downgrade(plan), search_path: path });
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = own;
+    }
+
     pub(super) fn statement(&self) -> Option<&Statement> {
         self.parsed.as_ref().map(|parsed| &parsed.statement)
     }
@@ -137,7 +167,7 @@ impl Session {
         types: Vec<SqlType>,
     ) -> SqlResult<Prepared> {
         let Some(statement) = parsed.as_ref().map(|parsed| &parsed.statement) else {
-            return Ok(Prepared { parsed: None, types: Vec::new(), columns: None });
+            return Ok(Prepared::new(None, Vec::new(), None));
         };
         self.check_not_failed(statement)?;
         let text = parsed.as_ref().map_or("", |parsed| parsed.text.as_str());
@@ -166,7 +196,7 @@ impl Session {
                 (Vec::new(), columns)
             }
         };
-        Ok(Prepared { parsed, types, columns })
+        Ok(Prepared::new(parsed, types, columns))
     }
 
     pub(super) fn keep_statement(&mut self, name: &str, prepared: Prepared) -> SqlResult<()> {
@@ -303,7 +333,7 @@ impl Session {
             return Err(SqlError::internal("a portal without a query"));
         };
         if portal.run.is_none() {
-            let plan = self.work()?.plan(query, prepared.text(), &prepared.types).await?;
+            let plan = self.work()?.plan_of(&prepared, query).await?;
             check_same(&prepared, query, &plan)?;
             if plan.writes {
                 self.read_ahead().await?;
@@ -321,10 +351,16 @@ impl Session {
 /// 0A000 if the client was told other columns than the plan gives now: drivers prepare again on that.
 pub(super) fn check_same(prepared: &Prepared, query: &Query, plan: &Plan) -> SqlResult<()> {
     let columns = gives_rows(query, &plan.columns).then_some(plan.columns.as_slice());
-    let shape = |columns: &[OutputColumn]| -> Vec<(String, SqlType)> {
-        columns.iter().map(|column| (column.name.clone(), column.ty)).collect()
+    let is_same = |one: &OutputColumn, other: &OutputColumn| {
+        (one.name.as_str(), one.ty) == (other.name.as_str(), other.ty)
     };
-    if columns.map(shape) == prepared.columns.as_deref().map(shape) {
+    let are_same = match (columns, prepared.columns.as_deref()) {
+        (Some(columns), Some(told)) => {
+            columns.len() == told.len() && columns.iter().zip(told).all(|(a, b)| is_same(a, b))
+        }
+        (columns, told) => columns.is_none() && told.is_none(),
+    };
+    if are_same {
         return Ok(());
     }
     let text = "cached plan must not change result type";

@@ -46,7 +46,7 @@ impl Session {
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Step> {
         self.check_not_failed(&parsed.statement)?;
-        sink.text_style(self.settings.text_style());
+        sink.text_style(self.settings.present().style);
         self.statement_time = self.engine.now();
         let most = if matches!(parsed.statement, Statement::Change(_)) {
             MAX_CHANGE_ATTEMPTS
@@ -81,7 +81,7 @@ impl Session {
 
     /// The error of a schema change that has waited for its own bound, not for the client's.
     fn given_way(&self, error: SqlError) -> SqlError {
-        let client = self.settings.millis("lock_timeout").map(Duration::from_millis);
+        let client = self.settings.present().lock_timeout;
         let own = client.is_none_or(|client| client > CHANGE_LOCK_TIMEOUT);
         if !self.changing || !own || error != from_txn(TxnError::LockTimeout) {
             return error;
@@ -110,7 +110,7 @@ impl Session {
                 true
             }
             State::Idle if self.was_alone => {
-                let read_only = self.settings.is_on("default_transaction_read_only");
+                let read_only = self.settings.present().read_only;
                 let open = Open::begin_again(&self.engine, false, read_only, attempt)
                     .started_at(self.statement_time);
                 self.state = State::Open(open);
@@ -147,7 +147,7 @@ impl Session {
     /// Opens an implicit transaction if none is open.
     pub(super) fn ensure_open(&mut self) {
         if matches!(self.state, State::Idle) {
-            let read_only = self.settings.is_on("default_transaction_read_only");
+            let read_only = self.settings.present().read_only;
             self.state = State::Open(
                 Open::begin(&self.engine, false, read_only).started_at(self.statement_time),
             );
@@ -160,7 +160,7 @@ impl Session {
         let State::Open(open) = &mut self.state else {
             return Err(SqlError::internal("no transaction to work in"));
         };
-        let lock_timeout = self.settings.millis("lock_timeout").map(Duration::from_millis);
+        let lock_timeout = self.settings.present().lock_timeout;
         let longest = self.changing.then_some(CHANGE_LOCK_TIMEOUT);
         open.txn.set_lock_timeout(lock_timeout.into_iter().chain(longest).min());
         open.catalog.set_lock_timeout(lock_timeout);
@@ -194,7 +194,7 @@ impl Session {
                 match prepared.statement() {
                     Some(Statement::Query(query)) => {
                         let mut work = self.work()?;
-                        let plan = work.plan(query, prepared.text(), &prepared.types).await?;
+                        let plan = work.plan_of(&prepared, query).await?;
                         check_same(&prepared, query, &plan)?;
                         self.run_query(query, prepared.text(), mode, sink).await?
                     }

@@ -23,6 +23,7 @@ use sql_values::types::{Datum, SqlType};
 
 use super::engine::{PlanKey, SqlEngine};
 use super::inner_sink::{Collected, Named, append_names};
+use super::portal::Prepared;
 use super::transaction::Open;
 use crate::catalog::store::Gates;
 use crate::catalog::view::{Identity, Missing, StatementCatalog};
@@ -68,20 +69,17 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn identity(&self) -> Identity {
-        Identity {
-            user: self.user.to_owned(),
-            database: self.database.to_owned(),
-            search_path: self.settings.search_path(self.user),
-        }
-    }
-
     /// The memory of a statement that begins.
     pub(crate) fn memory(&self) -> Pool {
-        self.engine.memory.statement(self.settings.bytes("work_mem"))
+        self.engine.memory.statement(self.settings.present().work_mem)
     }
 
-    fn view(&self, absent: BTreeSet<Missing>) -> StatementCatalog {
+    fn identity(&self) -> Identity<'_> {
+        let search_path = &self.settings.present().search_path;
+        Identity { user: self.user, database: self.database, search_path }
+    }
+
+    fn view<'v>(&'v self, absent: &'v BTreeSet<Missing>) -> StatementCatalog<'v> {
         StatementCatalog::new(&self.open.catalog, self.identity(), absent)
     }
 
@@ -92,38 +90,68 @@ impl Work<'_> {
         text: &str,
         parameters: &[SqlType],
     ) -> SqlResult<Arc<Plan>> {
-        let search_path = self.settings.search_path(self.user);
+        self.plan_kept(query, text, parameters).await.map(|(plan, _)| plan)
+    }
+
+    /// The plan of a prepared statement: its own, if nothing has changed since.
+    pub(super) async fn plan_of(
+        &mut self,
+        prepared: &Prepared,
+        query: &Query,
+    ) -> SqlResult<Arc<Plan>> {
+        if let Some(plan) = prepared.plan(&self.settings.present().search_path)
+            && self.is_current(&plan).await?
+        {
+            return Ok(plan);
+        }
+        let (plan, is_plain) = self.plan_kept(query, prepared.text(), &prepared.types).await?;
+        let path = is_plain.then(|| self.settings.present().search_path.clone());
+        prepared.keep(&plan, path);
+        Ok(plan)
+    }
+
+    /// The plan, and whether it is for whoever has its tables as they are: it is kept, and what it asks of the catalog
+    /// when it runs is nothing else.
+    async fn plan_kept(
+        &mut self,
+        query: &Query,
+        text: &str,
+        parameters: &[SqlType],
+    ) -> SqlResult<(Arc<Plan>, bool)> {
+        let search_path = self.settings.present().search_path.clone();
         let key = PlanKey { text: text.to_owned(), search_path, parameters: parameters.to_vec() };
-        if reads_catalog(text) {
+        let reads_catalog = reads_catalog(text);
+        if reads_catalog {
             self.open.catalog.load_whole(&mut self.open.txn).await?;
         }
         if let Some(plan) = self.engine.cached(&key)
             && self.is_current(&plan).await?
         {
-            self.load_names(&plan).await?;
-            return Ok(plan);
+            let shows_names = self.load_names(&plan).await?;
+            return Ok((plan, !reads_catalog && !shows_names));
         }
         let plan = Arc::new(self.bind(query, parameters).await?);
-        self.load_names(&plan).await?;
+        let shows_names = self.load_names(&plan).await?;
         // What a transaction changes may be rolled back, and its version be given again to something else.
-        if !self.open.catalog.is_changing() {
+        let may_keep = !self.open.catalog.is_changing();
+        if may_keep {
             self.engine.keep(key, plan.clone());
         }
-        Ok(plan)
+        Ok((plan, may_keep && !reads_catalog && !shows_names))
     }
 
-    /// Loads the catalog for a plan that shows oids as names, or may.
-    async fn load_names(&mut self, plan: &Plan) -> SqlResult<()> {
+    /// Loads the catalog for a plan that shows oids as names, or may. True if it does.
+    async fn load_names(&mut self, plan: &Plan) -> SqlResult<bool> {
         let mut shows = plan.columns.iter().any(|column| column.ty.holds_names());
         for (id, _) in plan.tables.iter().filter(|(id, _)| id.0 >= FIRST_USER_ID) {
             let table = self.open.catalog.table_by_id(&mut self.open.txn, *id).await?;
             let mut columns = table.iter().flat_map(|table| &table.columns);
             shows |= columns.any(|column| column.ty.holds_names());
         }
-        match shows {
-            true => self.open.catalog.load_whole(&mut self.open.txn).await.map(|_| ()),
-            false => Ok(()),
+        if shows {
+            self.open.catalog.load_whole(&mut self.open.txn).await?;
         }
+        Ok(shows)
     }
 
     async fn is_current(&mut self, plan: &Plan) -> SqlResult<bool> {
@@ -143,7 +171,7 @@ impl Work<'_> {
     async fn bind(&mut self, query: &Query, parameters: &[SqlType]) -> SqlResult<Plan> {
         let mut absent = BTreeSet::new();
         for _ in 0..MAX_BINDINGS {
-            let view = self.view(absent.clone());
+            let view = self.view(&absent);
             let environment =
                 Environment { catalog: &view, functions: func::registry(), parameters };
             let bound = sql_planner::plan(query, &environment);
@@ -174,9 +202,9 @@ impl Work<'_> {
     /// Does a job with what a statement is run with.
     async fn execute(&mut self, params: &[Datum], plan: &Plan, job: Job<'_>) -> SqlResult<Done> {
         self.check_writable(plan, verb(plan))?;
-        let view = self.view(BTreeSet::new());
         let engine = self.engine;
         let settings = self.settings;
+        let present = settings.present();
         let clock = || engine.now();
         let random = || engine.env.rng.next_u64();
         let asked = Mutex::new(Vec::new());
@@ -193,20 +221,27 @@ impl Work<'_> {
                 None
             }
         };
-        let zone = settings.get("timezone").unwrap_or_default();
         let tables = SystemTables { settings };
         let memory = match &job {
             Job::Fetch(execution, _) => execution.memory().clone(),
             _ => self.memory(),
         };
+        let absent = BTreeSet::new();
+        let identity = Identity {
+            user: self.user,
+            database: self.database,
+            search_path: &present.search_path,
+        };
+        let open = &mut *self.open;
+        let view = StatementCatalog::new(&open.catalog, identity, &absent);
         let context = ExecContext {
             eval: EvalContext {
                 statement_time: self.time,
-                transaction_time: self.open.started,
+                transaction_time: open.started,
                 clock: &clock,
                 random: &random,
-                time_zone: &zone,
-                style: settings.text_style(),
+                time_zone: &present.time_zone,
+                style: present.style,
                 catalog: &view,
                 functions: sql_functions::registry(),
                 setting: &setting,
@@ -217,9 +252,9 @@ impl Work<'_> {
             params,
             virtual_tables: &tables,
             // The rows of a COPY are not sent twice.
-            may_repeat: self.open.alone && self.open.restarts == 0 && !matches!(job, Job::Each(_)),
+            may_repeat: open.alone && open.restarts == 0 && !matches!(job, Job::Each(_)),
         };
-        let txn = &mut self.open.txn;
+        let txn = &mut open.txn;
         let done = match job {
             Job::Run(sink) if plan.columns.iter().any(|column| column.ty.holds_names()) => {
                 let mut named = Named { sink, plan, eval: &context.eval };
@@ -238,7 +273,7 @@ impl Work<'_> {
                 Err((number, error)) => Done::Failed(number, error),
             }),
         };
-        self.open.asked.extend(asked.into_inner().unwrap_or_else(PoisonError::into_inner));
+        open.asked.extend(asked.into_inner().unwrap_or_else(PoisonError::into_inner));
         done
     }
 
@@ -358,7 +393,8 @@ impl Work<'_> {
         if arguments.is_empty() {
             return Ok(Vec::new());
         }
-        let view = self.view(BTreeSet::new());
+        let absent = BTreeSet::new();
+        let view = self.view(&absent);
         let environment =
             Environment { catalog: &view, functions: func::registry(), parameters: &[] };
         let exprs = bind::bind_arguments(arguments, types, &environment)?;
@@ -373,7 +409,7 @@ impl Work<'_> {
         name.within(self.database)?;
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
-            None => self.settings.search_path(self.user),
+            None => self.settings.present().search_path.to_vec(),
         };
         for schema in schemas {
             if system::is_virtual_schema(&schema) {

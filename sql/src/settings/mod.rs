@@ -7,6 +7,8 @@ mod list;
 mod value;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::memory::DEFAULT_STATEMENT_BYTES;
@@ -47,20 +49,43 @@ pub(crate) struct Settings {
     local: BTreeMap<String, String>,
     /// The session's values before the present transaction changed any.
     before: Option<BTreeMap<String, String>>,
-    style: TextStyle,
+    /// Whom `$user` stands for.
+    user: String,
+    present: Present,
+}
+
+/// What every statement asks for, made whenever a setting changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Present {
+    /// What the session chooses of how values look as text.
+    pub(crate) style: TextStyle,
+    /// The time zone, as an IANA name.
+    pub(crate) time_zone: Arc<str>,
+    /// Schemas in which unqualified names are looked up.
+    pub(crate) search_path: Arc<[String]>,
+    /// Bytes that a statement may hold.
+    pub(crate) work_mem: usize,
+    /// How long a statement may take.
+    pub(crate) statement_timeout: Option<Duration>,
+    /// How long a statement waits for a lock.
+    pub(crate) lock_timeout: Option<Duration>,
+    /// How long the client may be silent in a transaction.
+    pub(crate) idle_in_transaction_timeout: Option<Duration>,
+    /// Transactions may not write unless they say that they do.
+    pub(crate) read_only: bool,
 }
 
 impl Settings {
     /// With the values that the client asks for when it connects; unknown ones are refused.
     pub(super) fn new(user: &str, startup: &[(String, String)]) -> SqlResult<Self> {
-        let mut settings = Settings::default();
+        let mut settings = Settings { user: user.to_owned(), ..Settings::default() };
         settings.start.insert("session_authorization".into(), user.into());
         for (name, value) in startup {
             let key = canonical(name);
             let value = check(&key, value, settings.get(&key).as_deref())?;
             settings.start.insert(key, value);
         }
-        settings.restyle();
+        settings.derive();
         Ok(settings)
     }
 
@@ -72,19 +97,18 @@ impl Settings {
         value.or_else(|| find(&key).map(|known| known.default.to_owned()))
     }
 
-    /// A setting that is on or off.
-    pub(super) fn is_on(&self, name: &str) -> bool {
+    fn is_on(&self, name: &str) -> bool {
         self.get(name).as_deref() == Some("on")
     }
 
-    /// A setting's milliseconds; none is no bound.
-    pub(super) fn millis(&self, name: &str) -> Option<u64> {
-        let value = self.get(name)?;
-        value::in_base(Unit::Time, &value).filter(|millis| *millis > 0)
+    /// A setting's time; none is no bound.
+    fn time(&self, name: &str) -> Option<Duration> {
+        let millis = value::in_base(Unit::Time, &self.get(name)?)?;
+        (millis > 0).then(|| Duration::from_millis(millis))
     }
 
     /// A setting's bytes.
-    pub(super) fn bytes(&self, name: &str) -> usize {
+    fn bytes(&self, name: &str) -> usize {
         let kib = self.get(name).and_then(|value| value::in_base(Unit::Memory, &value));
         kib.and_then(|kib| usize::try_from(kib).ok()?.checked_mul(1 << 10))
             .unwrap_or(DEFAULT_STATEMENT_BYTES)
@@ -123,7 +147,7 @@ impl Settings {
                 self.session.remove(&key);
             }
         }
-        self.restyle();
+        self.derive();
         Ok(self.change(&key, old))
     }
 
@@ -147,16 +171,26 @@ impl Settings {
         }
     }
 
-    /// What the session chooses of how values look as text.
-    pub(crate) fn text_style(&self) -> TextStyle {
-        self.style
+    /// What every statement asks for.
+    pub(crate) fn present(&self) -> &Present {
+        &self.present
     }
 
-    fn restyle(&mut self) {
+    fn derive(&mut self) {
+        let mut style = self.present.style;
         for name in ["datestyle", "intervalstyle", "bytea_output", "extra_float_digits"] {
-            let value = self.get(name).unwrap_or_default();
-            self.style.set(name, &value);
+            style.set(name, &self.get(name).unwrap_or_default());
         }
+        self.present = Present {
+            style,
+            time_zone: self.get("timezone").unwrap_or_default().into(),
+            search_path: self.search_path().into(),
+            work_mem: self.bytes("work_mem"),
+            statement_timeout: self.time("statement_timeout"),
+            lock_timeout: self.time("lock_timeout"),
+            idle_in_transaction_timeout: self.time("idle_in_transaction_session_timeout"),
+            read_only: self.is_on("default_transaction_read_only"),
+        };
     }
 
     fn change(&self, key: &str, old: Option<String>) -> Option<Change> {
@@ -185,7 +219,7 @@ impl Settings {
         let old = self.clone();
         self.session = session;
         self.local.clear();
-        self.restyle();
+        self.derive();
         let reported = KNOWN.iter().filter(|known| known.reported);
         reported.filter_map(|known| self.change(known.name, old.get(known.name))).collect()
     }
@@ -251,12 +285,11 @@ impl Settings {
         }
     }
 
-    /// Schemas in which unqualified names are looked up.
-    pub(crate) fn search_path(&self, user: &str) -> Vec<String> {
+    fn search_path(&self) -> Vec<String> {
         let text = self.get("search_path").unwrap_or_default();
         let parts = text.split(',').map(|part| part.trim().trim_matches('"'));
         let named = parts.filter(|part| !part.is_empty()).map(|part| match part {
-            "$user" => user.to_owned(),
+            "$user" => self.user.clone(),
             part => part.to_owned(),
         });
         let mut path: Vec<String> = named.collect();
@@ -332,15 +365,15 @@ mod tests {
         assert_eq!(settings.get("app.user").unwrap(), "7");
         assert_eq!(state(settings.set("work_mem", Some("63kB"), false)), "22023");
         settings.set("work_mem", Some("1 MB"), false).unwrap();
-        assert_eq!(settings.bytes("work_mem"), 1 << 20);
+        assert_eq!(settings.present().work_mem, 1 << 20);
         settings.set("work_mem", Some("100"), false).unwrap();
-        assert_eq!(settings.bytes("work_mem"), 100 << 10);
+        assert_eq!(settings.present().work_mem, 100 << 10);
         settings.set("statement_timeout", Some("2s"), false).unwrap();
-        assert_eq!(settings.millis("statement_timeout"), Some(2_000));
+        assert_eq!(settings.present().statement_timeout, Some(Duration::from_secs(2)));
     }
 
     #[test]
     fn the_search_path_begins_with_the_system() {
-        assert_eq!(settings().search_path("ann"), ["pg_catalog", "ann", "public"]);
+        assert_eq!(*settings().present().search_path, ["pg_catalog", "ann", "public"]);
     }
 }

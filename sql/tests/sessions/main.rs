@@ -182,6 +182,43 @@ async fn the_commit_of_a_batch_is_retried_with_its_last_statement() {
     assert_eq!(rows, ["1", "2", "3", "4", "5"]);
 }
 
+/// A prepared statement has a plan of its own, which is another's as soon as anything that it says has changed.
+#[tokio::test(start_paused = true)]
+async fn a_prepared_statement_is_planned_anew_when_what_it_names_has_changed() {
+    async fn execute(session: &mut Session, name: &str) -> Result<Vec<String>, SqlError> {
+        let mut told = Told::default();
+        session.bind("", name, &[]).await?;
+        session.execute("", 0, false, &mut told).await?;
+        session.sync().await?;
+        Ok(told.lines)
+    }
+    let engine = engine(&LocalCluster::new());
+    let (mut one, mut two) = (session(&engine), session(&engine));
+    ok(&mut one, "create table t (a int primary key, n int default 1)").await;
+    ok(&mut one, "insert into t values (1, 10)").await;
+    one.parse("s", "select n from t where a = 1", &[]).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(execute(&mut one, "s").await.unwrap(), ["10", "SELECT 1"]);
+    }
+    // Another session's change, and one of its own that is rolled back: its version comes again, for something else.
+    ok(&mut two, "alter table t add column m int").await;
+    assert_eq!(execute(&mut one, "s").await.unwrap(), ["10", "SELECT 1"]);
+    ok(&mut one, "begin").await;
+    ok(&mut one, "alter table t add column k int").await;
+    assert_eq!(execute(&mut one, "s").await.unwrap(), ["10", "SELECT 1"]);
+    ok(&mut one, "rollback").await;
+    ok(&mut two, "alter table t drop column n").await;
+    assert_eq!(execute(&mut one, "s").await.unwrap_err().state.0, "42703");
+    ok(&mut two, "alter table t add column n text default 'x'").await;
+    assert_eq!(execute(&mut one, "s").await.unwrap_err().state.0, "0A000");
+    // Its names are looked up where the session looks now.
+    ok(&mut one, "set search_path to information_schema").await;
+    one.parse("p", "select count(*) > 0 from schemata", &[]).await.unwrap();
+    assert_eq!(execute(&mut one, "p").await.unwrap(), ["t", "SELECT 1"]);
+    ok(&mut one, "set search_path to public").await;
+    assert_eq!(execute(&mut one, "p").await.unwrap_err().state.0, "42P01");
+}
+
 /// A point read in the steady state is one request: its table's descriptor is leased.
 #[tokio::test(start_paused = true)]
 async fn a_leased_descriptor_is_not_read() {
