@@ -22,7 +22,7 @@
 //! | `sql-plan` | the plan: nodes, expressions, walks over them |
 //! | `sql-planner` | syntax trees to plans: binder, rules, EXPLAIN |
 //! | `sql-exec` | plans to rows, over a transaction; rows as keys and values |
-//! | `sql` | catalog store, system tables, changes of the schema, settings, sessions |
+//! | `sql` | `catalog` (store, leases, gates), `settings`, `system`, `work`, `ddl`, `session`: each knows those before it |
 //!
 //! Invariants, stated as absences: nothing here knows Raft, ranges, sockets, files, clocks or threads; of these crates
 //! only `sql-exec` and `sql` know transactions. Whatever needs the time or a random number gets it from the transaction
@@ -33,6 +33,7 @@ mod ddl;
 pub mod session;
 mod settings;
 mod system;
+mod work;
 
 pub use sql_exec::row;
 pub use sql_plan as plan;

@@ -31,6 +31,28 @@ pub enum Volatility {
     Volatile,
 }
 
+/// What functions may ask of the session, and do to it.
+pub trait SessionState: Sync {
+    /// A setting's value, as SHOW gives it.
+    fn setting(&self, name: &str) -> Option<String>;
+    /// Changes a setting when the statement is done, until the end of the transaction if `local`. Whether it takes the
+    /// value is found out then.
+    fn change_setting(&self, name: &str, value: &str, local: bool) -> SqlResult<()>;
+}
+
+/// Where there is no session: while constants are computed, and in tests.
+pub struct NoSession;
+
+impl SessionState for NoSession {
+    fn setting(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn change_setting(&self, name: &str, _: &str, _: bool) -> SqlResult<()> {
+        Err(SqlError::internal(format!("there is no session to change {name} of")))
+    }
+}
+
 /// What a call may ask of its surroundings: never the operating system.
 #[derive(Clone, Copy)]
 pub struct EvalContext<'a> {
@@ -50,8 +72,8 @@ pub struct EvalContext<'a> {
     pub catalog: &'a dyn CatalogView,
     /// What can be called, and how values are cast.
     pub functions: &'static Registry,
-    /// A session setting (`current_setting`, and output formats).
-    pub setting: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// The session (`current_setting`, `set_config`).
+    pub session: &'a dyn SessionState,
     /// The number of the session's connection (`pg_backend_pid`); zero is none.
     pub backend_pid: i32,
     /// Stops the statement; counts what functions do.

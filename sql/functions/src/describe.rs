@@ -8,15 +8,9 @@ use sql_values::types::Datum;
 use super::signature::{BOOL, OID, REGCLASS, TEXT, boolean, oid, scalar, set, text};
 use super::{Body, EvalContext, Function, ParamType, SetRows, registry};
 
-/// How `set_config` reaches the session: a setting is read whose name is this, then the name, the value and whether
-/// it ends with the transaction, each after a zero byte. The session keeps that and changes the setting when the
-/// statement is done.
-pub const SET_CONFIG: &str = "\0set_config";
-
 fn set_config(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (name, value, local) = (text(args, 0)?, text(args, 1)?, boolean(args, 2)?);
-    let local = if local { "local" } else { "session" };
-    (ctx.setting)(&format!("{SET_CONFIG}\0{name}\0{value}\0{local}"));
+    ctx.session.change_setting(name, value, local)?;
     Ok(Datum::text(value))
 }
 

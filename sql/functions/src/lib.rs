@@ -33,7 +33,6 @@ mod text;
 mod to_char;
 
 pub use cast::{cast, input, output, parsed_bytes};
-pub use describe::SET_CONFIG;
 pub use registry::registry;
 
 use sql_catalog::function::{

@@ -275,7 +275,7 @@ fn current_schemas(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 fn current_setting(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let name = text(args, 0)?;
     let missing_ok = args.len() > 1 && boolean(args, 1)?;
-    match (ctx.setting)(name) {
+    match ctx.session.setting(name) {
         Some(value) => Ok(Datum::text(value)),
         None if missing_ok => Ok(Datum::Null),
         None => Err(SqlError::new(

@@ -7,7 +7,7 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use super::create::several_primary_keys;
 use super::index::key_columns;
 use super::{Table, about, quoted};
-use crate::session::work::Work;
+use crate::work::Work;
 
 impl Work<'_> {
     /// ADD CONSTRAINT.

@@ -3,6 +3,7 @@
 use sql_catalog::descriptor::TableDescriptor;
 use sql_catalog::function::Volatility;
 use sql_exec::row::encode_datum;
+use sql_exec::sink::Notice;
 use sql_parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
 use sql_plan::{Expr, Node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -11,8 +12,7 @@ use sql_values::types::Datum;
 use super::create::add_column;
 use super::rows::contains_null;
 use super::{Done, Table, column, notice, quote, quoted, taken, undefined_object};
-use crate::session::Notice;
-use crate::session::work::Work;
+use crate::work::Work;
 
 /// Longest default that is kept with the table for rows of before; a longer one is written to each.
 const MAX_MISSING: usize = 8 << 10;

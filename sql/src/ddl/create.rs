@@ -10,7 +10,7 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 
 use super::{Done, MAX_COLUMNS, index::key_columns, taken};
-use crate::session::work::Work;
+use crate::work::Work;
 
 /// The hidden key of a table without a declared one.
 const HIDDEN_KEY: &str = "rowid";

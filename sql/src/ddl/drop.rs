@@ -4,7 +4,7 @@ use sql_parse::{Drop, Name};
 use sql_values::error::{SqlError, SqlResult};
 
 use super::{Done, notice};
-use crate::session::work::{Work, undefined};
+use crate::work::{Work, undefined};
 
 impl Work<'_> {
     /// DROP TABLE.

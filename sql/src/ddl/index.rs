@@ -5,7 +5,7 @@ use sql_parse::{CreateIndex, Drop, Name};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
 use super::{Done, about, taken, undefined_object};
-use crate::session::work::Work;
+use crate::work::Work;
 
 /// Key columns of an index.
 const MAX_KEY: usize = 32;

@@ -20,12 +20,12 @@ mod rows;
 use std::sync::Arc;
 
 use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use sql_exec::sink::Notice;
 use sql_parse::Change;
 use sql_values::error::{ErrorObject, SqlError, SqlResult, SqlState};
 
 use crate::catalog::store::TxnCatalog;
-use crate::session::work::Work;
-use crate::session::{Notice, Session};
+use crate::work::Work;
 pub(crate) use rows::duplicated;
 
 /// Columns of a table.
@@ -36,35 +36,32 @@ const MAX_NAME: usize = 63;
 /// What a change reports: the tag and the notices.
 pub(crate) type Done = (String, Vec<Notice>);
 
-impl Session {
-    /// Runs a change of the schema.
-    pub(crate) async fn change(&mut self, change: &Change) -> SqlResult<Done> {
-        let mut work = self.work()?;
-        match change {
-            Change::CreateTable(create) => {
-                work.check_not_read_only("CREATE TABLE")?;
-                work.create_table(create).await
-            }
-            Change::CreateIndex(create) => {
-                work.check_not_read_only("CREATE INDEX")?;
-                work.create_index(create).await
-            }
-            Change::DropTable(drop) => {
-                work.check_not_read_only("DROP TABLE")?;
-                work.drop_tables(drop).await
-            }
-            Change::DropIndex(drop) => {
-                work.check_not_read_only("DROP INDEX")?;
-                work.drop_indexes(drop).await
-            }
-            Change::AlterTable(alter) => {
-                work.check_not_read_only("ALTER TABLE")?;
-                work.alter_table(alter).await
-            }
-            Change::Truncate { tables, .. } => {
-                work.check_not_read_only("TRUNCATE TABLE")?;
-                work.truncate(tables).await
-            }
+/// Runs a change of the schema.
+pub(crate) async fn run(mut work: Work<'_>, change: &Change) -> SqlResult<Done> {
+    match change {
+        Change::CreateTable(create) => {
+            work.check_not_read_only("CREATE TABLE")?;
+            work.create_table(create).await
+        }
+        Change::CreateIndex(create) => {
+            work.check_not_read_only("CREATE INDEX")?;
+            work.create_index(create).await
+        }
+        Change::DropTable(drop) => {
+            work.check_not_read_only("DROP TABLE")?;
+            work.drop_tables(drop).await
+        }
+        Change::DropIndex(drop) => {
+            work.check_not_read_only("DROP INDEX")?;
+            work.drop_indexes(drop).await
+        }
+        Change::AlterTable(alter) => {
+            work.check_not_read_only("ALTER TABLE")?;
+            work.alter_table(alter).await
+        }
+        Change::Truncate { tables, .. } => {
+            work.check_not_read_only("TRUNCATE TABLE")?;
+            work.truncate(tables).await
         }
     }
 }

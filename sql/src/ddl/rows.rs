@@ -13,7 +13,7 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType, TextFormat};
 
 use super::about;
-use crate::session::work::Work;
+use crate::work::Work;
 
 /// Rows that are indexed in the change's own transaction.
 const FEW: usize = 100;

@@ -7,8 +7,8 @@ use sql_values::types::Datum;
 
 use super::Session;
 use super::statement::{tell, text_column, text_rows, unknown_cursor, unknown_statement};
-use super::transaction::{Open, State};
 use crate::settings::Settings;
+use crate::work::transaction::{Open, State};
 
 impl Session {
     /// Statements that only concern the session.
@@ -131,7 +131,7 @@ impl Session {
     async fn check_tables(&mut self, tables: &[Name]) -> SqlResult<()> {
         let mut work = self.work()?;
         for name in tables {
-            work.find_table(name).await?.ok_or_else(|| super::work::undefined(name))?;
+            work.find_table(name).await?.ok_or_else(|| crate::work::undefined(name))?;
         }
         Ok(())
     }

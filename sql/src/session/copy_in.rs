@@ -17,9 +17,9 @@ use sql_values::types::{Datum, SqlType, TextFormat};
 
 use super::copy_lines::{Dialect, split_csv, split_text};
 use super::statement::Mode;
-use super::transaction::State;
-use super::work::Work;
 use super::{ResultSink, Session, Step};
+use crate::work::Work;
+use crate::work::transaction::State;
 
 /// Longest line.
 const MAX_LINE: usize = 16 << 20;
@@ -84,7 +84,7 @@ impl Work<'_> {
         name: &parse::Name,
         columns: &[String],
     ) -> SqlResult<(String, Vec<String>, Vec<SqlType>)> {
-        let table = self.find_table(name).await?.ok_or_else(|| super::work::undefined(name))?;
+        let table = self.find_table(name).await?.ok_or_else(|| crate::work::undefined(name))?;
         let visible = || table.columns.iter().filter(|column| !column.hidden);
         let mut chosen = Vec::new();
         for name in columns {

@@ -13,11 +13,11 @@ use sql_parse::{DeclareCursor, FetchDirection, Statement};
 use sql_planner::bind;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
-use super::inner_sink::give;
 use super::kept::Scroll;
 use super::portal::Portal;
 use super::statement::Mode;
 use super::{ResultSink, Session};
+use crate::work::sinks::give;
 
 /// Rows read ahead at a time.
 const PORTION: usize = 1_024;

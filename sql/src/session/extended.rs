@@ -9,12 +9,13 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::memory::Reservation;
 use sql_values::types::{Datum, SqlType};
 
-use super::inner_sink::{Buffer, Collected};
+use super::buffer::Buffer;
 use super::kept::Kept;
 use super::portal::{Description, Portal};
 use super::statement::{Mode, unknown_cursor, unknown_statement};
-use super::transaction::State;
 use super::{ResultSink, Session, Step, TxnStatus};
+use crate::work::sinks::Collected;
+use crate::work::transaction::State;
 
 /// Attempts of a portal's first rows that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;

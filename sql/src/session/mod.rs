@@ -6,7 +6,7 @@
 //!  execute ──────┘                         └─ ddl, copy
 //! ```
 //!
-//! The invariants of transactions are in `transaction` (T1 to T4). Beside them:
+//! The invariants of transactions are in `work::transaction` (T1 to T4). Beside them:
 //!
 //! - S1. A future of a session may be dropped at any await (a client cancels, a connection breaks): whatever the
 //!   session holds is then as before the call, or the transaction has failed. So a transaction is never moved out
@@ -16,19 +16,16 @@
 //!   settings, plans.
 //! - S4. A portal gives the rows that there were when it was made: before its transaction writes, they are read (`cursor`).
 
+mod buffer;
 mod control;
 mod copy_in;
 mod copy_lines;
 mod copy_out;
 mod cursor;
-pub(crate) mod engine;
 mod extended;
-mod inner_sink;
 mod kept;
 mod portal;
 mod statement;
-pub(crate) mod transaction;
-pub(crate) mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,14 +39,15 @@ use sql_values::types::Datum;
 
 use crate::catalog::store::Gates;
 use crate::settings::Settings;
+pub use crate::work::engine::SqlEngine;
+use crate::work::engine::Surroundings;
+use crate::work::transaction::State;
 pub use copy_in::CopyFormat;
 use copy_in::CopyIn;
-pub use engine::SqlEngine;
 pub use extended::Value;
 pub use portal::Description;
 use portal::{Portal, Prepared};
 use statement::{Mode, tell};
-use transaction::State;
 
 /// How much longer it takes to parse and bind a text than to go through it.
 const TEXT_WORK: usize = 64;
@@ -118,7 +116,7 @@ impl Session {
     ) -> SqlResult<Session> {
         let settings = Settings::new(user, startup)?;
         let statement_time = engine.now();
-        let interrupt = Interrupt::new(engine::Surroundings(engine.env.clone()));
+        let interrupt = Interrupt::new(Surroundings(engine.env.clone()));
         Ok(Session {
             engine,
             interrupt,

@@ -9,13 +9,14 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::memory::Reservation;
 use sql_values::types::{Datum, SqlType};
 
-use super::inner_sink::give;
 use super::kept::{KEPT_BYTES_MAX, Kept, Scroll};
 use super::statement::{
     columns_of_control, gives_rows, stands_for, unknown_cursor, unknown_statement,
 };
-use super::transaction::State;
 use super::{ResultSink, Session};
+use crate::work::Work;
+use crate::work::sinks::give;
+use crate::work::transaction::State;
 
 /// Prepared statements of a session.
 const MAX_STATEMENTS: usize = 10_000;
@@ -156,6 +157,25 @@ impl Portal {
     /// True iff it has gone beyond its last row.
     pub(super) fn is_past_end(&self) -> bool {
         self.at > self.kept.last()
+    }
+}
+
+impl Work<'_> {
+    /// The plan of a prepared statement: its own, if nothing has changed since.
+    pub(super) async fn plan_of(
+        &mut self,
+        prepared: &Prepared,
+        query: &Query,
+    ) -> SqlResult<Arc<Plan>> {
+        if let Some(plan) = prepared.plan(&self.settings.present().search_path)
+            && self.is_current(&plan).await?
+        {
+            return Ok(plan);
+        }
+        let (plan, is_plain) = self.plan_kept(query, prepared.text(), &prepared.types).await?;
+        let path = is_plain.then(|| self.settings.present().search_path.clone());
+        prepared.keep(&plan, path);
+        Ok(plan)
     }
 }
 

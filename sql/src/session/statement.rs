@@ -13,9 +13,10 @@ use sql_values::types::{Datum, SqlType};
 use txn::db::TxnError;
 
 use super::portal::{Prepared, check_same};
-use super::transaction::{Open, State};
-use super::work::Work;
 use super::{Session, Step};
+use crate::ddl;
+use crate::work::Work;
+use crate::work::transaction::{Open, State};
 
 /// Attempts of a statement that cannot be serialized.
 const MAX_ATTEMPTS: u32 = 10;
@@ -223,7 +224,7 @@ impl Session {
                 self.read_ahead().await?;
                 self.ensure_open();
                 self.note_whole(mode.last);
-                let (tag, notices) = self.change(change).await?;
+                let (tag, notices) = ddl::run(self.work()?, change).await?;
                 for notice in notices {
                     self.notify(notice, sink)?;
                 }

@@ -6,7 +6,7 @@
 //!   yet, it stops and says which ([`Stop::Subquery`]); whoever drives it ([`subquery`]) runs that subquery and
 //!   evaluates again from the start, now knowing its value. So laziness has one implementation, and subqueries in
 //!   branches that are not taken are never run. What was evaluated before is evaluated once more: no function
-//!   has effects.
+//!   has effects, but for changes of the session that are asked for ([`sql_catalog::function::SessionState`]), and are the same asked twice.
 //! - V2. AND and OR look at their parts from left to right and at no more than they need; CASE and COALESCE
 //!   likewise. All arguments of a call are evaluated, also of a strict one with a NULL among them.
 //! - V3. Strict functions are never called with a NULL.

@@ -7,7 +7,7 @@ use sql_catalog::descriptor::{
     ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor, TableId,
     TableKind,
 };
-use sql_catalog::function::{EvalContext, Function};
+use sql_catalog::function::{EvalContext, Function, NoSession};
 use sql_plan::{Expr, IndexSpan, Node, Plan};
 use sql_values::error::SqlResult;
 use sql_values::interrupt::Interrupt;
@@ -91,7 +91,7 @@ impl Session {
                 style: sql_values::types::TextStyle::DEFAULT,
                 catalog: &NoCatalog,
                 functions: sql_functions::registry(),
-                setting: &|_| None,
+                session: &NoSession,
                 backend_pid: 0,
                 interrupt: &self.interrupt,
                 memory: &self.memory,

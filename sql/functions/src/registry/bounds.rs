@@ -1,6 +1,6 @@
 //! Every function with arguments as large as they come: what it makes is counted, and it stops when it is asked to.
 
-use sql_catalog::function::{Body, EvalContext, ParamType};
+use sql_catalog::function::{Body, EvalContext, NoSession, ParamType};
 use sql_values::error::SqlState;
 use sql_values::interrupt::{Interrupt, Reason};
 use sql_values::memory::{Pool, heap_bytes};
@@ -29,7 +29,7 @@ pub(crate) fn context<'a>(interrupt: &'a Interrupt, memory: &'a Pool) -> EvalCon
         style: sql_values::types::TextStyle::DEFAULT,
         catalog: &NoCatalog,
         functions: registry(),
-        setting: &|_| None,
+        session: &NoSession,
         backend_pid: 0,
         interrupt,
         memory,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sql_catalog::CatalogView;
 use sql_catalog::descriptor::{TableDescriptor, TableId};
-use sql_catalog::function::{Body, EvalContext};
+use sql_catalog::function::{Body, EvalContext, NoSession};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::interrupt::Interrupt;
 use sql_values::memory::Pool;
@@ -160,7 +160,7 @@ fn values_are_postgresqls() {
         style: sql_values::types::TextStyle::DEFAULT,
         catalog: &NoCatalog,
         functions: registry(),
-        setting: &|_| None,
+        session: &NoSession,
         backend_pid: 0,
         interrupt: &Interrupt::bounded(u32::MAX),
         memory: &Pool::new(usize::MAX),

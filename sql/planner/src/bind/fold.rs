@@ -1,6 +1,6 @@
 //! Constants are computed while binding, where nothing but their arguments counts.
 
-use sql_catalog::function::{Body, EvalContext, Volatility};
+use sql_catalog::function::{Body, EvalContext, NoSession, Volatility};
 use sql_plan::Expr;
 use sql_values::error::{SqlResult, SqlState};
 use sql_values::interrupt::Interrupt;
@@ -54,7 +54,7 @@ pub(crate) fn fold_call(
                 style: sql_values::types::TextStyle::DEFAULT,
                 catalog,
                 functions,
-                setting: &|_| None,
+                session: &NoSession,
                 backend_pid: 0,
                 interrupt: &Interrupt::bounded(MAX_WORK),
                 memory: &Pool::new(MAX_BYTES),

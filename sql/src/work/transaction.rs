@@ -21,7 +21,7 @@ const MAX_SAVEPOINTS: usize = 1_000;
 
 /// Where a session stands.
 #[derive(Default)]
-pub(super) enum State {
+pub(crate) enum State {
     /// No transaction.
     #[default]
     Idle,
@@ -57,12 +57,12 @@ pub(crate) struct Open {
 
 impl Open {
     /// Begins, now.
-    pub(super) fn begin(engine: &Arc<SqlEngine>, explicit: bool, read_only: bool) -> Box<Open> {
+    pub(crate) fn begin(engine: &Arc<SqlEngine>, explicit: bool, read_only: bool) -> Box<Open> {
         Self::begin_again(engine, explicit, read_only, 0)
     }
 
     /// Begins, with precedence over those that were begun anew less often.
-    pub(super) fn begin_again(
+    pub(crate) fn begin_again(
         engine: &Arc<SqlEngine>,
         explicit: bool,
         read_only: bool,
@@ -87,25 +87,25 @@ impl Open {
     }
 
     /// With the time of the statement that opened it as its own: what `now()` says.
-    pub(super) fn started_at(mut self: Box<Self>, time: i64) -> Box<Open> {
+    pub(crate) fn started_at(mut self: Box<Self>, time: i64) -> Box<Open> {
         self.started = time;
         self
     }
 
     /// The same transaction from its beginning, with precedence over younger ones (T3).
-    pub(super) fn restarted(&self, engine: &Arc<SqlEngine>, attempt: u32) -> Box<Open> {
+    pub(crate) fn restarted(&self, engine: &Arc<SqlEngine>, attempt: u32) -> Box<Open> {
         let mut open = Self::begin_again(engine, self.explicit, self.read_only, attempt);
         open.started = self.started;
         open
     }
 
     /// Its commit has been asked for, and begins with what may still fail.
-    pub(super) fn begin_end(&mut self) {
+    pub(crate) fn begin_end(&mut self) {
         self.ending = true;
     }
 
     /// Commits. The transaction has ended whatever comes back.
-    pub(super) async fn commit(&mut self) -> SqlResult<()> {
+    pub(crate) async fn commit(&mut self) -> SqlResult<()> {
         self.ending = true;
         self.catalog.bind_commit(&mut self.txn).await;
         self.committing = true;
@@ -118,17 +118,17 @@ impl Open {
     }
 
     /// Its commit has been asked for: whatever comes of it, the transaction has ended.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.ending
     }
 
     /// A commit is on its way, and nobody has heard of its outcome.
-    pub(super) fn is_committing(&self) -> bool {
+    pub(crate) fn is_committing(&self) -> bool {
         self.committing
     }
 
     /// SAVEPOINT. An older one of the same name is hidden, not gone.
-    pub(super) fn savepoint(&mut self, name: &str) -> SqlResult<()> {
+    pub(crate) fn savepoint(&mut self, name: &str) -> SqlResult<()> {
         if self.savepoints.len() >= MAX_SAVEPOINTS {
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many savepoints"));
         }
@@ -145,12 +145,12 @@ impl Open {
     }
 
     /// How many savepoints there are.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.savepoints.len()
     }
 
     /// RELEASE SAVEPOINT. Returns its place.
-    pub(super) fn release(&mut self, name: &str) -> SqlResult<usize> {
+    pub(crate) fn release(&mut self, name: &str) -> SqlResult<usize> {
         let at = self.position(name)?;
         self.txn.release(self.savepoints[at].1).or_sql()?;
         self.savepoints.truncate(at);
@@ -159,7 +159,7 @@ impl Open {
 
     /// ROLLBACK TO SAVEPOINT. The savepoint stays. What was locked since is free for others when this is done.
     /// Returns its place.
-    pub(super) async fn rollback_to(&mut self, name: &str) -> SqlResult<usize> {
+    pub(crate) async fn rollback_to(&mut self, name: &str) -> SqlResult<usize> {
         let at = self.position(name)?;
         self.txn.rollback_to(self.savepoints[at].1).or_sql()?;
         self.savepoints.truncate(at + 1);
@@ -170,7 +170,7 @@ impl Open {
 
     /// A statement has failed: as in PostgreSQL others do not have to wait until the client goes back to a savepoint or
     /// ends the block. Nothing can be done before that but these two. True if there is no savepoint.
-    pub(super) fn give_back(&mut self) -> bool {
+    pub(crate) fn give_back(&mut self) -> bool {
         match self.savepoints.last() {
             // Fails if the transaction is dead by now, and then everything has been given back.
             Some((_, last)) => drop(self.txn.rollback_to(*last)),

@@ -35,7 +35,7 @@ pub struct SqlEngine {
 }
 
 /// A node's environment, as statements that are stopped and give way see it.
-pub(super) struct Surroundings(pub(super) Env);
+pub(crate) struct Surroundings(pub(crate) Env);
 
 impl World for Surroundings {
     fn monotonic(&self) -> Duration {

@@ -1,4 +1,4 @@
-//! Sinks between a statement and the client's.
+//! Sinks of work: rows with names in them, and rows for ourselves.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -7,13 +7,11 @@ use sql_exec::Row;
 use sql_exec::sink::{Notice, ResultSink};
 use sql_functions as func;
 use sql_plan::{OutputColumn, Plan};
-use sql_values::error::{SqlError, SqlResult, SqlState};
-use sql_values::types::{Datum, TextStyle};
-
-use super::kept::{KEPT_BYTES_MAX, Kept};
+use sql_values::error::SqlResult;
+use sql_values::types::Datum;
 
 /// Puts the names of a row's oids behind its columns, which only the catalog knows. [`give`] shows them.
-pub(super) fn append_names(
+pub(crate) fn append_names(
     row: &mut Row,
     columns: &[OutputColumn],
     eval: &EvalContext<'_>,
@@ -32,7 +30,7 @@ pub(super) fn append_names(
 }
 
 /// Gives a row, with names instead of oids where a column is sent as text.
-pub(super) fn give(
+pub(crate) fn give(
     sink: &mut dyn ResultSink,
     columns: &[OutputColumn],
     row: &[Datum],
@@ -53,10 +51,10 @@ pub(super) fn give(
 }
 
 /// Gives oids as the names of what they stand for.
-pub(super) struct Named<'a> {
-    pub(super) sink: &'a mut dyn ResultSink,
-    pub(super) plan: &'a Plan,
-    pub(super) eval: &'a EvalContext<'a>,
+pub(crate) struct Named<'a> {
+    pub(crate) sink: &'a mut dyn ResultSink,
+    pub(crate) plan: &'a Plan,
+    pub(crate) eval: &'a EvalContext<'a>,
 }
 
 impl ResultSink for Named<'_> {
@@ -93,60 +91,6 @@ impl ResultSink for Named<'_> {
         self.sink.is_full()
     }
     fn discard(&mut self) {
-        self.sink.discard();
-    }
-    fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {
-        self.sink.ready()
-    }
-}
-
-/// Keeps the rows of a statement that are asked for in portions, as another sink is to show them.
-pub(super) struct Buffer<'a> {
-    pub(super) sink: &'a mut dyn ResultSink,
-    pub(super) rows: Kept,
-    pub(super) tag: Option<String>,
-}
-
-impl ResultSink for Buffer<'_> {
-    fn columns(&mut self, columns: &[OutputColumn]) -> SqlResult<()> {
-        // It knows from then on which of them are binary.
-        self.sink.columns(columns)
-    }
-    fn row(&mut self, row: &[Datum]) -> SqlResult<()> {
-        self.rows.push(row.to_vec());
-        if self.rows.bytes() > KEPT_BYTES_MAX {
-            let text = format!("A portal keeps at most {KEPT_BYTES_MAX} bytes of rows.");
-            return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory").detail(text));
-        }
-        Ok(())
-    }
-    fn complete(&mut self, tag: &str) -> SqlResult<()> {
-        self.tag = Some(tag.to_owned());
-        Ok(())
-    }
-    fn suspended(&mut self) -> SqlResult<()> {
-        Ok(())
-    }
-    fn empty(&mut self) -> SqlResult<()> {
-        Ok(())
-    }
-    fn notice(&mut self, notice: Notice) -> SqlResult<()> {
-        self.sink.notice(notice)
-    }
-    fn text_style(&mut self, style: TextStyle) {
-        self.sink.text_style(style);
-    }
-    fn parameter(&mut self, name: &str, value: &str) -> SqlResult<()> {
-        self.sink.parameter(name, value)
-    }
-    fn is_binary(&self, column: usize) -> bool {
-        self.sink.is_binary(column)
-    }
-    fn can_discard(&self) -> bool {
-        self.sink.can_discard()
-    }
-    fn discard(&mut self) {
-        self.rows = Kept::default();
         self.sink.discard();
     }
     fn ready(&mut self) -> BoxFuture<'_, SqlResult<()>> {

@@ -1,16 +1,20 @@
-//! One statement's work: from a query's tree to rows, in the session's transaction.
+//! One statement's work: from a query's tree to rows, in the session's transaction. What sessions and changes of the
+//! schema stand on.
+
+pub(crate) mod engine;
+pub(crate) mod sinks;
+pub(crate) mod transaction;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sql_catalog::descriptor::{TableDescriptor, TableId};
-use sql_catalog::function::EvalContext;
+use sql_catalog::function::{EvalContext, SessionState};
 use sql_catalog::system;
 use sql_exec as exec;
 use sql_exec::sink::ResultSink;
 use sql_exec::{ExecContext, Execution, Row};
 use sql_functions as func;
-use sql_functions::SET_CONFIG;
 use sql_parse as parse;
 use sql_parse::{Name, Query, Statement};
 use sql_plan::{Expr, Node, Plan};
@@ -21,14 +25,13 @@ use sql_values::interrupt::Interrupt;
 use sql_values::memory::Pool;
 use sql_values::types::{Datum, SqlType};
 
-use super::engine::{PlanKey, SqlEngine};
-use super::inner_sink::{Collected, Named, append_names};
-use super::portal::Prepared;
-use super::transaction::Open;
 use crate::catalog::store::Gates;
 use crate::catalog::view::{Identity, Missing, StatementCatalog};
 use crate::settings::Settings;
 use crate::system::SystemTables;
+use engine::{PlanKey, SqlEngine};
+use sinks::{Collected, Named, append_names};
+use transaction::Open;
 
 /// How often a statement is bound for want of a table's descriptor: more tables than any statement names.
 const MAX_BINDINGS: usize = 64;
@@ -51,6 +54,25 @@ enum Done {
     Rows(Vec<Row>),
     /// The list of this number.
     Failed(usize, SqlError),
+}
+
+/// The session as functions see it. What they change of it is changed when the statement is done.
+struct Asked<'a> {
+    settings: &'a Settings,
+    /// Settings with their values, and whether for the transaction alone.
+    asked: Mutex<Vec<(String, String, bool)>>,
+}
+
+impl SessionState for Asked<'_> {
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.get(name)
+    }
+
+    fn change_setting(&self, name: &str, value: &str, local: bool) -> SqlResult<()> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push((name.to_owned(), value.to_owned(), local));
+        Ok(())
+    }
 }
 
 /// What a statement works with.
@@ -93,26 +115,9 @@ impl Work<'_> {
         self.plan_kept(query, text, parameters).await.map(|(plan, _)| plan)
     }
 
-    /// The plan of a prepared statement: its own, if nothing has changed since.
-    pub(super) async fn plan_of(
-        &mut self,
-        prepared: &Prepared,
-        query: &Query,
-    ) -> SqlResult<Arc<Plan>> {
-        if let Some(plan) = prepared.plan(&self.settings.present().search_path)
-            && self.is_current(&plan).await?
-        {
-            return Ok(plan);
-        }
-        let (plan, is_plain) = self.plan_kept(query, prepared.text(), &prepared.types).await?;
-        let path = is_plain.then(|| self.settings.present().search_path.clone());
-        prepared.keep(&plan, path);
-        Ok(plan)
-    }
-
     /// The plan, and whether it is for whoever has its tables as they are: it is kept, and what it asks of the catalog
     /// when it runs is nothing else.
-    async fn plan_kept(
+    pub(crate) async fn plan_kept(
         &mut self,
         query: &Query,
         text: &str,
@@ -154,7 +159,7 @@ impl Work<'_> {
         Ok(shows)
     }
 
-    async fn is_current(&mut self, plan: &Plan) -> SqlResult<bool> {
+    pub(crate) async fn is_current(&mut self, plan: &Plan) -> SqlResult<bool> {
         for (id, version) in &plan.tables {
             if id.0 < FIRST_USER_ID {
                 continue;
@@ -207,20 +212,7 @@ impl Work<'_> {
         let present = settings.present();
         let clock = || engine.now();
         let random = || engine.env.rng.next_u64();
-        let asked = Mutex::new(Vec::new());
-        let setting = |name: &str| match name.strip_prefix(SET_CONFIG) {
-            None => settings.get(name),
-            Some(what) => {
-                let mut parts = what.split('\0').skip(1).map(str::to_owned);
-                if let (Some(name), Some(value), Some(scope)) =
-                    (parts.next(), parts.next(), parts.next())
-                {
-                    let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-                    asked.push((name, value, scope == "local"));
-                }
-                None
-            }
-        };
+        let session = Asked { settings, asked: Mutex::default() };
         let tables = SystemTables { settings };
         let memory = match &job {
             Job::Fetch(execution, _) => execution.memory().clone(),
@@ -244,7 +236,7 @@ impl Work<'_> {
                 style: present.style,
                 catalog: &view,
                 functions: sql_functions::registry(),
-                setting: &setting,
+                session: &session,
                 backend_pid: self.number,
                 interrupt: self.interrupt,
                 memory: &memory,
@@ -273,7 +265,7 @@ impl Work<'_> {
                 Err((number, error)) => Done::Failed(number, error),
             }),
         };
-        open.asked.extend(asked.into_inner().unwrap_or_else(PoisonError::into_inner));
+        open.asked.extend(session.asked.into_inner().unwrap_or_else(PoisonError::into_inner));
         done
     }
 
