@@ -54,10 +54,7 @@ pub fn of_type(ty: SqlType) -> TypeFunctions {
             ..element
         };
     }
-    let Ok(at) = TYPES.binary_search_by_key(&ty.oid(), |(oid, _)| *oid) else {
-        return TypeFunctions::default();
-    };
-    let [input, output, receive, send, modifier_in, modifier_out] = TYPES[at].1;
+    let [input, output, receive, send, modifier_in, modifier_out] = ty.io_functions();
     let subscript = match ty {
         SqlType::Name => RAW_ARRAY_SUBSCRIPT,
         SqlType::Int2Vector | SqlType::OidVector => ARRAY_SUBSCRIPT,
@@ -86,40 +83,6 @@ pub(super) fn name_of(oid: u32) -> Option<&'static str> {
 pub(super) fn named(name: &str) -> Option<u32> {
     FUNCTIONS.iter().find(|(_, known, ..)| *known == name).map(|(oid, ..)| *oid)
 }
-
-/// Input, output, receive, send, and the modifier's input and output, by the type's oid.
-#[rustfmt::skip]
-static TYPES: [(u32, [u32; 6]); 29] = [
-    (16, [1242, 1243, 2436, 2437, 0, 0]),
-    (17, [1244, 31, 2412, 2413, 0, 0]),
-    (18, [1245, 33, 2434, 2435, 0, 0]),
-    (19, [34, 35, 2422, 2423, 0, 0]),
-    (20, [460, 461, 2408, 2409, 0, 0]),
-    (21, [38, 39, 2404, 2405, 0, 0]),
-    (22, [40, 41, 2410, 2411, 0, 0]),
-    (23, [42, 43, 2406, 2407, 0, 0]),
-    (24, [44, 45, 2444, 2445, 0, 0]),
-    (25, [46, 47, 2414, 2415, 0, 0]),
-    (26, [1798, 1799, 2418, 2419, 0, 0]),
-    (30, [54, 55, 2420, 2421, 0, 0]),
-    (700, [200, 201, 2424, 2425, 0, 0]),
-    (701, [214, 215, 2426, 2427, 0, 0]),
-    (705, [109, 110, 2416, 2417, 0, 0]),
-    (1042, [1044, 1045, 2430, 2431, 2913, 2914]),
-    (1043, [1046, 1047, 2432, 2433, 2915, 2916]),
-    (1082, [1084, 1085, 2468, 2469, 0, 0]),
-    (1083, [1143, 1144, 2470, 2471, 2909, 2910]),
-    (1114, [1312, 1313, 2474, 2475, 2905, 2906]),
-    (1184, [1150, 1151, 2476, 2477, 2907, 2908]),
-    (1186, [1160, 1161, 2478, 2479, 2903, 2904]),
-    (1700, [1701, 1702, 2460, 2461, 2917, 2918]),
-    (2205, [2218, 2219, 2452, 2453, 0, 0]),
-    (2206, [2220, 2221, 2454, 2455, 0, 0]),
-    (2249, [2290, 2291, 2402, 2403, 0, 0]),
-    (2278, [2298, 2299, 3120, 3121, 0, 0]),
-    (2950, [2952, 2953, 2961, 2962, 0, 0]),
-    (4089, [4084, 4085, 4087, 4088, 0, 0]),
-];
 
 type Row = (u32, &'static str, u32, &'static [u32]);
 
@@ -273,7 +236,6 @@ mod tests {
     #[test]
     fn every_type_has_its_functions_and_they_are_known() {
         assert!(FUNCTIONS.is_sorted_by_key(|(oid, ..)| *oid));
-        assert!(TYPES.is_sorted_by_key(|(oid, _)| *oid));
         for ty in SqlType::all() {
             let TypeFunctions { input, output, receive, send, .. } = of_type(ty);
             for oid in [input, output, receive, send] {

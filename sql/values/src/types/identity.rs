@@ -16,11 +16,14 @@ struct Identity {
     len: i16,
     category: char,
     preferred: bool,
+    /// Oids of its functions: input, output, receive, send, and the modifier's input and output; zero is none.
+    io: [u32; 6],
 }
 
 /// Bytes that PostgreSQL's modifiers of strings and numerics count for the length word.
 const TYPMOD_BIAS: i32 = 4;
 
+#[allow(clippy::too_many_arguments, reason = "the columns of a table")]
 const fn identity(
     ty: SqlType,
     oid: u32,
@@ -29,42 +32,44 @@ const fn identity(
     len: i16,
     category: char,
     preferred: bool,
+    io: [u32; 6],
 ) -> Identity {
-    Identity { ty, oid, array, typname: names.0, name: names.1, len, category, preferred }
+    let (typname, name) = names;
+    Identity { ty, oid, array, typname, name, len, category, preferred, io }
 }
 
 /// Every type that is no array, in order of oid.
 #[rustfmt::skip]
 static SCALARS: [Identity; 29] = [
-    identity(SqlType::Bool, 16, 1000, ("bool", "boolean"), 1, 'B', true),
-    identity(SqlType::Bytea, 17, 1001, ("bytea", "bytea"), -1, 'U', false),
-    identity(SqlType::InternalChar, 18, 1002, ("char", "\"char\""), 1, 'Z', false),
-    identity(SqlType::Name, 19, 1003, ("name", "name"), 64, 'S', false),
-    identity(SqlType::Int8, 20, 1016, ("int8", "bigint"), 8, 'N', false),
-    identity(SqlType::Int2, 21, 1005, ("int2", "smallint"), 2, 'N', false),
-    identity(SqlType::Int2Vector, 22, 1006, ("int2vector", "int2vector"), -1, 'A', false),
-    identity(SqlType::Int4, 23, 1007, ("int4", "integer"), 4, 'N', false),
-    identity(SqlType::RegProc, 24, 1008, ("regproc", "regproc"), 4, 'N', false),
-    identity(SqlType::Text, 25, 1009, ("text", "text"), -1, 'S', true),
-    identity(SqlType::Oid, 26, 1028, ("oid", "oid"), 4, 'N', true),
-    identity(SqlType::OidVector, 30, 1013, ("oidvector", "oidvector"), -1, 'A', false),
-    identity(SqlType::Float4, 700, 1021, ("float4", "real"), 4, 'N', false),
-    identity(SqlType::Float8, 701, 1022, ("float8", "double precision"), 8, 'N', true),
-    identity(SqlType::Unknown, 705, 0, ("unknown", "unknown"), -2, 'X', false),
-    identity(SqlType::Char(None), 1042, 1014, ("bpchar", "character"), -1, 'S', false),
-    identity(SqlType::Varchar(None), 1043, 1015, ("varchar", "character varying"), -1, 'S', false),
-    identity(SqlType::Date, 1082, 1182, ("date", "date"), 4, 'D', false),
-    identity(SqlType::Time(None), 1083, 1183, ("time", "time without time zone"), 8, 'D', false),
-    identity(SqlType::Timestamp(None), 1114, 1115, ("timestamp", "timestamp without time zone"), 8, 'D', false),
-    identity(SqlType::TimestampTz(None), 1184, 1185, ("timestamptz", "timestamp with time zone"), 8, 'D', true),
-    identity(SqlType::Interval(None), 1186, 1187, ("interval", "interval"), 16, 'T', true),
-    identity(SqlType::Numeric(None), 1700, 1231, ("numeric", "numeric"), -1, 'N', false),
-    identity(SqlType::RegClass, 2205, 2210, ("regclass", "regclass"), 4, 'N', false),
-    identity(SqlType::RegType, 2206, 2211, ("regtype", "regtype"), 4, 'N', false),
-    identity(SqlType::Record, 2249, 2287, ("record", "record"), -1, 'P', false),
-    identity(SqlType::Void, 2278, 0, ("void", "void"), 4, 'P', false),
-    identity(SqlType::Uuid, 2950, 2951, ("uuid", "uuid"), 16, 'U', false),
-    identity(SqlType::RegNamespace, 4089, 4090, ("regnamespace", "regnamespace"), 4, 'N', false),
+    identity(SqlType::Bool, 16, 1000, ("bool", "boolean"), 1, 'B', true, [1242, 1243, 2436, 2437, 0, 0]),
+    identity(SqlType::Bytea, 17, 1001, ("bytea", "bytea"), -1, 'U', false, [1244, 31, 2412, 2413, 0, 0]),
+    identity(SqlType::InternalChar, 18, 1002, ("char", "\"char\""), 1, 'Z', false, [1245, 33, 2434, 2435, 0, 0]),
+    identity(SqlType::Name, 19, 1003, ("name", "name"), 64, 'S', false, [34, 35, 2422, 2423, 0, 0]),
+    identity(SqlType::Int8, 20, 1016, ("int8", "bigint"), 8, 'N', false, [460, 461, 2408, 2409, 0, 0]),
+    identity(SqlType::Int2, 21, 1005, ("int2", "smallint"), 2, 'N', false, [38, 39, 2404, 2405, 0, 0]),
+    identity(SqlType::Int2Vector, 22, 1006, ("int2vector", "int2vector"), -1, 'A', false, [40, 41, 2410, 2411, 0, 0]),
+    identity(SqlType::Int4, 23, 1007, ("int4", "integer"), 4, 'N', false, [42, 43, 2406, 2407, 0, 0]),
+    identity(SqlType::RegProc, 24, 1008, ("regproc", "regproc"), 4, 'N', false, [44, 45, 2444, 2445, 0, 0]),
+    identity(SqlType::Text, 25, 1009, ("text", "text"), -1, 'S', true, [46, 47, 2414, 2415, 0, 0]),
+    identity(SqlType::Oid, 26, 1028, ("oid", "oid"), 4, 'N', true, [1798, 1799, 2418, 2419, 0, 0]),
+    identity(SqlType::OidVector, 30, 1013, ("oidvector", "oidvector"), -1, 'A', false, [54, 55, 2420, 2421, 0, 0]),
+    identity(SqlType::Float4, 700, 1021, ("float4", "real"), 4, 'N', false, [200, 201, 2424, 2425, 0, 0]),
+    identity(SqlType::Float8, 701, 1022, ("float8", "double precision"), 8, 'N', true, [214, 215, 2426, 2427, 0, 0]),
+    identity(SqlType::Unknown, 705, 0, ("unknown", "unknown"), -2, 'X', false, [109, 110, 2416, 2417, 0, 0]),
+    identity(SqlType::Char(None), 1042, 1014, ("bpchar", "character"), -1, 'S', false, [1044, 1045, 2430, 2431, 2913, 2914]),
+    identity(SqlType::Varchar(None), 1043, 1015, ("varchar", "character varying"), -1, 'S', false, [1046, 1047, 2432, 2433, 2915, 2916]),
+    identity(SqlType::Date, 1082, 1182, ("date", "date"), 4, 'D', false, [1084, 1085, 2468, 2469, 0, 0]),
+    identity(SqlType::Time(None), 1083, 1183, ("time", "time without time zone"), 8, 'D', false, [1143, 1144, 2470, 2471, 2909, 2910]),
+    identity(SqlType::Timestamp(None), 1114, 1115, ("timestamp", "timestamp without time zone"), 8, 'D', false, [1312, 1313, 2474, 2475, 2905, 2906]),
+    identity(SqlType::TimestampTz(None), 1184, 1185, ("timestamptz", "timestamp with time zone"), 8, 'D', true, [1150, 1151, 2476, 2477, 2907, 2908]),
+    identity(SqlType::Interval(None), 1186, 1187, ("interval", "interval"), 16, 'T', true, [1160, 1161, 2478, 2479, 2903, 2904]),
+    identity(SqlType::Numeric(None), 1700, 1231, ("numeric", "numeric"), -1, 'N', false, [1701, 1702, 2460, 2461, 2917, 2918]),
+    identity(SqlType::RegClass, 2205, 2210, ("regclass", "regclass"), 4, 'N', false, [2218, 2219, 2452, 2453, 0, 0]),
+    identity(SqlType::RegType, 2206, 2211, ("regtype", "regtype"), 4, 'N', false, [2220, 2221, 2454, 2455, 0, 0]),
+    identity(SqlType::Record, 2249, 2287, ("record", "record"), -1, 'P', false, [2290, 2291, 2402, 2403, 0, 0]),
+    identity(SqlType::Void, 2278, 0, ("void", "void"), 4, 'P', false, [2298, 2299, 3120, 3121, 0, 0]),
+    identity(SqlType::Uuid, 2950, 2951, ("uuid", "uuid"), 16, 'U', false, [2952, 2953, 2961, 2962, 0, 0]),
+    identity(SqlType::RegNamespace, 4089, 4090, ("regnamespace", "regnamespace"), 4, 'N', false, [4084, 4085, 4087, 4088, 0, 0]),
 ];
 
 /// Names that SQL has besides `typname` and `format_type`'s.
@@ -183,6 +188,11 @@ impl SqlType {
     /// `typlen`: bytes, or -1 for a varying length.
     pub fn typlen(self) -> i16 {
         self.identity().map_or(-1, |i| i.len)
+    }
+
+    /// Oids of its functions: input, output, receive, send, and the modifier's input and output; zero is none.
+    pub fn io_functions(self) -> [u32; 6] {
+        self.identity().map_or([0; 6], |i| i.io)
     }
 
     /// `typcategory`: what the resolution of operators goes by.
