@@ -20,15 +20,21 @@
 //!
 //! Beside them, [`shapes`] sends statements to a real process that nobody would write, and asks only that it lives.
 //!
+//! The modules below are in reading order, which is the order of use: each uses those above it alone.
+//!
 //! Rules of the crate, [`shapes`] and its process excepted: no wall clock, no thread, no randomness but [`rng`], no map whose order is not fixed.
+
+pub mod rng;
+pub mod value;
+
+pub mod history;
 
 pub mod checker;
 pub mod client;
+
 pub mod generator;
-pub mod history;
 pub mod nemesis;
 pub mod report;
-pub mod rng;
+
 pub mod shapes;
 pub mod sim;
-pub mod value;

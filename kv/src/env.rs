@@ -1,34 +1,19 @@
 //! The injected world: everything that is not a pure function of the inputs comes through here.
 //!
 //! Five sources of non-determinism have a trait each, with two implementations (the real one and the
-//! simulated one, both in `node`): time ([`TimeSource`]), randomness ([`Rng`]), the network ([`Transport`]),
+//! simulated one, both in `node`): time ([`TimeSource`](crate::clock::TimeSource)), randomness ([`Rng`]), the network ([`Transport`]),
 //! and tasks ([`TaskScope`]). The disk is the fifth, behind [`crate::engine::Engine`] and
 //! [`crate::log::RaftLog`]. No other module of this crate, nor any of `txn`, may reach a clock, a timer,
 //! a thread, a socket or a file.
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use crate::clock::Clock;
 use crate::ids::NodeId;
 use crate::rpc::{RaftMessage, RpcRequest, RpcResponse};
-
-/// A node's physical time and its timers. In the simulation each node's source has its own offset and rate.
-pub trait TimeSource: Send + Sync {
-    /// Milliseconds since the Unix epoch as this node believes; may jump either way.
-    fn wall_ms(&self) -> u64;
-    /// The same in microseconds, for people to read; no finer than milliseconds where the source is not.
-    fn wall_us(&self) -> u64 {
-        self.wall_ms().saturating_mul(1_000)
-    }
-    /// Time since an arbitrary start; never goes back. For timeouts only, never compared between nodes.
-    fn monotonic(&self) -> Duration;
-    /// Completes after `duration` of this node's time.
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
-}
 
 /// Random numbers. Each purpose gets its own stream so that one consumer does not shift another.
 pub trait Rng: Send + Sync {
@@ -107,15 +92,15 @@ pub trait TaskScope: Send + Sync {
 /// A deliberate bug, to show that the proof kit would find it. Never active in the real environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// The Raft log reports entries as durable before they are synced (breaks I24 of the protocol rules).
+    /// The Raft log reports entries as durable before they are synced (breaks I1 of `kv::log`).
     AckBeforeFsync,
-    /// A transaction moves its read timestamp without checking what it has read (breaks I14).
+    /// A transaction moves its read timestamp without checking what it has read (breaks T2 of `coordinator::state`).
     SkipReadRefresh,
-    /// Versions inside the uncertainty interval are treated as not yet written (breaks I1 and I2).
+    /// Versions inside the uncertainty interval are treated as not yet written (breaks I1 of `mvcc::read`).
     IgnoreUncertainty,
-    /// A new lease holder starts with an empty timestamp cache (breaks I8).
+    /// A new lease holder starts with an empty timestamp cache (breaks I3 of `timestamp_cache`).
     TimestampCacheLostOnLeaseChange,
-    /// A replica serves without a valid lease (breaks I3 and I20).
+    /// A replica serves without a valid lease (breaks I1 of `kv::seam`).
     StaleLeaseRead,
     /// A commit does not heed the end of the schema leases that it relies on (breaks L1 of `sql::catalog::lease`).
     CommitPastSchemaLease,

@@ -12,6 +12,9 @@ use crate::range::descriptor::{Lease, RangeDescriptor};
 /// and answers by their own bounds.
 pub const MAX_MESSAGE_BYTES: usize = (32 << 20) - 1024;
 
+// One entry and what a Raft message says besides it.
+const _: () = assert!(crate::range::command::MAX_COMMAND_BYTES + (64 << 10) <= MAX_MESSAGE_BYTES);
+
 /// A Raft message of one range. `kind` and the fields are those of the etcd family's messages.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RaftMessage {

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::{Seeded, now};
 use kv::engine::fjall::FjallEngine;
-use kv::engine::sim::SimEngine;
 use kv::engine::{Engine, EngineBatch, EngineOp, EngineSnapshot, MAX_KEY_LEN};
 use kv::env::Rng;
 use kv::sim::disk::SimDisk;
+use kv::sim::engine::SimEngine;
 
 type Model = BTreeMap<Bytes, Bytes>;
 type Entries = Vec<(Bytes, Bytes)>;

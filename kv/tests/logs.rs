@@ -10,9 +10,9 @@ use common::{Seeded, now};
 use kv::env::Rng;
 use kv::ids::RangeId;
 use kv::log::raft_engine::RaftEngineLog;
-use kv::log::sim::SimLog;
 use kv::log::{GroupState, GroupWrite, INITIAL_INDEX, INITIAL_TERM, LogBatch, LogError, RaftLog};
 use kv::sim::disk::SimDisk;
+use kv::sim::log::SimLog;
 use raft::eraftpb::{Entry, HardState};
 
 /// What one group should hold, in the plainest way: entries by index.

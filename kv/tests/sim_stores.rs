@@ -11,13 +11,14 @@ use bytes::Bytes;
 use common::{Seeded, now};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use kv::engine::sim::SimEngine;
+use kv::clock::TimeSource;
 use kv::engine::{Engine, EngineBatch};
-use kv::env::{Rng, TimeSource};
+use kv::env::Rng;
 use kv::ids::RangeId;
-use kv::log::sim::SimLog;
 use kv::log::{GroupWrite, LogBatch, RaftLog};
 use kv::sim::disk::{DiskOp, SimDisk, SyncLatency};
+use kv::sim::engine::SimEngine;
+use kv::sim::log::SimLog;
 use raft::eraftpb::{Entry, HardState};
 
 /// A clock on which nothing ever ends.

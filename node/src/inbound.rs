@@ -101,7 +101,7 @@ impl ClockGate {
 mod tests {
     use std::time::Duration;
 
-    use kv::env::TimeSource;
+    use kv::clock::TimeSource;
 
     use super::*;
 

@@ -23,7 +23,7 @@ use crate::inbound::Inbound;
 
 /// The router of transactions' batches.
 pub type Router = kv::router::Router<Batches>;
-type Service = kv::store::Service<Batches>;
+type Service = kv::service::Service<Batches>;
 
 /// At the level of keys every key is a row of its own, so a split may cut anywhere.
 struct EveryKey;

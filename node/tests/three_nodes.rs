@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use kv::env::TimeSource;
-use kv::store::FailureKind;
+use kv::clock::TimeSource;
+use kv::failure::FailureKind;
 use node::real::RealTime;
 use txn::db::TxnOptions;
 

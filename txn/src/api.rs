@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use kv::seam::{MAX_BATCH_BYTES, Protocol};
 
+pub use crate::rows::Row;
 use crate::rows::Rows;
 
 /// Bytes of a key at most.
@@ -549,17 +550,6 @@ impl Response {
             false => Some(self.listed.into_iter().map(|row| (row.key, row.value)).collect()),
         }
     }
-}
-
-/// A key and its value.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Row {
-    /// The key.
-    #[prost(bytes = "bytes", tag = "1")]
-    pub key: Bytes,
-    /// The value.
-    #[prost(bytes = "bytes", tag = "2")]
-    pub value: Bytes,
 }
 
 /// Why a batch did nothing.

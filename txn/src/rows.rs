@@ -5,9 +5,18 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::api::Row;
-
 const HEAD: usize = 8;
+
+/// A key and its value.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Row {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+    /// The value.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
+}
 
 /// Rows that are complete. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

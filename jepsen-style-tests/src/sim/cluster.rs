@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::clock::Clock;
+use kv::clock::TimeSource;
 use kv::engine::Engine;
-use kv::engine::sim::SimEngine;
-use kv::env::{Env, Mutant, Rng, TaskScope, TimeSource, Transport};
+use kv::env::{Env, Mutant, Rng, TaskScope, Transport};
 use kv::ids::NodeId;
 use kv::log::RaftLog;
-use kv::log::sim::SimLog;
 use kv::range::bootstrap::{StoreIdent, bootstrap};
 use kv::sim::disk::{SimDisk, SyncLatency};
+use kv::sim::engine::SimEngine;
+use kv::sim::log::SimLog;
 use kv::store::StoreConfig;
 use node::node::{Node, NodeConfig};
 use node::pg::{Limits, Server};

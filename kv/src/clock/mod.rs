@@ -20,6 +20,7 @@
 //! cluster differ by more than [`Clock::max_offset`]. A message from beyond it is refused.
 
 mod peers;
+mod source;
 mod timestamp;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,9 +31,9 @@ use hlc_gen::source::ManualClock;
 use hlc_gen::{HlcGenerator, HlcTimestamp};
 
 pub use peers::ClockReading;
+pub use source::TimeSource;
 pub use timestamp::Timestamp;
 
-use crate::env::TimeSource;
 use crate::ids::NodeId;
 use peers::{Peers, difference};
 

@@ -60,7 +60,7 @@ impl EngineBatch {
     }
 
     /// Refuses keys that no engine can hold: empty ones and those longer than [`MAX_KEY_LEN`].
-    pub(super) fn check(&self) -> Result<(), EngineError> {
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
         match self.ops.iter().map(|op| op.key().len()).find(|len| !(1..=MAX_KEY_LEN).contains(len))
         {
             Some(len) => Err(EngineError::Io(format!("a key of {len} bytes cannot be stored"))),

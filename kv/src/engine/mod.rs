@@ -14,7 +14,6 @@
 mod batch;
 pub mod fjall;
 mod fjall_repair;
-pub mod sim;
 
 use std::io;
 use std::ops::{ControlFlow, Range};

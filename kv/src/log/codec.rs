@@ -21,7 +21,7 @@ const DURABLE_APPLIED: u8 = 5;
 const TRUNCATE_TO: u8 = 6;
 
 /// A whole batch as one journal record: groups, each a row of tagged fields.
-pub(super) fn encode_batch(batch: &LogBatch) -> Result<Vec<u8>, LogError> {
+pub(crate) fn encode_batch(batch: &LogBatch) -> Result<Vec<u8>, LogError> {
     let mut out = vec![VERSION];
     for (range, write) in &batch.groups {
         out.put_u64(range.0);
@@ -55,7 +55,7 @@ pub(super) fn encode_batch(batch: &LogBatch) -> Result<Vec<u8>, LogError> {
 }
 
 /// Reads what [`encode_batch`] wrote.
-pub(super) fn decode_batch(mut bytes: Bytes) -> Result<LogBatch, LogError> {
+pub(crate) fn decode_batch(mut bytes: Bytes) -> Result<LogBatch, LogError> {
     version(&mut bytes)?;
     let mut batch = LogBatch::default();
     while bytes.has_remaining() {
@@ -79,28 +79,28 @@ pub(super) fn decode_batch(mut bytes: Bytes) -> Result<LogBatch, LogError> {
 }
 
 /// A hard state as a value of its own.
-pub(super) fn encode_hard_state(hard_state: &HardState) -> Result<Vec<u8>, LogError> {
+pub(crate) fn encode_hard_state(hard_state: &HardState) -> Result<Vec<u8>, LogError> {
     let mut out = vec![VERSION];
     put_message(&mut out, hard_state)?;
     Ok(out)
 }
 
 /// Reads what [`encode_hard_state`] wrote.
-pub(super) fn decode_hard_state(bytes: Vec<u8>) -> Result<HardState, LogError> {
+pub(crate) fn decode_hard_state(bytes: Vec<u8>) -> Result<HardState, LogError> {
     let mut bytes = Bytes::from(bytes);
     version(&mut bytes)?;
     get_message(&mut bytes)
 }
 
 /// Numbers as a value of their own.
-pub(super) fn encode_numbers(numbers: &[u64]) -> Vec<u8> {
+pub(crate) fn encode_numbers(numbers: &[u64]) -> Vec<u8> {
     let mut out = vec![VERSION];
     numbers.iter().for_each(|number| out.put_u64(*number));
     out
 }
 
 /// Reads what [`encode_numbers`] wrote.
-pub(super) fn decode_numbers<const N: usize>(bytes: Vec<u8>) -> Result<[u64; N], LogError> {
+pub(crate) fn decode_numbers<const N: usize>(bytes: Vec<u8>) -> Result<[u64; N], LogError> {
     let mut bytes = Bytes::from(bytes);
     version(&mut bytes)?;
     let mut numbers = [0; N];

@@ -8,7 +8,7 @@ use super::{GroupState, GroupWrite, INITIAL_INDEX, INITIAL_TERM, LogError};
 use crate::ids::RangeId;
 
 /// The state of a group of which nothing was written yet.
-pub(super) fn initial() -> GroupState {
+pub(crate) fn initial() -> GroupState {
     GroupState {
         hard_state: HardState::default(),
         truncated: (INITIAL_INDEX, INITIAL_TERM),
@@ -18,7 +18,7 @@ pub(super) fn initial() -> GroupState {
 }
 
 /// Refuses a write that breaks a rule of the interface, given the state before it.
-pub(super) fn check(
+pub(crate) fn check(
     range: RangeId,
     state: Option<&GroupState>,
     write: &GroupWrite,
@@ -63,10 +63,10 @@ pub(super) fn check(
 
 /// A group's state and entries in memory.
 #[derive(Clone, Debug)]
-pub(super) struct MemGroup {
-    pub(super) state: GroupState,
+pub(crate) struct MemGroup {
+    pub(crate) state: GroupState,
     /// Contiguous, from the one behind the truncation point to the last.
-    pub(super) entries: VecDeque<Entry>,
+    pub(crate) entries: VecDeque<Entry>,
 }
 
 impl Default for MemGroup {
@@ -77,7 +77,7 @@ impl Default for MemGroup {
 
 impl MemGroup {
     /// Makes the changes of a write that was checked.
-    pub(super) fn apply(&mut self, write: GroupWrite) {
+    pub(crate) fn apply(&mut self, write: GroupWrite) {
         if let Some(reset) = write.reset {
             self.entries.clear();
             self.state.truncated = reset;
@@ -103,7 +103,7 @@ impl MemGroup {
     }
 
     /// The entry at an index, if it is here.
-    pub(super) fn entry(&self, index: u64) -> Option<&Entry> {
+    pub(crate) fn entry(&self, index: u64) -> Option<&Entry> {
         let at = index.checked_sub(self.state.truncated.0 + 1)?;
         self.entries.get(at as usize)
     }

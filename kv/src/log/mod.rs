@@ -17,11 +17,10 @@
 //! a split): its log begins at [`INITIAL_INDEX`] and [`INITIAL_TERM`]. A group that has something here but
 //! nothing in the engine lost an un-synced split: its votes stay, and the split is replayed by its left side.
 
-mod codec;
-mod group;
+pub(crate) mod codec;
+pub(crate) mod group;
 pub mod raft_engine;
 mod raft_engine_repair;
-pub mod sim;
 
 use futures::future::BoxFuture;
 use raft::eraftpb::{Entry, HardState};

@@ -278,9 +278,9 @@ mod tests {
     use raft::eraftpb::MessageType;
 
     use super::*;
-    use crate::log::sim::SimLog;
     use crate::log::{LogBatch, RaftLog};
     use crate::sim::disk::SimDisk;
+    use crate::sim::log::SimLog;
     use crate::sim::testing::Seeded;
 
     /// Replica 1 of three, and what it was told.

@@ -7,17 +7,14 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
+use crate::range::batch::BatchOp;
 use crate::range::descriptor::{Lease, RangeDescriptor};
-use crate::seam::BatchOp;
 
 const VERSION: u8 = 1;
 
 /// Bytes of an encoded command at most, with a mebibyte and more to spare in the largest message that nodes send to each
 /// other: what could not be sent must not get into the log, because everything behind it would wait for it for ever.
 pub const MAX_COMMAND_BYTES: usize = 16 << 20;
-
-// One entry and what a Raft message says besides it.
-const _: () = assert!(MAX_COMMAND_BYTES + (64 << 10) <= crate::rpc::MAX_MESSAGE_BYTES);
 
 /// One replicated command with what its application is checked against.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,5 +1,6 @@
 //! What a range is, the commands that change it, and how they are applied.
 
+pub mod batch;
 pub mod bootstrap;
 pub mod command;
 pub mod descriptor;

@@ -23,7 +23,8 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::Notify;
 
-use crate::env::{Rng, TimeSource};
+use crate::clock::TimeSource;
+use crate::env::Rng;
 
 /// The unit that reaches the platter or does not.
 pub const PAGE: usize = 4096;
@@ -257,7 +258,7 @@ impl State {
     fn stalls(&self, name: &str) -> bool {
         match self.stall {
             None => false,
-            Some(Stall::Engine) => name == crate::engine::sim::FILE,
+            Some(Stall::Engine) => name == crate::sim::engine::FILE,
             Some(Stall::All) => true,
         }
     }

@@ -408,7 +408,7 @@ impl Core {
                 member.durable_to_log = false;
                 let write = write.get_or_insert_default();
                 write.durable_applied = Some(member.durable);
-                // I4 of the log: not beyond what the engine keeps.
+                // I4 of `kv::log`: not beyond what the engine keeps.
                 let cut = member.truncate_to.min(member.durable);
                 if cut > member.group.truncated_index()
                     && let Some(term) = member.group.term_of(cut)

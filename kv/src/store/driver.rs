@@ -8,11 +8,11 @@ use prost::Message;
 use tokio::sync::mpsc;
 
 use crate::env::{Env, Mutant};
+use crate::failure::{Failure, FailureKind};
 use crate::ids::{NodeId, RangeId};
 use crate::log::{LogError, RaftLog};
 use crate::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
 use crate::store::core::{ApplyTask, Core, Input};
-use crate::store::failure::{Failure, FailureKind};
 use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// Inputs taken in before the log is written: the size of a group commit.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Timestamp;
 use crate::engine::{Engine, EngineError};
 use crate::env::{Env, Mutant};
+use crate::failure::Failure;
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
 use crate::range::bootstrap::META_RANGE;
@@ -20,7 +21,6 @@ use crate::range::machine::Rejection;
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
 use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::{Fate, Input, Proposal};
-use crate::store::failure::Failure;
 use crate::store::shared::{Published, SharedRef};
 
 /// A running store. Cheap to clone.

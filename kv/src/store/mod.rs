@@ -23,10 +23,8 @@
 pub(crate) mod applier;
 pub(crate) mod core;
 pub(crate) mod driver;
-mod failure;
 mod handle;
 mod open;
-mod service;
 mod shared;
 mod stall;
 #[cfg(test)]
@@ -35,10 +33,8 @@ mod watched;
 
 use std::time::Duration;
 
-pub use failure::{Failure, FailureKind};
 pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
-pub use service::Service;
 pub(crate) use shared::SharedRef;
 pub use stall::{ENDED_AFTER, SUSPECTED_AFTER};
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::failure::{Failure, FailureKind};
 use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::{Lease, RangeDescriptor};
 use crate::range::machine::RangeMachine;
-use crate::store::failure::{Failure, FailureKind};
 use crate::store::stall::Disk;
 
 /// One range as of its last applied command, and who leads it.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::env::Env;
-use crate::store::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind};
 use crate::store::shared::SharedRef;
 
 /// Pause between two looks.

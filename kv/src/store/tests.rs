@@ -8,14 +8,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
+use crate::clock::TimeSource;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::Engine;
-use crate::engine::sim::SimEngine;
-use crate::env::{Env, RpcError, TaskScope, TimeSource, Transport};
+use crate::env::{Env, RpcError, TaskScope, Transport};
 use crate::ids::{NodeId, RangeId};
 use crate::keys::Space;
 use crate::log::RaftLog;
-use crate::log::sim::SimLog;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use crate::range::command::{Batch, Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES};
 use crate::range::descriptor::Lease;
@@ -24,6 +23,8 @@ use crate::rpc::{
 };
 use crate::seam::{Eval, MAX_BATCH_BYTES, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::sim::disk::SimDisk;
+use crate::sim::engine::SimEngine;
+use crate::sim::log::SimLog;
 use crate::sim::testing::Seeded;
 use crate::store::core::{Fate, Input, Proposal, Waiter};
 use crate::store::driver::check_size;

@@ -139,10 +139,10 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::engine::sim::SimEngine;
-    use crate::log::sim::SimLog;
+    use crate::failure::FailureKind;
     use crate::sim::disk::SimDisk;
-    use crate::store::failure::FailureKind;
+    use crate::sim::engine::SimEngine;
+    use crate::sim::log::SimLog;
     use crate::store::shared::Shared;
 
     fn watched(disk: &Arc<SimDisk>) -> (SharedRef, WatchedEngine) {
@@ -194,7 +194,7 @@ mod tests {
         batch.put(Bytes::from_static(b"k"), Bytes::from_static(b"w"));
         assert!(engine.apply(batch).is_err());
         assert_eq!(kind(&shared), Some(FailureKind::DiskFull));
-        shared.fail(crate::store::Failure::new(FailureKind::Bug, "later"));
+        shared.fail(crate::failure::Failure::new(FailureKind::Bug, "later"));
         let failure = shared.failure.get().unwrap();
         assert_eq!((failure.kind, failure.sqlstate()), (FailureKind::DiskFull, "53100"));
         assert!(failure.what.contains("No space left on device"), "{failure}");

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::clock::Clock;
+use kv::clock::TimeSource;
 use kv::engine::fjall::FjallEngine;
 use kv::engine::{Engine, EngineError};
-use kv::env::{Env, TimeSource};
+use kv::env::Env;
 use kv::ids::NodeId;
 use kv::log::LogError;
 use kv::log::raft_engine::RaftEngineLog;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::env::Rng;
+use kv::failure::Failure;
 use kv::ids::NodeId;
-use kv::store::{Failure, StoreConfig};
+use kv::store::StoreConfig;
 use tokio::net::TcpListener;
 
 use super::http::{Health, Readiness};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::BoxFuture;
-use kv::env::TimeSource;
+use kv::clock::TimeSource;
 
 /// Wall clock, monotonic clock and tokio's timers.
 pub struct RealTime {

@@ -1,7 +1,7 @@
 //! Calls: work of a node within a task that may be anybody's, which lives and stops with the node's scope.
 //!
 //! A call that is done when it is first polled costs the scope nothing but two looks. One that has to wait is entered, so
-//! that the end of the scope finds it: it is dropped there and then (I1 and I2 of the scope hold for it as for tasks), and
+//! that the end of the scope finds it: it is dropped there and then (I1 and I2 of `node::scope` hold for it as for tasks), and
 //! its caller is woken.
 
 use std::pin::Pin;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kv::clock::Clock;
-use kv::env::{RpcError, TaskScope, TimeSource, Transport};
+use kv::clock::TimeSource;
+use kv::env::{RpcError, TaskScope, Transport};
 use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, ResponseBody, RpcRequest, RpcResponse};
 

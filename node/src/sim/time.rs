@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kv::env::TimeSource;
+use kv::clock::TimeSource;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

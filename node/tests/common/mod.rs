@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kv::env::TimeSource;
+use kv::clock::TimeSource;
 use kv::ids::NodeId;
 use kv::range::bootstrap::FIRST_DATA_RANGE;
 use kv::store::StoreConfig;

@@ -1,7 +1,7 @@
 //! What can go wrong, cut by what the caller does about it.
 
+use kv::failure::Failure;
 use kv::seam::SendError;
-use kv::store::Failure;
 
 use crate::api::{BatchError, ErrorKind, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 

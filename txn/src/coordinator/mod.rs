@@ -40,6 +40,7 @@
 mod buffer;
 mod cleanup;
 mod commit;
+pub(crate) mod config;
 mod deadline;
 mod error;
 mod flush;
@@ -67,7 +68,7 @@ use tokio::sync::oneshot;
 pub use wait::RowLock;
 
 use crate::api::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Row};
-use crate::db::TxnOptions;
+use crate::coordinator::config::TxnOptions;
 use crate::mvcc::Order;
 use crate::rows::Rows;
 use buffer::WriteBuffer;

@@ -17,7 +17,7 @@ use kv::range::descriptor::RangeDescriptor;
 use kv::seam::{Routing, SendError};
 
 use crate::api::{BatchRequest, BatchResponse, Batches, Put, Request, RequestKind, Span};
-use crate::db::Config;
+use crate::coordinator::config::Config;
 
 /// Batches of one fan-out that are on their way at the same time. What a range has in its queue from one
 /// transaction, others wait behind.

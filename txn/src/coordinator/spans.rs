@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kv::keys::successor;
 
 use crate::api::Span;
-use crate::db::Config;
+use crate::coordinator::config::Config;
 
 /// Disjoint half-open spans, none adjacent to another.
 #[derive(Clone, Debug, Default)]

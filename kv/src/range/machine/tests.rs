@@ -162,7 +162,7 @@ fn an_entry_of_an_unknown_version_stops_the_node() {
 fn the_whole_state_survives_saving_and_loading() {
     use crate::engine::Engine;
     let disk = crate::sim::disk::SimDisk::new();
-    let engine = crate::engine::sim::SimEngine::open(disk).unwrap();
+    let engine = crate::sim::engine::SimEngine::open(disk).unwrap();
     let mut world = World::new();
     world.lease(None, lease(1, 1, 100, 200));
     let ranges = initial_ranges(&[NodeId(1), NodeId(2), NodeId(3)]);

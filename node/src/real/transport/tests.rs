@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kv::clock::Clock;
-use kv::env::TimeSource;
+use kv::clock::TimeSource;
 use kv::rpc::{RangeRequest, RequestBody, ResponseBody};
 
 use super::*;

@@ -20,7 +20,7 @@ fn errors_of_the_transaction_keep_their_codes() {
         TxnError::RowTooLarge { bytes: 1 << 30 },
         TxnError::KeyTooLarge { bytes: 100_000 },
         TxnError::Invalid("a bug".into()),
-        TxnError::Stopped(kv::store::Failure::new(kv::store::FailureKind::DiskFull, "full")),
+        TxnError::Stopped(kv::failure::Failure::new(kv::failure::FailureKind::DiskFull, "full")),
     ] {
         assert_eq!(from_txn(error.clone()).state.0, error.sqlstate());
     }

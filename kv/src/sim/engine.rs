@@ -17,7 +17,7 @@ use std::sync::{Arc, RwLock};
 use bytes::{Buf, BufMut, Bytes};
 use futures::future::BoxFuture;
 
-use super::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot};
+use crate::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot};
 use crate::sim::disk::{DiskError, SimDisk};
 use crate::sim::journal::Journal;
 

@@ -16,7 +16,7 @@ use crate::rpc::{
     Descriptors, Refusal, RefusalReason, RequestBody, ResponseBody, RpcRequest, RpcResponse,
 };
 use crate::seam::{ProposeError, Protocol, RangeService, SplitKeyPolicy};
-use crate::store::handle::StoreHandle;
+use crate::store::StoreHandle;
 
 /// Directory entries in one answer.
 const LOOKUP_ENTRIES_MAX: usize = 16;

@@ -15,9 +15,9 @@ use futures::future::BoxFuture;
 use protobuf::Message;
 use raft::eraftpb::Entry;
 
-use super::group::{self, MemGroup};
-use super::{GroupState, GroupWrite, LogBatch, LogError, RaftLog, codec};
 use crate::ids::RangeId;
+use crate::log::group::{self, MemGroup};
+use crate::log::{GroupState, GroupWrite, LogBatch, LogError, RaftLog, codec};
 use crate::sim::disk::{DiskError, SimDisk};
 use crate::sim::journal::Journal;
 
