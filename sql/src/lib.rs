@@ -11,7 +11,8 @@
 //!                   └── catalog (descriptors: store, leases, gates)
 //! ```
 //!
-//! Each crate imports only what stands before it, and the compiler keeps it so:
+//! Each crate imports only what stands before it, and the compiler keeps it so. The modules of this one stand
+//! in reading order, too:
 //!
 //! | crate | what it is |
 //! |---|---|
@@ -29,11 +30,12 @@
 //! or the session's environment.
 
 pub mod catalog;
-mod ddl;
-pub mod session;
 mod settings;
 mod system;
 mod work;
+
+mod ddl;
+pub mod session;
 
 pub use sql_exec::row;
 pub use sql_plan as plan;

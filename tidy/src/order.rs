@@ -8,7 +8,17 @@ use std::collections::BTreeMap;
 use crate::source::{Source, sources};
 
 /// Crates that have given the promise for good.
-const PROMISED: [&str; 4] = ["kv", "txn", "node", "jepsen-style-tests"];
+const PROMISED: [&str; 9] = [
+    "kv",
+    "txn",
+    "node",
+    "jepsen-style-tests",
+    "sql",
+    "sql/values",
+    "sql/catalog",
+    "sql/plan",
+    "sql/planner",
+];
 const CRATES: [&str; 14] = [
     "kv",
     "txn",

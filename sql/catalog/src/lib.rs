@@ -1,6 +1,6 @@
 //! What a statement may name: tables with their columns and indexes, and functions with their operators and casts. Data
 //! and interfaces alone: who keeps the tables is `sql`'s affair (leases, gates), what the functions do is
-//! `sql-functions`'.
+//! `sql-functions`'. The modules stand in reading order.
 
 pub mod descriptor;
 pub mod function;

@@ -5,12 +5,15 @@
 //! type it does not expect has found a bug.
 //!
 //! A plan is immutable and shared by all executions (parameters are slots of their own), so it can be cached.
+//!
+//! The modules stand in reading order.
 
 mod expr;
 mod lock;
-mod look;
 mod shape;
 pub mod walk;
+
+mod look;
 
 use std::sync::Arc;
 

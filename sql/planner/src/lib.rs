@@ -6,7 +6,8 @@
 //!             └ what parameters there are                                    explain (as text) ◀────┘
 //! ```
 //!
-//! Reads the catalog through [`sql_catalog::CatalogView`] alone, and knows no transaction.
+//! Reads the catalog through [`sql_catalog::CatalogView`] alone, and knows no transaction. The modules
+//! stand in reading order.
 
 pub mod bind;
 pub mod explain;

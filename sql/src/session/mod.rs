@@ -6,7 +6,7 @@
 //!  execute ──────┘                         └─ ddl, copy
 //! ```
 //!
-//! The invariants of transactions are in `work::transaction` (T1 to T4). Beside them:
+//! What holds of transactions is T1 to T4 of `work::transaction`. Beside them:
 //!
 //! - S1. A future of a session may be dropped at any await (a client cancels, a connection breaks): whatever the
 //!   session holds is then as before the call, or the transaction has failed. So a transaction is never moved out
@@ -270,7 +270,7 @@ impl Session {
         matches!(&self.state, State::Open(open) if open.is_committing())
     }
 
-    /// A statement has failed: an implicit transaction is gone, a block waits for its end (T2, T4).
+    /// A statement has failed: an implicit transaction is gone, a block waits for its end (T2 and T4 of `work::transaction`).
     fn failed(&mut self, error: SqlError) -> SqlError {
         self.interrupt.set_timeout(None);
         self.copy = None;

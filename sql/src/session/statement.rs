@@ -39,7 +39,8 @@ pub(super) struct Mode<'a> {
 }
 
 impl Session {
-    /// Runs a statement, again if it cannot be serialized and nobody has seen anything of it (T3).
+    /// Runs a statement, again if it cannot be serialized and nobody has seen anything of it (T3 of
+    /// `work::transaction`).
     pub(super) async fn run_statement(
         &mut self,
         parsed: &Parsed,
@@ -128,7 +129,7 @@ impl Session {
         self.engine.env.clock.sleep(Duration::from_micros(micros)).await;
     }
 
-    /// 25P02, unless the statement ends the block or goes back in it (T2).
+    /// 25P02, unless the statement ends the block or goes back in it (T2 of `work::transaction`).
     pub(super) fn check_not_failed(&self, statement: &Statement) -> SqlResult<()> {
         let cures = matches!(
             statement,
