@@ -188,7 +188,7 @@ begin
     end if;
 end $$;
 select E'# How PostgreSQL 15 groups operators without parentheses: a text, and the same with parentheses or !SQLSTATE.\n'
-    || E'# Made by precedence.sql, which says how; read by sql/parse/src/operators/tests.rs.';
+    || E'# Made by precedence.sql, which says how; read by sql/parse/src/dialect/operators/tests.rs.';
 select distinct written || E'\t' || '!42601' from results where mine like '!42601%'
 union all
 select written || E'\t' || grouped from results where mine not like '!42601%' and mine = theirs

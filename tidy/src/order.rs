@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::source::{Source, sources};
 
 /// Crates that have given the promise for good.
-const PROMISED: [&str; 9] = [
+const PROMISED: [&str; 10] = [
     "kv",
     "txn",
     "node",
@@ -16,6 +16,7 @@ const PROMISED: [&str; 9] = [
     "sql",
     "sql/values",
     "sql/catalog",
+    "sql/parse",
     "sql/plan",
     "sql/planner",
 ];

@@ -11,10 +11,12 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::place::Places;
-use super::source::too_complex;
 
 /// How deeply parentheses, brackets and CASE may be nested.
 pub const MAX_NESTING: usize = 1_000;
+
+/// How deep the parser may recurse: a level of nesting is some of its own.
+pub(crate) const MAX_RECURSION: usize = 4 * MAX_NESTING;
 
 /// How deep a chain of operators may be, with all that its operands hold.
 pub(crate) const MAX_CHAIN: usize = 21_000;
@@ -269,4 +271,10 @@ fn is_operator(keyword: Keyword) -> bool {
             | Keyword::PIVOT
             | Keyword::UNPIVOT
     )
+}
+
+/// The error of a statement that is nested more deeply than a bound.
+pub fn too_complex() -> SqlError {
+    SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        .hint("The statement is nested too deeply.")
 }

@@ -6,7 +6,6 @@ use sqlparser::ast::{
 };
 
 use super::cursor::Cursor;
-use super::definition::*;
 use super::name::{fold, object};
 use super::place::Places;
 use super::statement::*;

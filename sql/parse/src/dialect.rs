@@ -1,5 +1,7 @@
 //! sqlparser's PostgreSQL dialect with PostgreSQL's operators: everything else is asked of sqlparser's own.
 
+pub(crate) mod operators;
+
 use std::any::TypeId;
 use std::cell::Cell;
 
@@ -8,7 +10,7 @@ use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
-use super::operators::{self, Kind};
+use operators::Kind;
 
 /// The dialect of one parser.
 #[derive(Debug, Default)]

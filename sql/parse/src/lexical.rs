@@ -7,7 +7,9 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::Postgres;
 use super::place::Places;
-use super::source::Piece;
+
+/// The tokens of a statement, without blanks and comments, and the semicolon after it.
+pub(crate) type Piece = (Vec<TokenWithSpan>, Option<TokenWithSpan>);
 
 /// Finds the bytes of places that come in order.
 struct Bytes<'a> {

@@ -1,25 +1,32 @@
 //! From text to statements: sqlparser's PostgreSQL dialect where it fits, our own small parser for the statements that
 //! only a session understands, and token-level patches for what sqlparser does not know.
+//!
+//! The modules stand in reading order.
+
+pub mod place;
+mod scan;
 
 mod bounds;
-mod copy;
-mod cursor;
-mod ddl;
-mod definition;
+mod row_lock;
+mod statement;
+
+pub mod name;
+
 mod dialect;
 mod lexical;
-pub mod name;
-mod operators;
-pub mod place;
-mod portal;
-mod query;
-mod row_lock;
-mod scan;
-mod script;
-mod source;
-mod statement;
-mod transaction;
 pub mod types;
+
+mod source;
+
+mod cursor;
+mod query;
+mod script;
+
+mod copy;
+mod ddl;
+mod portal;
+mod transaction;
+
 mod utility;
 
 use std::sync::Arc;
@@ -29,12 +36,10 @@ use sql_values::memory::Pool;
 use sql_values::types::SqlType;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-pub use bounds::MAX_NESTING;
+pub use bounds::{MAX_NESTING, too_complex};
 use cursor::Cursor;
-pub use definition::*;
 pub use script::Script;
 use source::Source;
-pub use source::too_complex;
 pub use statement::*;
 
 /// Parses a text of any number of statements; empty ones are left out. Either all of them parse or none: nothing of a

@@ -4,8 +4,8 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
+use super::query;
 use super::statement::{DeclareCursor, FetchDirection, QueryKind, Statement};
-use super::utility::inner_query;
 
 pub(crate) fn declare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     let name = cursor.ident()?;
@@ -33,7 +33,7 @@ pub(crate) fn declare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
     cursor.expect("for")?;
     let position = cursor.position();
     let first = cursor.error();
-    let query = inner_query(cursor)?;
+    let query = query::inner(cursor)?;
     if !matches!(&query.statement, Statement::Query(query) if query.kind == QueryKind::Select) {
         return Err(first.at_if(position));
     }

@@ -4,8 +4,9 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sqlparser::ast::{self, SetExpr};
 use sqlparser::tokenizer::TokenWithSpan;
 
+use super::cursor::Cursor;
 use super::source::Source;
-use super::statement::{Query, QueryKind};
+use super::statement::{Parsed, Query, QueryKind, Statement};
 
 /// Parses a query.
 pub(crate) fn parse(
@@ -40,4 +41,14 @@ fn kind_of(body: &SetExpr) -> QueryKind {
         SetExpr::Query(query) => kind_of(&query.body),
         _ => QueryKind::Select,
     }
+}
+
+/// The rest is a query with its own text.
+pub(crate) fn inner(cursor: &mut Cursor<'_>) -> SqlResult<Box<Parsed>> {
+    let rest = cursor.rest();
+    let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Err(cursor.error()) };
+    let text = cursor.source.slice(first, last).to_owned();
+    let query = parse(cursor.source, rest, cursor.end)?;
+    cursor.index = cursor.tokens.len();
+    Ok(Box::new(Parsed { text, statement: Statement::Query(Box::new(query)), _held: None }))
 }

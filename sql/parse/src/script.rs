@@ -8,17 +8,16 @@
 //! chooses their size by `work_mem`. A tree's count stays as long as the tree does.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::Arc;
 
 use sql_values::error::SqlResult;
-use sql_values::memory::{Pool, Reservation};
+use sql_values::memory::Pool;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::TokenWithSpan;
 
-use super::operators::is_word;
-use super::source::{Piece, Text};
-use super::statement::Parsed;
+use super::dialect::operators::is_word;
+use super::lexical::Piece;
+use super::source::Text;
+use super::statement::{Held, Parsed};
 
 /// Bytes of text whose trees are kept. The first statement's always is.
 const KEPT_TEXT: usize = 16 << 10;
@@ -28,18 +27,6 @@ const TREE_BYTES: usize = 512;
 
 /// Bytes that they take for a SELECT or VALUES beside.
 const SELECT_BYTES: usize = 16 << 10;
-
-/// The memory of a tree, given back with the last copy of it.
-#[derive(Clone)]
-pub(crate) struct Held {
-    _bytes: Arc<Reservation>,
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held")
-    }
-}
 
 /// The statements of a text that are still to come.
 pub struct Script {
@@ -112,7 +99,7 @@ impl Script {
             _ => String::new(),
         };
         let statement = super::statement(&source, tokens, end.as_ref())?;
-        Ok(Parsed { text, statement, _held: Some(Held { _bytes: Arc::new(bytes) }) })
+        Ok(Parsed { text, statement, _held: Some(Held::new(bytes)) })
     }
 
     fn parse_later(&self, later: &Later) -> SqlResult<Parsed> {

@@ -9,9 +9,9 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
-use super::bounds;
+use super::bounds::{self, MAX_RECURSION, too_complex};
 use super::dialect::Postgres;
-use super::lexical::Pieces;
+use super::lexical::{Piece, Pieces};
 use super::place::Places;
 use super::row_lock;
 use super::scan;
@@ -19,17 +19,11 @@ use super::scan;
 /// The longest text that is parsed, in bytes.
 pub(crate) const MAX_TEXT: usize = 16 << 20;
 
-/// How deep the parser may recurse: a level of nesting is some of its own.
-pub(crate) const MAX_RECURSION: usize = 4 * bounds::MAX_NESTING;
-
 /// Makes sqlparser keep to the bounds of our own recursions: it grows the stack by itself, with less to spare.
 fn instruct_parser() {
     recursive::set_minimum_stack_size(RED);
     recursive::set_stack_allocation_size(PIECE);
 }
-
-/// The tokens of a statement, without blanks and comments, and the semicolon after it.
-pub(crate) type Piece = (Vec<TokenWithSpan>, Option<TokenWithSpan>);
 
 /// A text with its tokens.
 pub(crate) struct Text<'a> {
@@ -177,12 +171,6 @@ impl<'a> Source<'a> {
         }
         self.near(&parser.peek_token(), end)
     }
-}
-
-/// The error of a statement that is nested more deeply than a bound.
-pub fn too_complex() -> SqlError {
-    SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
-        .hint("The statement is nested too deeply.")
 }
 
 /// A location in a piece of text as one in the whole text.

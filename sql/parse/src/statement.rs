@@ -1,15 +1,18 @@
 //! Statements as the session sees them: queries as syntax trees for the binder, all others with typed fields whose
 //! names are still text. Unquoted identifiers are folded to lower case and cut at 63 bytes.
 
+mod definition;
+
+use std::fmt;
 use std::sync::Arc;
 
+use sql_values::memory::Reservation;
 use sql_values::stack::Tree;
 use sql_values::types::SqlType;
 use sqlparser::ast;
 
-use super::definition::{AlterTable, CreateIndex, CreateTable, Drop};
 use super::place::Places;
-use super::script::Held;
+pub use definition::*;
 
 /// A statement with its own text.
 #[derive(Clone, Debug)]
@@ -20,6 +23,24 @@ pub struct Parsed {
     pub statement: Statement,
     /// The memory of its tree. None where another holds it.
     pub(crate) _held: Option<Held>,
+}
+
+/// The memory of a tree, given back with the last copy of it.
+#[derive(Clone)]
+pub(crate) struct Held {
+    _bytes: Arc<Reservation>,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl Held {
+    pub(crate) fn new(bytes: Reservation) -> Self {
+        Held { _bytes: Arc::new(bytes) }
+    }
 }
 
 /// A possibly schema-qualified name.

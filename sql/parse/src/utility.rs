@@ -224,7 +224,7 @@ fn prepare(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {
         }
     }
     cursor.expect("as")?;
-    let statement = inner_query(cursor)?;
+    let statement = query::inner(cursor)?;
     Ok(Statement::Control(Control::Prepare { name, types, statement }))
 }
 
@@ -246,16 +246,6 @@ fn data_type(cursor: &mut Cursor<'_>) -> SqlResult<SqlType> {
     let next = cursor.tokens.get(cursor.index);
     let ty = cursor.source.parse(tokens, next, |parser| parser.parse_data_type())?;
     types::resolve(&ty)
-}
-
-/// The rest is a query with its own text.
-pub(crate) fn inner_query(cursor: &mut Cursor<'_>) -> SqlResult<Box<Parsed>> {
-    let rest = cursor.rest();
-    let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Err(cursor.error()) };
-    let text = cursor.source.slice(first, last).to_owned();
-    let query = query::parse(cursor.source, rest, cursor.end)?;
-    cursor.index = cursor.tokens.len();
-    Ok(Box::new(Parsed { text, statement: Statement::Query(Box::new(query)), _held: None }))
 }
 
 fn execute(cursor: &mut Cursor<'_>) -> SqlResult<Statement> {

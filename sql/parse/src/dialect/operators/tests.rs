@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Expr, VisitMut, VisitorMut};
 
-use super::super::{Statement, parse};
+use crate::{Statement, parse};
 
 /// Takes the parentheses away.
 struct Bare;
@@ -30,7 +30,7 @@ fn tree(text: &str) -> Result<ast::Statement, String> {
 
 #[test]
 fn operators_group_as_in_postgresql() {
-    let file = include_str!("../../../testdata/precedence.tsv");
+    let file = include_str!("../../../../testdata/precedence.tsv");
     let mut wrong = Vec::new();
     let mut count = 0;
     for line in file.lines().filter(|line| !line.starts_with('#')) {

@@ -21,8 +21,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::dialect::Postgres;
-use super::source::MAX_RECURSION;
+use super::Postgres;
+use crate::bounds::MAX_RECURSION;
 
 const NONE: u8 = 0;
 const OR: u8 = 10;
@@ -525,7 +525,7 @@ fn operator_name(parser: &mut Parser<'_>) -> Result<Vec<String>, ParserError> {
         let token = parser.next_token();
         match &token.token {
             Token::Word(word) if parser.peek_token_ref().token == Token::Period => {
-                parts.push(super::name::fold_text(&word.value, word.quote_style.is_some()));
+                parts.push(crate::name::fold_text(&word.value, word.quote_style.is_some()));
                 parser.expect_token(&Token::Period)?;
             }
             op if is_operator(op) => {

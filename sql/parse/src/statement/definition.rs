@@ -2,7 +2,7 @@
 
 use sql_values::types::SqlType;
 
-use super::statement::Name;
+use super::Name;
 
 /// CREATE TABLE.
 #[derive(Clone, Debug)]
