@@ -8,8 +8,8 @@ use kv::env::Mutant;
 
 /// Seeds that a mutant may take before it counts as unnoticed.
 const MUTANT_SEEDS: u64 = 30;
-/// The same for the one that takes a cut, a schema change and a block that fit together: one seed in thirty has them.
-const RARE_MUTANT_SEEDS: u64 = 120;
+/// The same for the one that takes a cut, a schema change and a block that fit together: one seed in six has them.
+const RARE_MUTANT_SEEDS: u64 = 60;
 
 /// An odd seed speaks SQL, an even one speaks to keys: here as on the command line.
 #[test]

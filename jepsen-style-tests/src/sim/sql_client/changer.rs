@@ -45,9 +45,6 @@ const GATE: Duration = Duration::from_secs(60);
 /// Share of changes whose client thinks better of it while they run.
 const CANCEL_PERCENT: u64 = 15;
 
-/// Lingering clients.
-const LINGERING: i32 = 6;
-
 /// Starts everything that changes the schema until `end`, and what lives with it beside the workloads.
 pub(crate) fn disturb(
     cluster: &Rc<Cluster>,
@@ -56,23 +53,19 @@ pub(crate) fn disturb(
     end: Instant,
 ) -> Vec<JoinHandle<()>> {
     let rng = |number: i32| SeedRng::stream(seed, "schema", number.unsigned_abs().into());
-    let mut tasks = vec![
-        tokio::task::spawn_local(change_schema(
-            cluster.clone(),
-            rng(0),
-            &CHANGES,
-            PAUSE,
-            [calm, end],
-        )),
-        tokio::task::spawn_local(change_schema(
-            cluster.clone(),
-            rng(1),
-            &linger::CHANGES,
-            PAUSE / 5,
-            [calm, end],
-        )),
-    ];
-    for number in 0..LINGERING {
+    let mut tasks = vec![tokio::task::spawn_local(change_schema(
+        cluster.clone(),
+        rng(0),
+        CHANGES.map(str::to_owned).to_vec(),
+        PAUSE,
+        [calm, end],
+    ))];
+    for table in 0..linger::TABLES {
+        let (rng, changes) = (rng(1 + table), linger::changes(table));
+        let changing = change_schema(cluster.clone(), rng, changes, PAUSE / 5, [calm, end]);
+        tasks.push(tokio::task::spawn_local(changing));
+    }
+    for number in 0..linger::CLIENTS {
         let rng = SeedRng::stream(seed, "linger", number.unsigned_abs().into());
         let lingering = linger::linger(cluster.clone(), rng, number, end);
         tasks.push(tokio::task::spawn_local(lingering));
@@ -83,7 +76,7 @@ pub(crate) fn disturb(
 async fn change_schema(
     cluster: Rc<Cluster>,
     rng: SeedRng,
-    changes: &'static [&'static str],
+    changes: Vec<String>,
     pause: Duration,
     [calm, end]: [Instant; 2],
 ) {
@@ -92,7 +85,7 @@ async fn change_schema(
     let mut turn = client.rng.below(changes.len() as u64) as usize;
     while Instant::now() < end {
         tokio::time::sleep(client.rng.duration_between(Duration::ZERO, pause)).await;
-        let text = changes[turn % changes.len()];
+        let text = &changes[turn % changes.len()];
         if Instant::now() >= calm {
             succeed(&client, text).await;
             turn += 1;
@@ -145,8 +138,11 @@ pub(crate) async fn final_check(cluster: &Rc<Cluster>, rng: SeedRng) -> Vec<Stri
         let work = async {
             link.run(INDEX, &[]).await?;
             bank::read_every_way(&mut link).await?;
-            link.run(linger::INDEX, &[]).await?;
-            linger::check(&mut link).await
+            for table in 0..linger::TABLES {
+                link.run(&linger::index(table), &[]).await?;
+                linger::check(&mut link, table).await?;
+            }
+            Ok(())
         };
         match tokio::time::timeout(PATIENCE, work).await {
             Ok(Ok(_)) => return Vec::new(),

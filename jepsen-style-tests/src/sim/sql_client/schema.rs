@@ -9,15 +9,12 @@ use sql::row::{encode_key_datum, index_prefix};
 use sql::types::{Datum, SqlType};
 
 use super::statement::Param;
-use super::{SqlClient, bank};
+use super::{SqlClient, bank, linger};
 use crate::client::Key;
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};
 
-const TABLES: [&str; 6] = [
-    "CREATE TABLE IF NOT EXISTS item (id INT PRIMARY KEY, tag INT NOT NULL)",
-    // So many that its index is built in steps, beside those who write.
-    "INSERT INTO item SELECT -g, g % 4 FROM generate_series(1, 600) g ON CONFLICT DO NOTHING",
+const TABLES: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS register (k INT PRIMARY KEY, v BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS account (id INT PRIMARY KEY, branch INT NOT NULL, \
      balance BIGINT NOT NULL CHECK (balance >= 0))",
@@ -39,8 +36,9 @@ pub(crate) async fn load(
     rng: SeedRng,
     rows: &[(Key, i64)],
 ) -> Result<[TableId; 3], String> {
-    let mut statements: Vec<(&str, Vec<Param>)> =
-        TABLES.into_iter().map(|text| (text, Vec::new())).collect();
+    let of_linger: Vec<String> = (0..linger::TABLES).flat_map(linger::creation).collect();
+    let tables = of_linger.iter().map(String::as_str).chain(TABLES);
+    let mut statements: Vec<(&str, Vec<Param>)> = tables.map(|text| (text, Vec::new())).collect();
     for (key, value) in rows {
         let value = Param::Big(*value);
         statements.push(match *key {
