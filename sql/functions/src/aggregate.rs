@@ -506,7 +506,7 @@ fn float_spread<const SAMPLE: bool, const DEVIATION: bool>() -> Box<dyn Accumula
 
 /// Aggregates, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 93] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     aggregate(2050, "max", &[ANY_ARRAY], ANY_ARRAY, max),
     aggregate(2051, "min", &[ANY_ARRAY], ANY_ARRAY, min),
     aggregate(2100, "avg", &[INT8], NUMERIC, avg_int),

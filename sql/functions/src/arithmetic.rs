@@ -222,7 +222,7 @@ fn float_abs<R: Real>(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Arithmetic, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 101] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(141, "int4mul", &[INT4, INT4], INT4, mul::<Int4>).kernel(Multiply),
     scalar(152, "int2mul", &[INT2, INT2], INT2, mul::<Int2>).kernel(Multiply),
     scalar(153, "int2div", &[INT2, INT2], INT2, div::<Int2>).kernel(Divide),

@@ -339,7 +339,7 @@ fn dims(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of arrays and of rows, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 32] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(376, "string_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, from_string).lenient(),
     scalar(378, "array_append", &[ANY_COMPATIBLE_ARRAY, ANY_COMPATIBLE], ANY_COMPATIBLE_ARRAY, append).lenient(),
     scalar(379, "array_prepend", &[ANY_COMPATIBLE, ANY_COMPATIBLE_ARRAY], ANY_COMPATIBLE_ARRAY, prepend).lenient(),

@@ -330,7 +330,7 @@ const fn binary(from: ParamType, to: ParamType, context: CastContext) -> Cast {
 
 /// Functions of casts, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 58] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(77, "int4", &[INTERNAL_CHAR], INT4, to_int4),
     scalar(78, "char", &[INT4], INTERNAL_CHAR, int_char),
     scalar(235, "float8", &[INT2], FLOAT8, to_float8),
@@ -395,7 +395,7 @@ use CastContext::{Assignment, Explicit, Implicit};
 
 /// `pg_cast`, without the casts of a type to itself: those are of modifiers.
 #[rustfmt::skip]
-pub(super) static CASTS: [Cast; 100] = [
+pub(super) static CASTS: &[Cast] = &[
     by(BOOL, INT4, Explicit, 2558),
     by(BOOL, TEXT, Assignment, 2971),
     by(BOOL, BPCHAR, Assignment, 2971),

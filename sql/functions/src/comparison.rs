@@ -114,7 +114,7 @@ fn cmp<O: Order>(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Comparisons, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 245] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(56, "boollt", &[BOOL, BOOL], BOOL, lt::<Plain>),
     scalar(57, "boolgt", &[BOOL, BOOL], BOOL, gt::<Plain>),
     scalar(60, "booleq", &[BOOL, BOOL], BOOL, eq::<Plain>),

@@ -513,7 +513,7 @@ fn interval_to_char(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 /// Functions of dates and times, by oid. Those from 90000 on are keywords in SQL, which PostgreSQL has no
 /// functions for.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 76] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(274, "timeofday", &[], TEXT, timeofday).volatile(),
     scalar(1026, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, to_offset),
     scalar(1140, "date_mi", &[DATE, DATE], INT4, date_diff),

@@ -63,7 +63,7 @@ pub(super) fn check_definition(ctx: &EvalContext<'_>, oid: u32) -> SqlResult<Opt
 
 /// By oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 6] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(2078, "set_config", &[TEXT, TEXT, BOOL], TEXT, set_config).volatile(),
     scalar(2162, "pg_get_function_arguments", &[OID], TEXT, function_arguments).stable(),
     scalar(2165, "pg_get_function_result", &[OID], TEXT, function_result).stable(),

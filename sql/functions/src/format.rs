@@ -199,7 +199,7 @@ fn to_number(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// These functions, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 6] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(1772, "to_char", &[NUMERIC, TEXT], TEXT, numeric_to_char).stable(),
     scalar(1773, "to_char", &[INT4, TEXT], TEXT, int4_to_char).stable(),
     scalar(1774, "to_char", &[INT8, TEXT], TEXT, int8_to_char).stable(),

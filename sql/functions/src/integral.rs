@@ -151,7 +151,7 @@ fn width_bucket_float(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// These functions, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 5] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(320, "width_bucket", &[FLOAT8, FLOAT8, FLOAT8, INT4], INT4, width_bucket_float),
     scalar(1376, "factorial", &[INT8], NUMERIC, factorial),
     scalar(2170, "width_bucket", &[NUMERIC, NUMERIC, NUMERIC, INT4], INT4, width_bucket_numeric),

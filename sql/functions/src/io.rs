@@ -88,7 +88,7 @@ type Row = (u32, &'static str, u32, &'static [u32]);
 
 /// By oid: name, result, arguments.
 #[rustfmt::skip]
-static FUNCTIONS: [Row; 137] = [
+static FUNCTIONS: &[Row] = &[
     (31, "byteaout", 2275, &[17]),
     (33, "charout", 2275, &[18]),
     (34, "namein", 19, &[2275]),

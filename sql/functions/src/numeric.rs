@@ -202,7 +202,7 @@ fn random(ctx: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of numbers, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 59] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(230, "dsqrt", &[FLOAT8], FLOAT8, float_sqrt),
     scalar(231, "dcbrt", &[FLOAT8], FLOAT8, float_cbrt),
     scalar(232, "dpow", &[FLOAT8, FLOAT8], FLOAT8, float_power),

@@ -35,7 +35,7 @@ const fn prefix(
 
 /// Operators, by oid.
 #[rustfmt::skip]
-pub(super) static OPERATORS: [Operator; 390] = [
+pub(super) static OPERATORS: &[Operator] = &[
     infix(15, "=", (INT4, INT8), BOOL, 852, (416, 36)),
     infix(36, "<>", (INT4, INT8), BOOL, 853, (417, 15)),
     infix(37, "<", (INT4, INT8), BOOL, 854, (419, 82)),

@@ -160,7 +160,7 @@ fn has_role(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Inquiries about privileges, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 14] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(1922, "has_table_privilege", &[NAME, TEXT, TEXT], BOOL, role_table).stable(),
     scalar(1923, "has_table_privilege", &[NAME, OID, TEXT], BOOL, role_table).stable(),
     scalar(1926, "has_table_privilege", &[TEXT, TEXT], BOOL, table).stable(),

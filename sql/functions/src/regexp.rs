@@ -276,7 +276,7 @@ fn replace(
 
 /// Functions of regular expressions, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 29] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(2284, "regexp_replace", &[TEXT, TEXT, TEXT], TEXT, regexp_replace),
     scalar(2285, "regexp_replace", &[TEXT, TEXT, TEXT, TEXT], TEXT, regexp_replace),
     set(2763, "regexp_matches", &[TEXT, TEXT], TEXT_ARRAY, regexp_matches, &["regexp_matches"]),

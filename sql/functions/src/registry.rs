@@ -10,27 +10,27 @@ use super::{
 };
 
 static FAMILIES: [&[Function]; 14] = [
-    &aggregate::FUNCTIONS,
-    &arithmetic::FUNCTIONS,
-    &array::FUNCTIONS,
-    &cast::FUNCTIONS,
-    &comparison::FUNCTIONS,
-    &datetime::FUNCTIONS,
-    &describe::FUNCTIONS,
-    &format::FUNCTIONS,
-    &integral::FUNCTIONS,
-    &numeric::FUNCTIONS,
-    &privilege::FUNCTIONS,
-    &regexp::FUNCTIONS,
-    &system::FUNCTIONS,
-    &text::FUNCTIONS,
+    aggregate::FUNCTIONS,
+    arithmetic::FUNCTIONS,
+    array::FUNCTIONS,
+    cast::FUNCTIONS,
+    comparison::FUNCTIONS,
+    datetime::FUNCTIONS,
+    describe::FUNCTIONS,
+    format::FUNCTIONS,
+    integral::FUNCTIONS,
+    numeric::FUNCTIONS,
+    privilege::FUNCTIONS,
+    regexp::FUNCTIONS,
+    system::FUNCTIONS,
+    text::FUNCTIONS,
 ];
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     Registry::new(Builtins {
         functions: &FAMILIES,
-        operators: &operators::OPERATORS,
-        casts: &cast::CASTS,
+        operators: operators::OPERATORS,
+        casts: cast::CASTS,
         cast_value: cast,
         output: cast::output,
         argument_names: arguments::argument_names,

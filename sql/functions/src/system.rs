@@ -469,7 +469,7 @@ fn advisory_unlock_all(_: &EvalContext<'_>, _: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions about session and catalog, by oid. Sizes are unknown (NULL): nobody measures them.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 45] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(89, "version", &[], TEXT, version).stable(),
     scalar(745, "current_user", &[], NAME, current_user).stable(),
     scalar(746, "session_user", &[], NAME, current_user).stable(),

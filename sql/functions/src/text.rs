@@ -528,7 +528,7 @@ fn convert_to(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Functions of text, by oid.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: [Function; 94] = [
+pub(super) static FUNCTIONS: &[Function] = &[
     scalar(79, "nameregexeq", &[NAME, TEXT], BOOL, regex_match::<false>),
     scalar(720, "octet_length", &[BYTEA], INT4, octets),
     scalar(749, "overlay", &[BYTEA, BYTEA, INT4, INT4], BYTEA, bytea_overlay),

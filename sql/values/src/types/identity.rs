@@ -40,7 +40,7 @@ const fn identity(
 
 /// Every type that is no array, in order of oid.
 #[rustfmt::skip]
-static SCALARS: [Identity; 29] = [
+static SCALARS: &[Identity] = &[
     identity(SqlType::Bool, 16, 1000, ("bool", "boolean"), 1, 'B', true, [1242, 1243, 2436, 2437, 0, 0]),
     identity(SqlType::Bytea, 17, 1001, ("bytea", "bytea"), -1, 'U', false, [1244, 31, 2412, 2413, 0, 0]),
     identity(SqlType::InternalChar, 18, 1002, ("char", "\"char\""), 1, 'Z', false, [1245, 33, 2434, 2435, 0, 0]),
@@ -73,7 +73,7 @@ static SCALARS: [Identity; 29] = [
 ];
 
 /// Names that SQL has besides `typname` and `format_type`'s.
-static ALIASES: [(&str, SqlType); 8] = [
+static ALIASES: &[(&str, SqlType)] = &[
     ("int", SqlType::Int4),
     ("decimal", SqlType::Numeric(None)),
     ("dec", SqlType::Numeric(None)),
