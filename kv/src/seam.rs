@@ -149,7 +149,7 @@ pub struct Eval {
     /// The lease under which the evaluation runs.
     pub lease: Lease,
     /// The range as it was at `begin`.
-    pub descriptor: RangeDescriptor,
+    pub descriptor: Arc<RangeDescriptor>,
     /// What to read.
     pub snapshot: RangeSnapshot,
 }

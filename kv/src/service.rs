@@ -1,5 +1,6 @@
 //! What a node answers when another (or itself) asks: batches go to the transaction server, the rest is kv's.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::env::Env;
 use crate::ids::RangeId;
 use crate::range::bootstrap::META_RANGE;
 use crate::range::command::CommandKind;
+use crate::range::descriptor::RangeDescriptor;
 use crate::router::Router;
 use crate::rpc::{
     Descriptors, Refusal, RefusalReason, RequestBody, ResponseBody, RpcRequest, RpcResponse,
@@ -22,6 +24,9 @@ use crate::store::StoreHandle;
 const LOOKUP_ENTRIES_MAX: usize = 16;
 /// Ids in one allocation.
 const ALLOCATION_MAX: u64 = 1_000;
+
+/// Intervals between two reports of all that a node holds.
+const ROUNDS_BETWEEN_ALL: u64 = 30;
 
 /// The serving side of a node. Cheap to clone.
 pub struct Service<P: Protocol> {
@@ -132,13 +137,37 @@ impl<P: Protocol> Service<P> {
         self.store.propose_command(range, kind).await.map_err(to_refusal)
     }
 
-    /// Tells the directory what this node holds: after each change, and every `interval`.
+    /// Tells the directory what has changed here (leases that were acquired, ranges that were split) at once, and again
+    /// every `interval` what did not get through. Every [`ROUNDS_BETWEEN_ALL`] intervals, all that this node holds. What the
+    /// local copy of the directory says already is not told: in a quiet cluster nobody says anything.
     pub async fn report_loop(self, env: Env, interval: std::time::Duration) {
-        loop {
-            env.clock.timeout(interval, self.store.reportable()).await;
-            for descriptor in self.store.held_ranges() {
-                // The next round repeats what failed.
-                let _ = self.router.report(descriptor).await;
+        let shared = self.store.shared();
+        let mut untold = BTreeSet::new();
+        for round in 0_u64.. {
+            let until = env.clock.monotonic() + interval;
+            loop {
+                let left = until.saturating_sub(env.clock.monotonic());
+                let Some(changed) = env.clock.timeout(left, shared.reportable()).await else {
+                    break;
+                };
+                self.tell(changed, &mut untold).await;
+            }
+            let mut ranges = std::mem::take(&mut untold);
+            if round.is_multiple_of(ROUNDS_BETWEEN_ALL) {
+                ranges.extend(self.store.held_ranges().iter().map(RangeDescriptor::id));
+            }
+            self.tell(ranges, &mut untold).await;
+        }
+    }
+
+    /// Tells the directory of those of the ranges that this node holds; what did not get through is `untold`.
+    async fn tell(&self, ranges: BTreeSet<RangeId>, untold: &mut BTreeSet<RangeId>) {
+        for range in ranges {
+            let Some(descriptor) = self.store.held_range(range) else { continue };
+            if !self.store.directory_has(&descriptor)
+                && self.router.report(descriptor).await.is_err()
+            {
+                untold.insert(range);
             }
         }
     }

@@ -376,7 +376,7 @@ impl Ranges for LocalCluster {
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
         Ok(Eval {
             lease: lease.clone(),
-            descriptor: descriptor.clone(),
+            descriptor: Arc::new(descriptor.clone()),
             snapshot: RangeSnapshot::new(self.engine.snapshot(), start, end),
         })
     }

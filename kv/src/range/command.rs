@@ -98,6 +98,13 @@ pub struct Truncate {
 }
 
 impl Command {
+    /// The lowest and the highest of the user keys that it changes.
+    pub fn span(&self) -> Option<(Bytes, Bytes)> {
+        let Some(CommandKind::Batch(batch)) = &self.kind else { return None };
+        let keys = || batch.ops.iter().map(|op| &op.key);
+        Some((keys().min()?.clone(), keys().max()?.clone()))
+    }
+
     /// The bytes of a log entry.
     pub fn to_entry_data(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(1 + self.encoded_len());

@@ -17,6 +17,8 @@
 //! HAZARD: an entry that cannot be decoded or applied must stop the node. Reporting it as rejected would let
 //! this copy differ from one on which it worked.
 
+use std::sync::Arc;
+
 use ::raft::eraftpb::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -100,7 +102,8 @@ pub struct RangeMachine {
     /// How far the log is applied.
     pub applied: AppliedState,
     next_id: u64,
-    directory: Option<Directory>,
+    /// Shared with those who read it; copied when it changes under them.
+    directory: Option<Arc<Directory>>,
 }
 
 impl RangeMachine {
@@ -122,7 +125,7 @@ impl RangeMachine {
             directory.load(entry.clone());
         }
         self.next_id = next_id;
-        self.directory = Some(directory);
+        self.directory = Some(Arc::new(directory));
         self
     }
 
@@ -177,13 +180,13 @@ impl RangeMachine {
             lease,
             applied: decode(&applied, range)?,
             next_id: next_id.unwrap_or(0),
-            directory,
+            directory: directory.map(Arc::new),
         })
     }
 
-    /// Directory entries that end after `key`, at most `limit`. None unless this is the meta range.
-    pub fn directory_from(&self, key: &[u8], limit: usize) -> Vec<RangeDescriptor> {
-        self.directory.iter().flat_map(|d| d.from(key)).take(limit).cloned().collect()
+    /// The directory, if this is the meta range.
+    pub fn directory(&self) -> Option<&Arc<Directory>> {
+        self.directory.as_ref()
     }
 
     /// Applies one entry: adds its changes and the new applied state to `batch`.
@@ -309,7 +312,9 @@ impl RangeMachine {
                     .directory
                     .as_mut()
                     .ok_or_else(|| damaged("directory change on another range", range))?;
-                if let Some(displaced) = directory.upsert(entry.clone()) {
+                // Most say what is known: nothing is copied for them.
+                if let Some(displaced) = directory.displaced(&entry) {
+                    Arc::make_mut(directory).upsert(entry.clone());
                     for old in displaced {
                         batch.delete(directory_key(range, &old.end));
                     }

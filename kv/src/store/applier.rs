@@ -10,12 +10,11 @@ use tokio::sync::mpsc;
 use crate::engine::{Engine, EngineBatch, EngineError};
 use crate::env::Env;
 use crate::ids::{NodeId, RangeId};
-use crate::range::bootstrap::META_RANGE;
 use crate::range::descriptor::Lease;
 use crate::range::machine::{Outcome, RangeMachine};
 use crate::seam::{RangeEvent, RangeObserver};
 use crate::store::core::{ApplyTask, Fate, Waiter};
-use crate::store::shared::{Notice, Published, SharedRef, StopOnPanic};
+use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// What the apply loop works with.
 pub(crate) struct Applier {
@@ -73,14 +72,16 @@ impl Applier {
             self.announce(outcome, &machine);
         }
         let machine = self.machines.get(&range).expect("it has just applied");
-        self.publish(machine);
+        self.shared.publish(machine);
         let index = machine.applied.index;
         // Somebody waits for the answers, and nobody for the notice.
         for (waiter, fate) in answers {
             // Nobody waiting any more is no reason to stop.
             let _ = waiter.send(fate);
         }
-        self.shared.notify(Notice::Applied { range, index });
+        self.shared.notify(|notices| {
+            notices.applied.insert(range, index);
+        });
         Ok(())
     }
 
@@ -98,7 +99,7 @@ impl Applier {
                 let descriptor = machine.descriptor.clone();
                 if ours(&lease) && !same {
                     self.observer.on_event(&RangeEvent::LeaseAcquired { descriptor, lease });
-                    self.shared.report.notify_one();
+                    self.shared.report(range);
                 } else if held_before && !ours(&lease) {
                     self.observer.on_event(&RangeEvent::LeaseLost { descriptor });
                 }
@@ -109,25 +110,20 @@ impl Applier {
                     right: right.descriptor.clone(),
                 });
                 let id = right.descriptor.id();
-                self.publish(&right);
+                self.shared.publish(&right);
                 self.machines.insert(id, *right);
-                self.shared.notify(Notice::Created { range: id });
-                self.shared.report.notify_one();
+                self.shared.notify(|notices| {
+                    notices.created.insert(id);
+                });
+                self.shared.report(range);
+                self.shared.report(id);
             }
-            Outcome::Truncate(index) => self.shared.notify(Notice::Truncate { range, index }),
+            Outcome::Truncate(index) => self.shared.notify(|notices| {
+                let truncated = notices.truncated.entry(range).or_default();
+                *truncated = index.max(*truncated);
+            }),
             Outcome::Applied | Outcome::Ids(_) | Outcome::Rejected(_) => {}
         }
-    }
-
-    fn publish(&self, machine: &RangeMachine) {
-        let range = machine.descriptor.id();
-        if range == META_RANGE {
-            let entries = machine.directory_from(&[], usize::MAX);
-            *self.shared.directory.lock().expect("no panic while the directory is held") = entries;
-        }
-        let mut ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-        let leader = ranges.get(&range).and_then(|old| old.leader);
-        ranges.insert(range, Published { leader, ..Published::of(machine) });
     }
 }
 
@@ -153,14 +149,13 @@ pub(crate) async fn sync_loop(
     while shared.failure.get().is_none() {
         env.clock.sleep(interval).await;
         // What is published is in the engine already, so the sync covers it.
-        let indexes: Vec<(RangeId, u64)> = {
-            let ranges = shared.ranges.lock().expect("no panic while ranges are held");
-            ranges.iter().map(|(range, published)| (*range, published.applied_index)).collect()
-        };
+        let indexes = shared.take_unsynced();
         if let Err(error) = engine.sync().await {
             shared.fail((&error).into());
             return;
         }
-        shared.notify(Notice::Durable { indexes });
+        if !indexes.is_empty() {
+            shared.notify(|notices| notices.durable.extend(indexes));
+        }
     }
 }

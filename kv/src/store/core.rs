@@ -15,7 +15,7 @@
 //! HAZARD: raft-rs forgets no transfer before an election timeout has passed, and drops proposals until then. So none is
 //! begun that a lease's end could meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prost::Message;
@@ -34,7 +34,7 @@ use crate::range::descriptor::Lease;
 use crate::range::machine::Rejection;
 use crate::rpc::RaftMessage;
 use crate::store::StoreConfig;
-use crate::store::shared::{Notice, Published, SharedRef};
+use crate::store::shared::{Published, SharedRef};
 
 /// Proposals of one group that are not decided; more are refused.
 const PENDING_PROPOSALS_MAX: usize = 4_096;
@@ -109,6 +109,10 @@ struct Member {
     truncate_to: u64,
     durable: u64,
     durable_to_log: bool,
+    /// The leader and the lease need no look before this time, unless something is applied.
+    quiet_until: Timestamp,
+    /// Something was applied since the log's length was last looked at.
+    has_grown: bool,
 }
 
 /// The groups of one store.
@@ -119,6 +123,11 @@ pub(crate) struct Core {
     shared: SharedRef,
     incarnation: u64,
     members: BTreeMap<RangeId, Member>,
+    /// The groups that may have something to do: those that inputs, notices and ticks have touched. A turn looks at no
+    /// others.
+    active: BTreeSet<RangeId>,
+    /// The groups whose leader may be another one than is shown.
+    turned: BTreeSet<RangeId>,
     ticks: u64,
 }
 
@@ -130,7 +139,17 @@ impl Core {
         shared: SharedRef,
         incarnation: u64,
     ) -> Self {
-        Core { env, config, log, shared, incarnation, members: BTreeMap::new(), ticks: 0 }
+        Core {
+            env,
+            config,
+            log,
+            shared,
+            incarnation,
+            members: BTreeMap::new(),
+            active: BTreeSet::new(),
+            turned: BTreeSet::new(),
+            ticks: 0,
+        }
     }
 
     /// Adds the group of a range whose state is published.
@@ -151,8 +170,11 @@ impl Core {
             truncate_to: 0,
             durable: 0,
             durable_to_log: false,
+            quiet_until: Timestamp::ZERO,
+            has_grown: true,
         };
         self.members.insert(range, member);
+        self.active.insert(range);
         Ok(())
     }
 
@@ -167,18 +189,17 @@ impl Core {
                         continue;
                     }
                     // An unknown range is one whose split was not applied here yet: Raft will repeat.
-                    if let Some(member) = self.members.get_mut(&RangeId(message.range_id)) {
+                    let range = RangeId(message.range_id);
+                    if let Some(member) = self.members.get_mut(&range) {
                         member.group.receive(message);
+                        self.active.insert(range);
                     }
                 }
             }
             Input::Propose(proposal) => self.propose(*proposal),
             Input::Tick => {
                 self.ticks += 1;
-                let ranges: Vec<RangeId> = self.members.keys().copied().collect();
-                for range in ranges {
-                    self.tick(range, now);
-                }
+                self.tick(now);
             }
         }
     }
@@ -215,27 +236,53 @@ impl Core {
         if let Err(waiter) = member.group.propose(command.to_entry_data(), waiter) {
             let _ = waiter.send(Fate::Superseded);
         }
+        self.active.insert(range);
     }
 
-    fn tick(&mut self, range: RangeId, now: Timestamp) {
-        let stalls = self.shared.disk.is_suspected();
-        let Some(member) = self.members.get_mut(&range) else { return };
-        member.group.tick();
-        let Some(published) = self.shared.published(range) else { return };
-        let holds =
-            |lease: &Lease| lease.incarnation == self.incarnation && now < lease.expiration_ts();
-        if self.ticks.is_multiple_of(CANDIDACY_TICKS)
-            && !stalls
-            && member.group.is_leaderless()
-            && published.lease.as_ref().is_some_and(holds)
-        {
-            member.group.campaign();
+    /// A unit of time for every group: Raft's counters go on, and what is due is looked at. Of a range that has nothing to
+    /// do that is a few additions.
+    fn tick(&mut self, now: Timestamp) {
+        let may_stand =
+            self.ticks.is_multiple_of(CANDIDACY_TICKS) && !self.shared.disk.is_suspected();
+        let looks_at_logs = self.ticks.is_multiple_of(TRUNCATION_TICKS);
+        let mut due = Vec::new();
+        for (&range, member) in &mut self.members {
+            member.group.tick();
+            if member.group.has_turn() {
+                self.active.insert(range);
+            }
+            let is_due = match member.group.is_leader() {
+                true => now >= member.quiet_until || (looks_at_logs && member.has_grown),
+                false => may_stand && member.group.is_leaderless(),
+            };
+            if is_due {
+                due.push(range);
+            }
         }
-        if !member.group.is_leader() || published.applied_term != member.group.term() {
+        for range in due {
+            self.look(range, now, looks_at_logs);
+        }
+    }
+
+    /// What a replica does by itself.
+    fn look(&mut self, range: RangeId, now: Timestamp, looks_at_log: bool) {
+        let Some(member) = self.members.get_mut(&range) else { return };
+        let Some(published) = self.shared.published(range) else { return };
+        if !member.group.is_leader() {
+            let holds = |lease: &Lease| {
+                lease.incarnation == self.incarnation && now < lease.expiration_ts()
+            };
+            if published.lease.as_ref().is_some_and(holds) {
+                member.group.campaign();
+                self.active.insert(range);
+            }
+            return;
+        }
+        if published.applied_term != member.group.term() {
             return;
         }
         self.keep_lease(range, now, &published);
-        if self.ticks.is_multiple_of(TRUNCATION_TICKS) {
+        if looks_at_log {
             self.keep_log_short(range, &published);
         }
     }
@@ -264,6 +311,7 @@ impl Core {
             Some(lease) if lease.incarnation == incarnation && now < lease.expiration_ts() => {
                 let half = lease.expiration_ts().saturating_sub(duration / 2);
                 if now < half {
+                    member.quiet_until = half;
                     return;
                 }
                 Lease { expiration: expiration.max(lease.expiration), ..lease.clone() }
@@ -274,6 +322,7 @@ impl Core {
                     && now.saturating_add(transfer) < lease.expiration_ts()
                 {
                     member.group.transfer_to(ReplicaId(lease.replica_id));
+                    self.active.insert(range);
                 }
                 return;
             }
@@ -306,6 +355,9 @@ impl Core {
         let index = member.group.matched_by_all().min(published.applied_index);
         let first = member.group.truncated_index().max(member.truncate_to);
         if index.saturating_sub(first) < self.config.log_entries_max {
+            // A replica that is behind makes it grow without anything being applied.
+            member.has_grown =
+                published.applied_index.saturating_sub(first) >= self.config.log_entries_max;
             return;
         }
         let command = Command {
@@ -320,32 +372,30 @@ impl Core {
 
     /// Takes what the applier and the sync loop have done.
     pub(crate) fn notices(&mut self) -> Result<(), LogError> {
-        let notices = std::mem::take(
-            &mut *self.shared.notices.lock().expect("no panic while notices are held"),
-        );
-        for notice in notices {
-            match notice {
-                Notice::Applied { range, index } => {
-                    if let Some(member) = self.members.get_mut(&range) {
-                        member.group.applied_to(index);
-                    }
-                }
-                Notice::Created { range } => self.created(range)?,
-                Notice::Truncate { range, index } => {
-                    if let Some(member) = self.members.get_mut(&range) {
-                        member.truncate_to = member.truncate_to.max(index);
-                    }
-                }
-                Notice::Durable { indexes } => {
-                    for (range, index) in indexes {
-                        if let Some(member) = self.members.get_mut(&range)
-                            && index > member.durable
-                        {
-                            member.durable = index;
-                            member.durable_to_log = true;
-                        }
-                    }
-                }
+        let notices = self.shared.take_notices();
+        for range in notices.created {
+            self.created(range)?;
+        }
+        for (range, index) in notices.applied {
+            if let Some(member) = self.members.get_mut(&range) {
+                member.group.applied_to(index);
+                member.quiet_until = Timestamp::ZERO;
+                member.has_grown = true;
+                self.active.insert(range);
+            }
+        }
+        for (range, index) in notices.truncated {
+            if let Some(member) = self.members.get_mut(&range) {
+                member.truncate_to = member.truncate_to.max(index);
+            }
+        }
+        for (range, index) in notices.durable {
+            if let Some(member) = self.members.get_mut(&range)
+                && index > member.durable
+            {
+                member.durable = index;
+                member.durable_to_log = true;
+                self.active.insert(range);
             }
         }
         Ok(())
@@ -360,7 +410,7 @@ impl Core {
         let holds_lease = self
             .shared
             .published(range)
-            .and_then(|published| published.lease)
+            .and_then(|published| published.lease.clone())
             .is_some_and(|lease| lease.incarnation == self.incarnation);
         if holds_lease && let Some(member) = self.members.get_mut(&range) {
             member.group.campaign();
@@ -368,20 +418,22 @@ impl Core {
         Ok(())
     }
 
-    /// Collects the next turn of all groups; `None` when there is nothing to do.
+    /// Collects the next turn of the groups that have one; `None` when there is nothing to do.
     pub(crate) fn turn(&mut self) -> Option<Effects> {
         let mut effects = Effects::default();
-        for (&range, member) in &mut self.members {
+        for range in std::mem::take(&mut self.active) {
+            let Some(member) = self.members.get_mut(&range) else { continue };
             let mut write = None;
             if member.group.has_turn() {
+                self.turned.insert(range);
                 let turn = member.group.turn();
                 for waiter in turn.superseded {
                     let _ = waiter.send(Fate::Superseded);
                 }
                 // A turn that sends nothing need not know where to.
                 if !turn.messages.is_empty() || !turn.after_sync.is_empty() {
-                    let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-                    let descriptor = ranges.get(&range).map(|published| &published.descriptor);
+                    let published = self.shared.published(range);
+                    let descriptor = published.as_ref().map(|published| &published.descriptor);
                     for (messages, by_node) in [
                         (turn.messages, &mut effects.messages),
                         (turn.after_sync, &mut effects.after_sync),
@@ -430,18 +482,25 @@ impl Core {
         for (range, ready, last_entry) in persisting {
             if let Some(member) = self.members.get_mut(&range) {
                 member.group.persisted(ready, last_entry);
+                if member.group.has_turn() {
+                    self.active.insert(range);
+                }
             }
         }
     }
 
-    /// Publishes who leads.
-    pub(crate) fn publish_leaders(&self) {
-        let mut ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-        for (range, member) in &self.members {
-            if let Some(published) = ranges.get_mut(range) {
-                published.leader = member.group.leader();
-            }
+    /// Publishes who leads, where that may have changed.
+    pub(crate) fn publish_leaders(&mut self) {
+        if self.turned.is_empty() {
+            return;
         }
+        let turned = std::mem::take(&mut self.turned);
+        let members = &self.members;
+        self.shared.publish_leaders(
+            turned
+                .into_iter()
+                .filter_map(|range| Some((range, members.get(&range)?.group.leader()))),
+        );
     }
 }
 

@@ -23,6 +23,9 @@ use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::{Fate, Input, Proposal};
 use crate::store::shared::{Published, SharedRef};
 
+/// Descriptors in a refusal. Whoever needs more asks the directory.
+const REFUSAL_DESCRIPTORS_MAX: usize = 16;
+
 /// A running store. Cheap to clone.
 #[derive(Clone)]
 pub struct StoreHandle {
@@ -61,14 +64,12 @@ impl StoreHandle {
 
     /// The ranges with a replica here, by id.
     pub fn descriptors(&self) -> Vec<RangeDescriptor> {
-        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-        ranges.values().map(|published| published.descriptor.clone()).collect()
+        self.shared.table().iter().map(|(_, published)| (*published.descriptor).clone()).collect()
     }
 
     /// The applied index of each range with a replica here.
     pub fn applied_indexes(&self) -> Vec<(RangeId, u64)> {
-        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-        ranges.iter().map(|(range, published)| (*range, published.applied_index)).collect()
+        self.shared.table().iter().map(|(range, state)| (range, state.applied_index)).collect()
     }
 
     /// The node that leads a range, as far as this store knows.
@@ -95,35 +96,38 @@ impl StoreHandle {
 
     /// True iff none of the ranges here has a leader that this store knows of: nothing can be read or written here.
     fn is_cut_off(&self) -> bool {
-        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-        ranges.values().all(|published| published.leader.is_none())
+        self.shared.table().iter().all(|(_, published)| published.leader.is_none())
     }
 
     /// The ranges whose lease this node holds and may use now.
     pub fn held_ranges(&self) -> Vec<RangeDescriptor> {
+        let ranges: Vec<_> =
+            self.shared.table().iter().map(|(_, published)| published.clone()).collect();
         let now = self.env.clock.now();
-        let ranges = self.shared.ranges.lock().expect("no panic while ranges are held");
-        ranges
-            .values()
-            .filter(|published| self.usable_lease(published, now).is_some())
-            .map(|published| published.descriptor.clone())
-            .collect()
+        let held = ranges.iter().filter(|published| self.usable_lease(published, now).is_some());
+        held.map(|published| (*published.descriptor).clone()).collect()
+    }
+
+    /// The range, if this node holds its lease and may use it now.
+    pub(crate) fn held_range(&self, range: RangeId) -> Option<RangeDescriptor> {
+        let published = self.shared.published(range)?;
+        self.usable_lease(&published, self.env.clock.now())?;
+        Some((*published.descriptor).clone())
+    }
+
+    /// True iff the local copy of the directory says the same of a range.
+    pub(crate) fn directory_has(&self, descriptor: &RangeDescriptor) -> bool {
+        self.shared.directory().of(descriptor.id()) == Some(descriptor)
     }
 
     /// What the local copy of the directory has at and after `key`. Possibly stale, which is legal.
     pub fn directory_from(&self, key: &[u8], limit: usize) -> Vec<RangeDescriptor> {
-        let directory = self.shared.directory.lock().expect("no panic while the directory is held");
-        directory.iter().filter(|entry| entry.end > key).take(limit).cloned().collect()
+        self.shared.directory().from(key).take(limit).cloned().collect()
     }
 
     /// Completes when the disk has given no answer for [`crate::store::SUSPECTED_AFTER`]; at once while that goes on.
     pub async fn stalled(&self) {
         self.shared.disk.suspected().await;
-    }
-
-    /// Resolves when a lease was acquired or a range was split here.
-    pub(crate) async fn reportable(&self) {
-        self.shared.report.notified().await;
     }
 
     /// The lease under which this node may serve at `ts`, by the rules of [`crate::seam`].
@@ -152,17 +156,25 @@ impl StoreHandle {
         reason: RefusalReason,
     ) -> Refusal {
         let leader = published.and_then(|p| p.descriptor.node_of(p.leader?));
-        let mut descriptors: Vec<RangeDescriptor> = Vec::new();
-        if reason == RefusalReason::WrongRange {
-            descriptors = self.descriptors();
-        }
         Refusal {
             reason: reason as i32,
             lease: published.and_then(|p| p.lease.clone()),
             leader_node: leader.map_or(0, |node| node.0),
-            descriptors,
+            descriptors: Vec::new(),
             message: format!("{range} at {}", self.env.node_id),
         }
+    }
+
+    /// The refusal of a span that is not the range's, with the ranges here that have its keys.
+    fn refuse_span(
+        &self,
+        range: RangeId,
+        published: Option<&Published>,
+        (start, end): (&[u8], &[u8]),
+    ) -> Refusal {
+        let descriptors = self.shared.overlapping(start, end, REFUSAL_DESCRIPTORS_MAX);
+        let refusal = self.refuse(range, published, RefusalReason::WrongRange);
+        Refusal { descriptors, ..refusal }
     }
 
     /// Replicates a command under the current lease. With the meta range's commands this is how the directory
@@ -177,7 +189,7 @@ impl StoreHandle {
         let usable = published.as_ref().and_then(|p| self.usable_lease(p, now));
         let Some(lease) = usable else {
             let reason = RefusalReason::NotLeaseHolder;
-            return Err(ProposeError::Rejected(self.refuse(range, published.as_ref(), reason)));
+            return Err(ProposeError::Rejected(self.refuse(range, published.as_deref(), reason)));
         };
         let command =
             Command { lease_sequence: lease.sequence, kind: Some(kind), ..Command::default() };
@@ -190,15 +202,17 @@ impl StoreHandle {
             // Whoever evaluates stops before it gets so far. In the log it would be the range's end.
             tracing::error!(%range, bytes, "a command of too many bytes");
             let published = self.shared.published(range);
-            let mut refusal = self.refuse(range, published.as_ref(), RefusalReason::Invalid);
+            let mut refusal = self.refuse(range, published.as_deref(), RefusalReason::Invalid);
             refusal.message = format!("a command of {bytes} bytes for {range}");
             return Err(ProposeError::Rejected(refusal));
         }
+        // Whoever raced a split looks up what of their keys is where now.
+        let span = command.span();
         let (waiter, fate) = oneshot::channel();
         let proposal = Box::new(Proposal { range, command, waiter });
         let rejected = |reason| {
             let published = self.shared.published(range);
-            ProposeError::Rejected(self.refuse(range, published.as_ref(), reason))
+            ProposeError::Rejected(self.refuse(range, published.as_deref(), reason))
         };
         if self.shared.disk.is_suspected() {
             return Err(rejected(RefusalReason::Unavailable));
@@ -208,7 +222,12 @@ impl StoreHandle {
         }
         match fate.await {
             Ok(Fate::Applied(value)) => Ok(value),
-            Ok(Fate::Rejected(Rejection::Bounds)) => Err(rejected(RefusalReason::WrongRange)),
+            Ok(Fate::Rejected(Rejection::Bounds)) => {
+                let published = self.shared.published(range);
+                let (start, last) = span.unwrap_or_default();
+                let span = (&start[..], &keys::successor(&last)[..]);
+                Err(ProposeError::Rejected(self.refuse_span(range, published.as_deref(), span)))
+            }
             Ok(Fate::Rejected(Rejection::Floor)) => Err(rejected(RefusalReason::Invalid)),
             Ok(Fate::Rejected(Rejection::Lease) | Fate::Superseded) => {
                 Err(rejected(RefusalReason::NotLeaseHolder))
@@ -220,7 +239,7 @@ impl StoreHandle {
         }
     }
 
-    /// Splits the range that this node holds so that `right.start` begins the new one.
+    /// Splits the range that this node holds so that `key` begins the new one.
     pub(crate) async fn split(
         &self,
         range: RangeId,
@@ -228,13 +247,15 @@ impl StoreHandle {
         new_id: RangeId,
     ) -> Result<Vec<RangeDescriptor>, ProposeError> {
         let published = self.shared.published(range);
-        let wrong =
-            |reason| Err(ProposeError::Rejected(self.refuse(range, published.as_ref(), reason)));
-        let Some(old) = published.as_ref().map(|p| p.descriptor.clone()) else {
-            return wrong(RefusalReason::WrongRange);
+        let wrong = || {
+            let span = (&key[..], &keys::successor(&key)[..]);
+            Err(ProposeError::Rejected(self.refuse_span(range, published.as_deref(), span)))
+        };
+        let Some(old) = published.as_ref().map(|p| (*p.descriptor).clone()) else {
+            return wrong();
         };
         if range == META_RANGE || key <= old.start || key >= old.end {
-            return wrong(RefusalReason::WrongRange);
+            return wrong();
         }
         let generation = old.generation + 1;
         let left = RangeDescriptor { end: key.clone(), generation, ..old.clone() };
@@ -254,7 +275,7 @@ impl Ranges for StoreHandle {
         ts: Timestamp,
     ) -> Result<Eval, Refusal> {
         let Some(published) = self.shared.published(range) else {
-            return Err(self.refuse(range, None, RefusalReason::WrongRange));
+            return Err(self.refuse_span(range, None, (start, end)));
         };
         if self.shared.failure.get().is_some() {
             return Err(self.refuse(range, None, RefusalReason::Unavailable));
@@ -263,11 +284,11 @@ impl Ranges for StoreHandle {
             return Err(self.refuse(range, Some(&published), RefusalReason::NotLeaseHolder));
         };
         if !published.descriptor.contains_span(start, end) {
-            return Err(self.refuse(range, Some(&published), RefusalReason::WrongRange));
+            return Err(self.refuse_span(range, Some(&published), (start, end)));
         }
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
         let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end);
-        Ok(Eval { lease, descriptor: published.descriptor, snapshot })
+        Ok(Eval { lease, descriptor: published.descriptor.clone(), snapshot })
     }
 
     fn damaged(&self, error: &EngineError) {
@@ -302,7 +323,7 @@ impl Ranges for StoreHandle {
                 };
                 return Err(ProposeError::Rejected(handle.refuse(
                     range,
-                    published.as_ref(),
+                    published.as_deref(),
                     reason,
                 )));
             }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::engine::{Engine, EngineError};
 use crate::env::Env;
 use crate::log::{LogError, RaftLog};
-use crate::range::bootstrap::{self, IdentError, META_RANGE};
+use crate::range::bootstrap::{self, IdentError};
 use crate::range::machine::RangeMachine;
 use crate::seam::RangeObserver;
 use crate::store::StoreConfig;
@@ -16,7 +16,7 @@ use crate::store::applier::{Applier, sync_loop};
 use crate::store::core::{Core, Input};
 use crate::store::driver::Driver;
 use crate::store::handle::StoreHandle;
-use crate::store::shared::{Published, Shared};
+use crate::store::shared::Shared;
 use crate::store::stall::watch_loop;
 use crate::store::watched::{WatchedEngine, WatchedLog};
 
@@ -88,13 +88,7 @@ impl Store {
                     machine.applied.index
                 )));
             }
-            let mut ranges = shared.ranges.lock().expect("no panic while ranges are held");
-            ranges.insert(range, Published::of(&machine));
-            drop(ranges);
-            if range == META_RANGE {
-                *shared.directory.lock().expect("no panic while the directory is held") =
-                    machine.directory_from(&[], usize::MAX);
-            }
+            shared.publish(&machine);
             machines.insert(range, machine);
         }
         // A group that the engine does not know lost an un-synced split, which its left side replays. Had the engine

@@ -1,18 +1,23 @@
 //! What the loops of a store publish for those who serve requests.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
 
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::{Lease, RangeDescriptor};
+use crate::range::directory::Directory;
 use crate::range::machine::RangeMachine;
 use crate::store::stall::Disk;
 
 /// One range as of its last applied command, and who leads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
-    pub(crate) descriptor: RangeDescriptor,
+    pub(crate) descriptor: Arc<RangeDescriptor>,
     pub(crate) lease: Option<Lease>,
     pub(crate) applied_index: u64,
     pub(crate) applied_term: u64,
@@ -20,54 +25,181 @@ pub(crate) struct Published {
     pub(crate) leader: Option<ReplicaId>,
 }
 
-impl Published {
-    pub(crate) fn of(machine: &RangeMachine) -> Self {
-        Published {
-            descriptor: machine.descriptor.clone(),
+/// The ranges with a replica here. Whoever reads one holds the lock for a look-up and copies nothing.
+#[derive(Default)]
+pub(crate) struct Table {
+    ranges: BTreeMap<RangeId, Arc<Published>>,
+    /// Which of them end where.
+    ends: BTreeMap<Bytes, RangeId>,
+}
+
+impl Table {
+    /// The ranges by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RangeId, &Arc<Published>)> {
+        self.ranges.iter().map(|(range, published)| (*range, published))
+    }
+
+    pub(crate) fn get(&self, range: RangeId) -> Option<&Arc<Published>> {
+        self.ranges.get(&range)
+    }
+
+    /// The ranges with keys in the half-open span, by their keys.
+    fn overlapping(&self, start: &[u8], end: &[u8]) -> impl Iterator<Item = &Arc<Published>> {
+        self.ends
+            .range::<[u8], _>((Bound::Excluded(start), Bound::Unbounded))
+            .filter_map(|(_, range)| self.ranges.get(range))
+            .take_while(move |published| published.descriptor.start < end)
+    }
+
+    fn publish(&mut self, machine: &RangeMachine) {
+        let range = machine.descriptor.id();
+        let old = self.ranges.get(&range);
+        let leader = old.and_then(|old| old.leader);
+        let descriptor = match old {
+            Some(old) if *old.descriptor == machine.descriptor => old.descriptor.clone(),
+            old => {
+                // Where the left side of a split ended, its right side ends already.
+                if let Some(old) = old
+                    && self.ends.get(&old.descriptor.end) == Some(&range)
+                {
+                    self.ends.remove(&old.descriptor.end);
+                }
+                self.ends.insert(machine.descriptor.end.clone(), range);
+                Arc::new(machine.descriptor.clone())
+            }
+        };
+        let published = Published {
+            descriptor,
             lease: machine.lease.clone(),
             applied_index: machine.applied.index,
             applied_term: machine.applied.term,
             lease_index: machine.applied.lease_index,
-            leader: None,
-        }
+            leader,
+        };
+        self.ranges.insert(range, Arc::new(published));
     }
 }
 
-/// What the applier has done that the core must know.
-pub(crate) enum Notice {
+/// What the core must know of what the other loops have done. One place a range for each: however far the core is behind,
+/// that is all that there is.
+#[derive(Default)]
+pub(crate) struct Notices {
+    /// Ranges that have come into being on this store.
+    pub(crate) created: BTreeSet<RangeId>,
     /// Applied through this index.
-    Applied { range: RangeId, index: u64 },
-    /// A range has come into being on this store.
-    Created { range: RangeId },
-    /// A truncation was applied.
-    Truncate { range: RangeId, index: u64 },
+    pub(crate) applied: BTreeMap<RangeId, u64>,
+    /// Truncations that were applied, through this index.
+    pub(crate) truncated: BTreeMap<RangeId, u64>,
     /// The engine is durable through these applied indexes.
-    Durable { indexes: Vec<(RangeId, u64)> },
+    pub(crate) durable: BTreeMap<RangeId, u64>,
 }
 
 /// State shared between the loops and the handles.
 #[derive(Default)]
 pub(crate) struct Shared {
-    pub(crate) ranges: Mutex<BTreeMap<RangeId, Published>>,
+    table: Mutex<Table>,
     /// Directory of the meta range's replica, if it is here.
-    pub(crate) directory: Mutex<Vec<RangeDescriptor>>,
-    pub(crate) notices: Mutex<Vec<Notice>>,
+    directory: Mutex<Arc<Directory>>,
+    notices: Mutex<Notices>,
+    /// What was applied since the engine was last asked to be durable.
+    unsynced: Mutex<BTreeMap<RangeId, u64>>,
     /// The consensus loop has something to look at.
-    pub(crate) wake: tokio::sync::Notify,
-    /// The reporter has something to tell the directory.
-    pub(crate) report: tokio::sync::Notify,
+    pub(crate) wake: Notify,
+    /// Ranges of which the directory has to hear something.
+    reportable: Mutex<BTreeSet<RangeId>>,
+    reports: Notify,
     pub(crate) failure: OnceLock<Failure>,
     pub(crate) disk: Disk,
 }
 
 impl Shared {
-    pub(crate) fn notify(&self, notice: Notice) {
-        self.notices.lock().expect("no panic while notices are held").push(notice);
+    /// Leaves something for the core to look at.
+    pub(crate) fn notify(&self, write: impl FnOnce(&mut Notices)) {
+        write(&mut self.notices.lock().expect("no panic while notices are held"));
         self.wake.notify_one();
     }
 
-    pub(crate) fn published(&self, range: RangeId) -> Option<Published> {
-        self.ranges.lock().expect("no panic while ranges are held").get(&range).cloned()
+    pub(crate) fn take_notices(&self) -> Notices {
+        std::mem::take(&mut *self.notices.lock().expect("no panic while notices are held"))
+    }
+
+    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("no panic while ranges are held")
+    }
+
+    pub(crate) fn published(&self, range: RangeId) -> Option<Arc<Published>> {
+        self.table().get(range).cloned()
+    }
+
+    /// The descriptors of the ranges here with keys in the half-open span, at most `limit`.
+    pub(crate) fn overlapping(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        limit: usize,
+    ) -> Vec<RangeDescriptor> {
+        let table = self.table();
+        let found = table.overlapping(start, end).take(limit);
+        found.map(|published| (*published.descriptor).clone()).collect()
+    }
+
+    /// Shows a range as it is on disk, or has just been applied.
+    pub(crate) fn publish(&self, machine: &RangeMachine) {
+        if let Some(directory) = machine.directory() {
+            let mut shown = self.directory.lock().expect("no panic while the directory is held");
+            if !Arc::ptr_eq(&shown, directory) {
+                *shown = directory.clone();
+            }
+        }
+        self.table().publish(machine);
+        let mut unsynced = self.unsynced.lock().expect("no panic while indexes are held");
+        unsynced.insert(machine.descriptor.id(), machine.applied.index);
+    }
+
+    /// Shows who leads some ranges.
+    pub(crate) fn publish_leaders(
+        &self,
+        leaders: impl Iterator<Item = (RangeId, Option<ReplicaId>)>,
+    ) {
+        let mut table = self.table();
+        for (range, leader) in leaders {
+            if let Some(published) = table.ranges.get_mut(&range)
+                && published.leader != leader
+            {
+                Arc::make_mut(published).leader = leader;
+            }
+        }
+    }
+
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        self.directory.lock().expect("no panic while the directory is held").clone()
+    }
+
+    /// How far the ranges are applied that were not told before.
+    pub(crate) fn take_unsynced(&self) -> BTreeMap<RangeId, u64> {
+        std::mem::take(&mut *self.unsynced.lock().expect("no panic while indexes are held"))
+    }
+
+    /// The directory has to hear of a range.
+    pub(crate) fn report(&self, range: RangeId) {
+        self.reportable.lock().expect("no panic while reports are held").insert(range);
+        self.reports.notify_one();
+    }
+
+    /// Waits for ranges of which the directory has to hear, and takes them.
+    pub(crate) async fn reportable(&self) -> BTreeSet<RangeId> {
+        loop {
+            let news = self.reports.notified();
+            let ranges = self.take_reportable();
+            if !ranges.is_empty() {
+                return ranges;
+            }
+            news.await;
+        }
+    }
+
+    pub(crate) fn take_reportable(&self) -> BTreeSet<RangeId> {
+        std::mem::take(&mut *self.reportable.lock().expect("no panic while reports are held"))
     }
 
     /// Stops the store. The first failure is the cause; later ones are its consequences.

@@ -129,7 +129,7 @@ fn a_command_that_no_message_holds_is_never_proposed() {
     let snapshot =
         RangeSnapshot::new(engine.snapshot(), descriptor.start.clone(), descriptor.end.clone());
     let lease = Lease { expiration: u64::MAX, ..Lease::default() };
-    let eval = Eval { lease, descriptor, snapshot };
+    let eval = Eval { lease, descriptor: Arc::new(descriptor), snapshot };
     let proposed = |bytes| handle.propose(&eval, batch(bytes), Timestamp::from_raw(1));
     let refused = proposed(MAX_COMMAND_BYTES).now_or_never().expect("at once");
     let Err(ProposeError::Rejected(refusal)) = refused else { panic!("{refused:?}") };
