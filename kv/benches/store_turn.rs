@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use kv::clock::{Clock, TimeSource, Timestamp};
 use kv::engine::{Engine, EngineBatch};
 use kv::env::{Env, RpcError, TaskScope, Transport};
-use kv::ids::{NodeId, RangeId};
+use kv::ids::NodeId;
 use kv::keys::Space;
 use kv::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use kv::range::descriptor::{RangeDescriptor, Replica};
@@ -39,6 +39,8 @@ use tokio::time::Instant;
 
 const IDLE: [u64; 3] = [0, 1_000, 10_000];
 const TICK: Duration = Duration::from_millis(100);
+/// Writes between two truncations of the log.
+const CHUNK: u64 = 256;
 
 /// Tokio's paused clock.
 struct Paused(Instant);
@@ -108,7 +110,12 @@ async fn store(idle: u64) -> StoreHandle {
     };
     // Of the leases only the first one: how often they are extended is another question.
     let lease_duration = Duration::from_secs(1_000_000);
-    let config = StoreConfig { tick: TICK, lease_duration, ..StoreConfig::recommended() };
+    let config = StoreConfig {
+        tick: TICK,
+        lease_duration,
+        log_entries_max: CHUNK / 2,
+        ..StoreConfig::recommended()
+    };
     let log = Arc::new(SimLog::open(disk, false).unwrap());
     let store = Store::open(env, config, Arc::new(engine), log).unwrap();
     let handle = store.handle();
@@ -129,6 +136,23 @@ async fn write(handle: &StoreHandle, ts: Timestamp) {
     handle.propose(&eval, batch, ts).await.unwrap();
 }
 
+/// The time that so many writes take. Between chunks of them, which does not count, log and engine get rid of what is old.
+async fn write_in_chunks(handle: &StoreHandle, ts: Timestamp, writes: u64) -> Duration {
+    let mut time = Duration::ZERO;
+    let mut left = writes;
+    while left > 0 {
+        let chunk = left.min(CHUNK);
+        let start = std::time::Instant::now();
+        for _ in 0..chunk {
+            write(handle, ts).await;
+        }
+        time += start.elapsed();
+        left -= chunk;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    time
+}
+
 fn measure(criterion: &mut Criterion) {
     for idle in IDLE {
         let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,7 +164,7 @@ fn measure(criterion: &mut Criterion) {
         let ts = Timestamp::from_wall_ms(1_800_000_000_000);
         let mut group = criterion.benchmark_group("write");
         group.bench_function(BenchmarkId::new("idle ranges", idle), |bencher| {
-            bencher.iter(|| runtime.block_on(write(&handle, ts)));
+            bencher.iter_custom(|writes| runtime.block_on(write_in_chunks(&handle, ts, writes)));
         });
         group.finish();
         let mut group = criterion.benchmark_group("begin");

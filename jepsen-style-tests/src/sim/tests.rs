@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use kv::ids::NodeId;
 use kv::range::bootstrap::{DATA_PREFIX, FIRST_DATA_RANGE};
-use kv::store::ENDED_AFTER;
+use kv::sim::disk::Stall;
+use kv::store::{ENDED_AFTER, QueuedBytes};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use txn::db::TxnOptions;
@@ -280,6 +281,65 @@ async fn an_engine_that_blocks_is_waited_for_and_then_given_up() {
             cluster.stop().await;
             assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
         }
+    })
+    .await;
+}
+
+/// Writes a quarter of a mebibyte twice a second until one is acknowledged after `end`. False if none is for long.
+async fn write_much(cluster: Rc<Cluster>, id: NodeId, key: u8, end: Instant) -> bool {
+    let value = bytes::Bytes::from(vec![key; 256 << 10]);
+    while Instant::now() < end + Duration::from_secs(15) {
+        let Some((node, _)) = cluster.node(id) else { return false };
+        let mut txn = node.db().begin(TxnOptions::default());
+        txn.put(bytes::Bytes::from(vec![DATA_PREFIX, b'm', key]), value.clone()).unwrap();
+        if txn.commit().await.is_ok() && Instant::now() > end {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    false
+}
+
+/// An engine that takes nothing for ten seconds while clients write what they can: no range loses its leader, and what waits
+/// in the store's queues stays within its bounds.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_blocks_under_load_keeps_its_leaderships_and_its_bounds() {
+    in_the_world(async {
+        let cluster = Rc::new(Cluster::start(1, None, None).await);
+        let held = holder(&cluster).await;
+        let other = NODES.into_iter().find(|id| *id != held).expect("there are three");
+        let stalled = Instant::now() + Duration::from_millis(600);
+        let healed = stalled + Duration::from_secs(10);
+        let writers: Vec<_> = (0..64)
+            .map(|key| write_much(cluster.clone(), held, key, healed))
+            .map(tokio::task::spawn_local)
+            .collect();
+        tokio::time::sleep_until(stalled).await;
+        cluster.disk(held).set_stalled(Some(Stall::Engine));
+        let mut most = 0;
+        while Instant::now() < healed {
+            let (node, _) = cluster.node(held).expect("it runs");
+            let queued = node.store().queued_bytes();
+            let max = QueuedBytes::MAX;
+            assert!(
+                queued.proposed <= max.proposed && queued.received <= max.received,
+                "{queued:?}"
+            );
+            assert!(queued.applying <= max.applying, "{queued:?}");
+            most = most.max(queued.applying);
+            assert_eq!(leader(&cluster, other), Some(held));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        cluster.disk(held).set_stalled(None);
+        // One range has all the load: it may have eight mebibytes on the way.
+        assert!((4 << 20..=9 << 20).contains(&most), "{most} bytes were on their way");
+        for writer in writers {
+            assert!(writer.await.unwrap(), "everybody comes through afterwards");
+        }
+        assert_eq!(leader(&cluster, other), Some(held));
+        assert!(cluster.is_running(held));
+        cluster.stop().await;
+        assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
     })
     .await;
 }

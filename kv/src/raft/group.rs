@@ -23,6 +23,10 @@ const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 const INFLIGHT_MESSAGES_MAX: usize = 64;
 /// Bytes of proposals that are not committed yet; more are refused. What clients ask for is refused earlier.
 pub(crate) const UNCOMMITTED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of committed entries that a replica may not have room for and stand for election nevertheless.
+const STANDING_BYTES_MAX: usize = 64 << 20;
+/// What an entry takes beside its data, about.
+const ENTRY_OVERHEAD: usize = 128;
 /// Bytes of committed entries handed out in one turn.
 const COMMITTED_BYTES_PER_TURN_MAX: u64 = 4 << 20;
 
@@ -51,6 +55,15 @@ pub(crate) struct Group<W> {
     /// Who waits for what was appended at an index in a term. After a loss of leadership two terms' proposals may
     /// stand at one index, and either may yet be the one that is committed.
     pending: BTreeMap<(u64, u64), W>,
+    /// Committed entries that were not handed out for want of room, from the first to the last. They lie in the log.
+    withheld: Option<(u64, u64)>,
+    /// Their bytes.
+    withheld_bytes: usize,
+}
+
+/// Bytes that an entry counts for in a queue.
+pub(crate) fn bytes_of(entry: &Entry) -> usize {
+    entry.data.len() + ENTRY_OVERHEAD
 }
 
 impl<W> Group<W> {
@@ -79,8 +92,16 @@ impl<W> Group<W> {
         let node = RawNode::new(&config, storage, &logger)
             .map_err(|error| LogError::Corrupt(format!("{range}: {error}")))?;
         let drawn_for = (node.raft.term, node.raft.state);
-        let mut group =
-            Group { range, node, rng, election_timeout: 0, drawn_for, pending: BTreeMap::new() };
+        let mut group = Group {
+            range,
+            node,
+            rng,
+            election_timeout: 0,
+            drawn_for,
+            pending: BTreeMap::new(),
+            withheld: None,
+            withheld_bytes: 0,
+        };
         group.draw_election_timeout();
         Ok(group)
     }
@@ -102,14 +123,26 @@ impl<W> Group<W> {
         }
     }
 
-    /// One unit of time has passed.
+    /// True iff this replica may stand for election: it is not far behind in applying what it has. raft-rs reads all of
+    /// that at once when it stands.
+    pub(crate) fn may_stand(&self) -> bool {
+        self.withheld_bytes <= STANDING_BYTES_MAX
+    }
+
+    /// One unit of time has passed. A replica that may not stand for election does not count it.
     pub(crate) fn tick(&mut self) {
+        if !self.is_leader() && !self.may_stand() {
+            return;
+        }
         self.node.tick();
         self.fix_election_timeout();
     }
 
     /// Stands for election now rather than at the next timeout.
     pub(crate) fn campaign(&mut self) {
+        if !self.may_stand() {
+            return;
+        }
         // An error means that it cannot stand now; the timeout will make it try again.
         let _ = self.node.campaign();
         self.fix_election_timeout();
@@ -212,8 +245,9 @@ impl<W> Group<W> {
         self.node.has_ready()
     }
 
-    /// Collects what is to be done. Nothing else may be called before [`Group::persisted`].
-    pub(crate) fn turn(&mut self) -> Turn<W> {
+    /// Collects what is to be done. Nothing else may be called before [`Group::persisted`]. Of committed entries none are
+    /// handed out beyond `room` bytes: those wait in the log for [`Group::take_withheld`].
+    pub(crate) fn turn(&mut self, room: usize) -> Turn<W> {
         let mut ready = self.node.ready();
         let messages = self.to_wire(ready.take_messages());
         let after_sync = self.to_wire(ready.take_persisted_messages());
@@ -224,15 +258,76 @@ impl<W> Group<W> {
         };
         let must_sync = ready.must_sync();
         let mut superseded = Vec::new();
-        let committed = ready
-            .take_committed_entries()
-            .into_iter()
-            .map(|entry| {
-                let waiter = self.settle(&entry, &mut superseded);
-                (entry, waiter)
-            })
-            .collect();
+        let committed = self.hand_out(ready.take_committed_entries(), room, &mut superseded);
         Turn { messages, write, must_sync, after_sync, committed, superseded, ready }
+    }
+
+    fn hand_out(
+        &mut self,
+        entries: Vec<Entry>,
+        room: usize,
+        superseded: &mut Vec<W>,
+    ) -> Vec<(Entry, Option<W>)> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Vec::new();
+        };
+        let bytes: usize = entries.iter().map(bytes_of).sum();
+        if self.withheld.is_some() || bytes > room {
+            let first = self.withheld.map_or(first.index, |(first, _)| first);
+            self.withheld = Some((first, last.index));
+            self.withheld_bytes += bytes;
+            return Vec::new();
+        }
+        self.settle_all(entries, superseded)
+    }
+
+    fn settle_all(
+        &mut self,
+        entries: Vec<Entry>,
+        superseded: &mut Vec<W>,
+    ) -> Vec<(Entry, Option<W>)> {
+        let settle = |entry: Entry| {
+            let waiter = self.settle(&entry, superseded);
+            (entry, waiter)
+        };
+        entries.into_iter().map(settle).collect()
+    }
+
+    /// True iff committed entries wait for room.
+    pub(crate) fn has_withheld(&self) -> bool {
+        self.withheld.is_some()
+    }
+
+    /// The next of the committed entries that wait, up to `room` bytes; those who wait in vain are `superseded`. Where even
+    /// the first one has no room, none.
+    pub(crate) fn take_withheld(
+        &mut self,
+        room: usize,
+        superseded: &mut Vec<W>,
+    ) -> Result<Vec<(Entry, Option<W>)>, LogError> {
+        let Some((first, last)) = self.withheld.filter(|_| room > ENTRY_OVERHEAD) else {
+            return Ok(Vec::new());
+        };
+        let max = (room as u64).min(COMMITTED_BYTES_PER_TURN_MAX);
+        let mut entries = self.node.store().read(first, last + 1, max)?;
+        // The log gives one entry at least.
+        let mut bytes = 0;
+        let fitting = entries.iter().take_while(|entry| {
+            bytes += bytes_of(entry);
+            bytes <= room
+        });
+        let fitting = fitting.count();
+        entries.truncate(fitting);
+        let Some(taken) = entries.last().map(|entry| entry.index) else { return Ok(Vec::new()) };
+        let bytes: usize = entries.iter().map(bytes_of).sum();
+        self.withheld_bytes = self.withheld_bytes.saturating_sub(bytes);
+        self.withheld = (taken < last).then_some((taken + 1, last));
+        Ok(self.settle_all(entries, superseded))
+    }
+
+    /// Bytes of the committed entries that wait for room.
+    pub(crate) fn withheld_bytes(&self) -> usize {
+        self.withheld_bytes
     }
 
     /// Who waits for a committed entry; and who, by I3, waits in vain.
@@ -289,6 +384,7 @@ mod tests {
         group: Group<&'static str>,
         settled: Vec<(u64, &'static str)>,
         superseded: Vec<&'static str>,
+        room: usize,
     }
 
     impl World {
@@ -298,12 +394,12 @@ mod tests {
             let storage = GroupStorage::open(log.clone(), range, vec![1, 2, 3], 10).unwrap();
             let rng = Arc::new(Seeded::new(1));
             let group = Group::new(range, ReplicaId(1), storage, 10, rng).unwrap();
-            World { log, group, settled: Vec::new(), superseded: Vec::new() }
+            World { log, group, settled: Vec::new(), superseded: Vec::new(), room: usize::MAX }
         }
 
         fn drive(&mut self) {
             while self.group.has_turn() {
-                let turn = self.group.turn();
+                let turn = self.group.turn(self.room);
                 let last = turn.write.entries.last().map(|entry| entry.index);
                 let batch = LogBatch { groups: vec![(RangeId(7), turn.write)] };
                 self.log.write(batch, true).now_or_never().expect("no latency").unwrap();
@@ -350,5 +446,38 @@ mod tests {
         world.hear(MessageType::MsgAppendResponse, 8, 13, Message::default());
         assert_eq!(world.settled, [(13, "third")]);
         assert_eq!(world.superseded, ["first", "second"]);
+    }
+
+    #[test]
+    fn what_has_no_room_waits_in_the_log_and_comes_in_order() {
+        let mut world = World::new();
+        world.win();
+        let names = ["a", "b", "c", "d"];
+        for (name, bytes) in names.into_iter().zip([10, 1_000, 10, 10]) {
+            world.group.propose(Bytes::from(vec![7; bytes]), name).unwrap();
+        }
+        let first = world.group.propose(Bytes::new(), "last").unwrap() - 4;
+        let term = world.group.term();
+        world.room = 0;
+        world.drive();
+        world.hear(MessageType::MsgAppendResponse, term, first + 4, Message::default());
+        assert!(world.settled.is_empty() && world.group.has_withheld());
+        assert_eq!(
+            world.group.withheld_bytes(),
+            1_030 + 6 * ENTRY_OVERHEAD,
+            "with the leader's first"
+        );
+        let mut superseded = Vec::new();
+        let mut take = |room| -> Vec<&str> {
+            let taken = world.group.take_withheld(room, &mut superseded).unwrap();
+            taken.into_iter().filter_map(|(_, waiter)| waiter).collect()
+        };
+        assert!(take(0).is_empty());
+        assert_eq!(take(2 * ENTRY_OVERHEAD + 20), ["a"]);
+        assert!(take(1_000).is_empty(), "the next one is larger");
+        assert_eq!(take(1_000 + ENTRY_OVERHEAD), ["b"]);
+        assert_eq!(take(usize::MAX), ["c", "d", "last"]);
+        assert!(superseded.is_empty() && !world.group.has_withheld());
+        assert_eq!(world.group.withheld_bytes(), 0);
     }
 }

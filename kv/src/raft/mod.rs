@@ -10,6 +10,11 @@
 //!   term was *committed* before its index, or another one at it. Being overwritten on this replica proves nothing.
 //! - I4. Whoever waits for a proposal hears of its fate as soon as this replica knows it; only the end of the store
 //!   leaves it open.
+//! - I5. Committed entries are handed out in the order of the log, and no more of them than there is room for. The others wait
+//!   in the log, and in memory only those who wait for them.
+//!
+//! HAZARD: raft-rs hands out committed entries as long as there are some, and counts them as no longer uncommitted. What
+//! waits for room is therefore counted here.
 //!
 //! HAZARD: raft-rs draws election timeouts from the operating system whenever it resets itself, in the middle
 //! of a tick or a step. [`Group`] overwrites the timeout after every call that may have reset it.
@@ -18,5 +23,5 @@ mod group;
 mod storage;
 pub(crate) mod wire;
 
-pub(crate) use group::{ELECTION_TICKS, Group, UNCOMMITTED_BYTES_MAX};
+pub(crate) use group::{ELECTION_TICKS, Group, UNCOMMITTED_BYTES_MAX, bytes_of};
 pub(crate) use storage::GroupStorage;

@@ -72,6 +72,11 @@ impl GroupStorage {
         self.truncated = (index, term);
     }
 
+    /// The entries of the half-open interval, up to `max_bytes` but one at least.
+    pub(crate) fn read(&self, low: u64, high: u64, max_bytes: u64) -> Result<Vec<Entry>, LogError> {
+        self.log.entries(self.range, low, high, max_bytes)
+    }
+
     /// Index of the entry before the first one.
     pub(crate) fn truncated_index(&self) -> u64 {
         self.truncated.0

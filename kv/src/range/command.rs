@@ -98,11 +98,18 @@ pub struct Truncate {
 }
 
 impl Command {
-    /// The lowest and the highest of the user keys that it changes.
+    /// The lowest and the highest of the user keys that it changes, or where it splits.
     pub fn span(&self) -> Option<(Bytes, Bytes)> {
-        let Some(CommandKind::Batch(batch)) = &self.kind else { return None };
-        let keys = || batch.ops.iter().map(|op| &op.key);
-        Some((keys().min()?.clone(), keys().max()?.clone()))
+        match &self.kind {
+            Some(CommandKind::Batch(batch)) => {
+                let keys = || batch.ops.iter().map(|op| &op.key);
+                Some((keys().min()?.clone(), keys().max()?.clone()))
+            }
+            Some(CommandKind::Split(split)) => {
+                Some((split.right.start.clone(), split.right.start.clone()))
+            }
+            _ => None,
+        }
     }
 
     /// The bytes of a log entry.

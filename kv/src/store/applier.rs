@@ -80,7 +80,9 @@ impl Applier {
             let _ = waiter.send(fate);
         }
         self.shared.notify(|notices| {
-            notices.applied.insert(range, index);
+            let applied = notices.applied.entry(range).or_default();
+            applied.index = index;
+            applied.done.add(task.bytes);
         });
         Ok(())
     }

@@ -17,6 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prost::Message;
 use raft::Ready;
@@ -28,18 +29,20 @@ use crate::env::Env;
 use crate::ids::{NodeId, RangeId, ReplicaId};
 use crate::log::{LogBatch, LogError, RaftLog};
 use crate::raft::wire::hands_over;
-use crate::raft::{ELECTION_TICKS, Group, GroupStorage, UNCOMMITTED_BYTES_MAX};
+use crate::raft::{ELECTION_TICKS, Group, GroupStorage, UNCOMMITTED_BYTES_MAX, bytes_of};
 use crate::range::command::{Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Truncate};
 use crate::range::descriptor::Lease;
 use crate::range::machine::Rejection;
 use crate::rpc::RaftMessage;
 use crate::store::StoreConfig;
+use crate::store::credit::{Applying, Taken};
 use crate::store::shared::{Published, SharedRef};
 
 /// Proposals of one group that are not decided; more are refused.
 const PENDING_PROPOSALS_MAX: usize = 4_096;
-/// Bytes of one group's entries that are not committed; more proposals are refused, but for the leader's own. A good part
-/// of what Raft itself admits stays free for those: a lease must be extended under any load.
+/// Bytes of one group's entries that its leader has not applied; more proposals are refused, but for the leader's own. A
+/// good part of what Raft itself admits (of what is not committed) stays free for those: a lease must be extended under any
+/// load.
 const PENDING_BYTES_MAX: usize = 32 << 20;
 const _: () = assert!(PENDING_BYTES_MAX + (1 << 20) <= UNCOMMITTED_BYTES_MAX);
 const _: () = assert!(MAX_COMMAND_BYTES <= PENDING_BYTES_MAX);
@@ -69,12 +72,14 @@ pub(crate) struct Proposal {
     pub(crate) range: RangeId,
     pub(crate) command: Command,
     pub(crate) waiter: Waiter,
+    /// Its bytes in the queue to the core, if it comes from there: given back when the core has taken it.
+    pub(crate) queued: Option<Taken>,
 }
 
 /// What may happen to a store.
 pub(crate) enum Input {
-    /// Messages of other nodes' replicas.
-    Raft(Vec<RaftMessage>),
+    /// Messages of other nodes' replicas, and their bytes in the queue.
+    Raft(Vec<RaftMessage>, Option<Taken>),
     /// A command to replicate, if this replica leads.
     Propose(Box<Proposal>),
     /// A unit of time has passed.
@@ -85,6 +90,8 @@ pub(crate) enum Input {
 pub(crate) struct ApplyTask {
     pub(crate) range: RangeId,
     pub(crate) entries: Vec<(Entry, Option<Waiter>)>,
+    /// What they count for in the queue.
+    pub(crate) bytes: usize,
 }
 
 /// What one turn asks for, in this order: send `messages`, write `log`, call [`Core::persisted`] with
@@ -101,6 +108,8 @@ pub(crate) struct Effects {
 
 struct Member {
     group: Group<Waiter>,
+    /// Bytes of its committed entries that are on their way through the engine.
+    applying: usize,
     /// Last lease index given out, for this lease sequence.
     lease_index: (u64, u64),
     lease_in_flight: Option<oneshot::Receiver<Fate>>,
@@ -113,6 +122,13 @@ struct Member {
     quiet_until: Timestamp,
     /// Something was applied since the log's length was last looked at.
     has_grown: bool,
+}
+
+impl Member {
+    /// Bytes that this replica has taken on and not applied: not committed, waiting for room, or on the way to the engine.
+    fn pending_bytes(&self) -> usize {
+        self.group.uncommitted_bytes() + self.group.withheld_bytes() + self.applying
+    }
 }
 
 /// The groups of one store.
@@ -128,6 +144,10 @@ pub(crate) struct Core {
     active: BTreeSet<RangeId>,
     /// The groups whose leader may be another one than is shown.
     turned: BTreeSet<RangeId>,
+    /// What is on its way through the engine.
+    applying: Applying,
+    /// The groups whose committed entries wait for room there.
+    waiting: BTreeSet<RangeId>,
     ticks: u64,
 }
 
@@ -148,6 +168,8 @@ impl Core {
             members: BTreeMap::new(),
             active: BTreeSet::new(),
             turned: BTreeSet::new(),
+            applying: Applying::default(),
+            waiting: BTreeSet::new(),
             ticks: 0,
         }
     }
@@ -164,6 +186,7 @@ impl Core {
         let group = Group::new(range, replica, storage, applied, self.env.rng.clone())?;
         let member = Member {
             group,
+            applying: 0,
             lease_index: (0, 0),
             lease_in_flight: None,
             truncation_in_flight: None,
@@ -181,16 +204,16 @@ impl Core {
     /// Takes one input. `now` is the node's hybrid time.
     pub(crate) fn step(&mut self, now: Timestamp, input: Input) {
         match input {
-            Input::Raft(messages) => {
+            Input::Raft(messages, _queued) => {
                 let stalls = self.shared.disk.is_suspected();
                 for message in messages {
-                    // Who cannot apply what it has cannot lead well.
-                    if stalls && hands_over(&message) {
-                        continue;
-                    }
                     // An unknown range is one whose split was not applied here yet: Raft will repeat.
                     let range = RangeId(message.range_id);
                     if let Some(member) = self.members.get_mut(&range) {
+                        // Who cannot apply what it has cannot lead well.
+                        if hands_over(&message) && (stalls || !member.group.may_stand()) {
+                            continue;
+                        }
                         member.group.receive(message);
                         self.active.insert(range);
                     }
@@ -205,7 +228,8 @@ impl Core {
     }
 
     fn propose(&mut self, proposal: Proposal) {
-        let Proposal { range, mut command, waiter } = proposal;
+        let Proposal { range, mut command, waiter, queued } = proposal;
+        drop(queued);
         let (Some(member), Some(published)) =
             (self.members.get_mut(&range), self.shared.published(range))
         else {
@@ -215,7 +239,7 @@ impl Core {
         // A lease that cannot be extended under load would end all service; there is one in flight at most.
         let is_lease = matches!(command.kind, Some(CommandKind::Lease(_)));
         let is_full = member.group.pending_len() >= PENDING_PROPOSALS_MAX
-            || member.group.uncommitted_bytes() + command.encoded_len() > PENDING_BYTES_MAX;
+            || member.pending_bytes() + command.encoded_len() > PENDING_BYTES_MAX;
         if !is_lease && is_full {
             let _ = waiter.send(Fate::Overloaded);
             return;
@@ -339,7 +363,7 @@ impl Core {
         let command = Command { kind: Some(CommandKind::Lease(change)), ..Command::default() };
         let (waiter, fate) = oneshot::channel();
         member.lease_in_flight = Some(fate);
-        self.propose(Proposal { range, command, waiter });
+        self.propose(Proposal { range, command, waiter, queued: None });
     }
 
     fn keep_log_short(&mut self, range: RangeId, published: &Published) {
@@ -367,7 +391,7 @@ impl Core {
         };
         let (waiter, fate) = oneshot::channel();
         member.truncation_in_flight = Some(fate);
-        self.propose(Proposal { range, command, waiter });
+        self.propose(Proposal { range, command, waiter, queued: None });
     }
 
     /// Takes what the applier and the sync loop have done.
@@ -376,9 +400,15 @@ impl Core {
         for range in notices.created {
             self.created(range)?;
         }
-        for (range, index) in notices.applied {
+        if !notices.applied.is_empty() {
+            // There is room again.
+            self.active.append(&mut self.waiting);
+        }
+        for (range, applied) in notices.applied {
+            self.applying.remove(applied.done);
             if let Some(member) = self.members.get_mut(&range) {
-                member.group.applied_to(index);
+                member.applying -= applied.done.bytes;
+                member.group.applied_to(applied.index);
                 member.quiet_until = Timestamp::ZERO;
                 member.has_grown = true;
                 self.active.insert(range);
@@ -419,14 +449,17 @@ impl Core {
     }
 
     /// Collects the next turn of the groups that have one; `None` when there is nothing to do.
-    pub(crate) fn turn(&mut self) -> Option<Effects> {
+    ///
+    /// # Errors
+    /// Those of the log, when committed entries that have waited there cannot be read.
+    pub(crate) fn turn(&mut self) -> Result<Option<Effects>, LogError> {
         let mut effects = Effects::default();
         for range in std::mem::take(&mut self.active) {
             let Some(member) = self.members.get_mut(&range) else { continue };
             let mut write = None;
             if member.group.has_turn() {
                 self.turned.insert(range);
-                let turn = member.group.turn();
+                let turn = member.group.turn(self.applying.room(member.applying));
                 for waiter in turn.superseded {
                     let _ = waiter.send(Fate::Superseded);
                 }
@@ -452,8 +485,18 @@ impl Core {
                 if !turn.write.entries.is_empty() || turn.write.hard_state.is_some() {
                     write = Some(turn.write);
                 }
-                if !turn.committed.is_empty() {
-                    effects.apply.push(ApplyTask { range, entries: turn.committed });
+                effects.apply.extend(apply_task(range, turn.committed, member, &mut self.applying));
+            }
+            if member.group.has_withheld() {
+                let room = self.applying.room(member.applying);
+                let mut superseded = Vec::new();
+                let entries = member.group.take_withheld(room, &mut superseded)?;
+                for waiter in superseded {
+                    let _ = waiter.send(Fate::Superseded);
+                }
+                effects.apply.extend(apply_task(range, entries, member, &mut self.applying));
+                if member.group.has_withheld() {
+                    self.waiting.insert(range);
                 }
             }
             if member.durable_to_log {
@@ -473,8 +516,11 @@ impl Core {
                 effects.log.groups.push((range, write));
             }
         }
-        let nothing = effects.persisting.is_empty() && effects.log.groups.is_empty();
-        (!nothing).then_some(effects)
+        self.shared.applying.store(self.applying.bytes, Ordering::Relaxed);
+        let nothing = effects.persisting.is_empty()
+            && effects.log.groups.is_empty()
+            && effects.apply.is_empty();
+        Ok((!nothing).then_some(effects))
     }
 
     /// The turn's log write is done.
@@ -502,6 +548,22 @@ impl Core {
                 .filter_map(|range| Some((range, members.get(&range)?.group.leader()))),
         );
     }
+}
+
+/// Committed entries on their way through the engine.
+fn apply_task(
+    range: RangeId,
+    entries: Vec<(Entry, Option<Waiter>)>,
+    member: &mut Member,
+    applying: &mut Applying,
+) -> Option<ApplyTask> {
+    if entries.is_empty() {
+        return None;
+    }
+    let bytes = entries.iter().map(|(entry, _)| bytes_of(entry)).sum();
+    member.applying += bytes;
+    applying.add(bytes);
+    Some(ApplyTask { range, entries, bytes })
 }
 
 /// True iff the range has one replica, and its lease reaches beyond `far`.

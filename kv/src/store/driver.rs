@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::env::{Env, Mutant};
 use crate::failure::{Failure, FailureKind};
@@ -65,7 +66,7 @@ impl Driver {
                 self.core.step(self.env.clock.now(), Input::Tick);
             }
             self.core.notices()?;
-            while let Some(effects) = self.core.turn() {
+            while let Some(effects) = self.core.turn()? {
                 for (node, messages) in effects.messages {
                     self.send(node, messages)?;
                 }
@@ -77,9 +78,11 @@ impl Driver {
                     self.send(node, messages)?;
                 }
                 for task in effects.apply {
-                    if self.apply.send(task).await.is_err() {
+                    match self.apply.try_send(task) {
+                        Ok(()) => {}
                         // The apply loop has ended: it has said why.
-                        return Ok(());
+                        Err(TrySendError::Closed(_)) => return Ok(()),
+                        Err(TrySendError::Full(_)) => unreachable!("the core counts the tasks"),
                     }
                 }
             }

@@ -2,6 +2,7 @@
 //! node.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -21,6 +22,7 @@ use crate::range::machine::Rejection;
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
 use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::{Fate, Input, Proposal};
+use crate::store::credit::QueuedBytes;
 use crate::store::shared::{Published, SharedRef};
 
 /// Descriptors in a refusal. Whoever needs more asks the directory.
@@ -56,10 +58,25 @@ impl StoreHandle {
         self.shared.failure.get().cloned()
     }
 
-    /// Messages from another node's replicas. Dropped when the store is behind.
-    pub fn receive(&self, messages: Vec<RaftMessage>) {
+    /// Messages from another node's replicas. Dropped when the store is behind; those without entries, by which leaders are
+    /// elected and known to live, last.
+    pub fn receive(&self, mut messages: Vec<RaftMessage>) {
+        let bytes = messages.iter().map(|message| message.encoded_len()).sum();
+        let taken = self.shared.credits.received.take(bytes);
+        if taken.is_none() {
+            messages.retain(|message| message.entries.is_empty());
+        }
         // Raft repeats what matters.
-        let _ = self.inputs.try_send(Input::Raft(messages));
+        let _ = self.inputs.try_send(Input::Raft(messages, taken));
+    }
+
+    /// What waits in the store's queues.
+    pub fn queued_bytes(&self) -> QueuedBytes {
+        QueuedBytes {
+            proposed: self.shared.credits.proposed.used(),
+            received: self.shared.credits.received.used(),
+            applying: self.shared.applying.load(Ordering::Relaxed),
+        }
     }
 
     /// The ranges with a replica here, by id.
@@ -209,7 +226,9 @@ impl StoreHandle {
         // Whoever raced a split looks up what of their keys is where now.
         let span = command.span();
         let (waiter, fate) = oneshot::channel();
-        let proposal = Box::new(Proposal { range, command, waiter });
+        let queued = self.shared.credits.proposed.take(bytes);
+        let is_full = queued.is_none();
+        let proposal = Box::new(Proposal { range, command, waiter, queued });
         let rejected = |reason| {
             let published = self.shared.published(range);
             ProposeError::Rejected(self.refuse(range, published.as_deref(), reason))
@@ -217,7 +236,7 @@ impl StoreHandle {
         if self.shared.disk.is_suspected() {
             return Err(rejected(RefusalReason::Unavailable));
         }
-        if self.inputs.try_send(Input::Propose(proposal)).is_err() {
+        if is_full || self.inputs.try_send(Input::Propose(proposal)).is_err() {
             return Err(rejected(RefusalReason::Unavailable));
         }
         match fate.await {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! - The *core* ([`core`]) is sans-I/O: inputs and the time go in, effects come out.
-//! - The *consensus loop* ([`driver`]) carries the effects out. It never waits for the engine.
+//! - The *consensus loop* ([`driver`]) carries the effects out. It never waits for the engine: what that has no room for
+//!   stays in the log ([`credit`]), and leaders go on leading.
 //! - The *apply loop* ([`applier`]) owns the range machines and the engine.
 //! - The *sync loop* makes the engine durable now and then, and tells the log how far.
 //! - [`StoreHandle`] is what everybody else holds: [`crate::seam::Ranges`] for the transaction server, and
@@ -22,6 +23,7 @@
 
 pub(crate) mod applier;
 pub(crate) mod core;
+mod credit;
 pub(crate) mod driver;
 mod handle;
 mod open;
@@ -33,6 +35,7 @@ mod watched;
 
 use std::time::Duration;
 
+pub use credit::QueuedBytes;
 pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
 pub(crate) use shared::SharedRef;

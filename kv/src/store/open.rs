@@ -14,6 +14,7 @@ use crate::seam::RangeObserver;
 use crate::store::StoreConfig;
 use crate::store::applier::{Applier, sync_loop};
 use crate::store::core::{Core, Input};
+use crate::store::credit::APPLY_TASKS_MAX;
 use crate::store::driver::Driver;
 use crate::store::handle::StoreHandle;
 use crate::store::shared::Shared;
@@ -22,8 +23,6 @@ use crate::store::watched::{WatchedEngine, WatchedLog};
 
 /// Inputs waiting for the consensus loop; more proposals are refused and more messages dropped.
 const INPUTS_MAX: usize = 16_384;
-/// Turns' worth of committed entries waiting for the apply loop.
-const APPLY_TASKS_MAX: usize = 4_096;
 
 /// Why a store cannot be opened. All of these need a person, or a rebuild from the store's peers.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,7 @@ pub struct Store {
     log: Arc<dyn RaftLog>,
     machines: BTreeMap<crate::ids::RangeId, RangeMachine>,
     pub(super) core: Core,
-    inputs: mpsc::Receiver<Input>,
+    pub(super) inputs: mpsc::Receiver<Input>,
     handle: StoreHandle,
     incarnation: u64,
 }

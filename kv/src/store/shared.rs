@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::{Lease, RangeDescriptor};
 use crate::range::directory::Directory;
 use crate::range::machine::RangeMachine;
+use crate::store::credit::{Applying, Credits};
 use crate::store::stall::Disk;
 
 /// One range as of its last applied command, and who leads it.
@@ -86,12 +88,21 @@ impl Table {
 pub(crate) struct Notices {
     /// Ranges that have come into being on this store.
     pub(crate) created: BTreeSet<RangeId>,
-    /// Applied through this index.
-    pub(crate) applied: BTreeMap<RangeId, u64>,
+    /// What was applied.
+    pub(crate) applied: BTreeMap<RangeId, Applied>,
     /// Truncations that were applied, through this index.
     pub(crate) truncated: BTreeMap<RangeId, u64>,
     /// The engine is durable through these applied indexes.
     pub(crate) durable: BTreeMap<RangeId, u64>,
+}
+
+/// What the apply loop has done with a range since the core last looked.
+#[derive(Default)]
+pub(crate) struct Applied {
+    /// Applied through this index.
+    pub(crate) index: u64,
+    /// What is no longer on its way.
+    pub(crate) done: Applying,
 }
 
 /// State shared between the loops and the handles.
@@ -108,6 +119,9 @@ pub(crate) struct Shared {
     /// Ranges of which the directory has to hear something.
     reportable: Mutex<BTreeSet<RangeId>>,
     reports: Notify,
+    pub(crate) credits: Credits,
+    /// Bytes of committed entries that are on their way through the engine.
+    pub(crate) applying: AtomicUsize,
     pub(crate) failure: OnceLock<Failure>,
     pub(crate) disk: Disk,
 }

@@ -26,9 +26,9 @@ use crate::sim::disk::SimDisk;
 use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
 use crate::sim::testing::Seeded;
-use crate::store::core::{Fate, Input, Proposal, Waiter};
+use crate::store::core::{ApplyTask, Fate, Input, Proposal, Waiter};
 use crate::store::driver::check_size;
-use crate::store::{Store, StoreConfig};
+use crate::store::{QueuedBytes, Store, StoreConfig};
 
 /// A world in which nothing moves.
 struct Still;
@@ -83,18 +83,32 @@ fn batch(bytes: usize) -> WriteBatch {
     batch
 }
 
-/// Turns until there is nothing to do.
-fn turn(store: &mut Store, log: &SimLog) {
-    while let Some(effects) = store.core.turn() {
+/// Turns until there is nothing to do; what is to be applied.
+fn turn(store: &mut Store, log: &SimLog) -> Vec<ApplyTask> {
+    let mut apply = Vec::new();
+    while let Some(effects) = store.core.turn().unwrap() {
         log.write(effects.log, effects.must_sync).now_or_never().expect("no latency").unwrap();
         store.core.persisted(effects.persisting);
+        apply.extend(effects.apply);
     }
+    apply
+}
+
+/// The engine has taken a task.
+fn applied(store: &mut Store, task: &ApplyTask) {
+    let (last, _) = task.entries.last().expect("no task is empty");
+    store.handle().shared().notify(|notices| {
+        let applied = notices.applied.entry(task.range).or_default();
+        applied.index = last.index;
+        applied.done.add(task.bytes);
+    });
+    store.core.notices().unwrap();
 }
 
 fn propose(store: &mut Store, kind: CommandKind) -> oneshot::Receiver<Fate> {
     let (waiter, fate): (Waiter, _) = oneshot::channel();
     let command = Command { kind: Some(kind), ..Command::default() };
-    let proposal = Proposal { range: FIRST_DATA_RANGE, command, waiter };
+    let proposal = Proposal { range: FIRST_DATA_RANGE, command, waiter, queued: None };
     store.core.step(Timestamp::ZERO, Input::Propose(Box::new(proposal)));
     fate
 }
@@ -104,7 +118,9 @@ fn a_lease_passes_when_others_have_to_wait_for_what_is_not_committed() {
     let (mut store, log, _) = store();
     for _ in 0..25 {
         store.core.step(Timestamp::ZERO, Input::Tick);
-        turn(&mut store, &log);
+        for task in turn(&mut store, &log) {
+            applied(&mut store, &task);
+        }
     }
     let large = || CommandKind::Batch(Batch { ops: batch(MAX_BATCH_BYTES - 100).ops });
     let mut fates: Vec<_> = (0..4).map(|_| propose(&mut store, large())).collect();
@@ -116,9 +132,89 @@ fn a_lease_passes_when_others_have_to_wait_for_what_is_not_committed() {
     assert_eq!(refused[..2], expected[..2]);
     assert_eq!(refused[2..], expected[2..], "32 MiB are on their way");
     assert_eq!(lease.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is in the log");
-    // Committed, there is room again.
-    turn(&mut store, &log);
+    // Applied, there is room again.
+    let mut waiting = turn(&mut store, &log);
+    while let Some(task) = waiting.pop() {
+        applied(&mut store, &task);
+        waiting.extend(turn(&mut store, &log));
+    }
     assert_eq!(fate(&mut propose(&mut store, large())), None);
+}
+
+/// An engine that takes nothing: the consensus loop goes on, and what is committed stays in the log.
+#[test]
+fn what_the_engine_has_no_room_for_waits_in_the_log_and_comes_in_order() {
+    let (mut store, log, _) = store();
+    let mut waiting = Vec::new();
+    for _ in 0..25 {
+        store.core.step(Timestamp::ZERO, Input::Tick);
+        for task in turn(&mut store, &log) {
+            applied(&mut store, &task);
+        }
+    }
+    let mebibyte = || CommandKind::Batch(Batch { ops: batch(1 << 20).ops });
+    let mut fates = Vec::new();
+    for _ in 0..100 {
+        fates.push(propose(&mut store, mebibyte()));
+        waiting.extend(turn(&mut store, &log));
+    }
+    let refused = fates.iter_mut().filter_map(|fate| fate.try_recv().ok()).collect::<Vec<_>>();
+    let taken = 100 - refused.len();
+    assert!(refused.iter().all(|fate| *fate == Fate::Overloaded));
+    assert!((25..=32).contains(&taken), "{taken} of a mebibyte, 32 MiB in all");
+    let bytes: usize = waiting.iter().map(|task| task.bytes).sum();
+    assert!((7 << 20..=8 << 20).contains(&bytes), "8 MiB of one group are on the way: {bytes}");
+    assert_eq!(store.handle().queued_bytes().applying, bytes);
+    // Whatever is queued: the leader still leads, and a lease gets into the log and is committed.
+    let lease = CommandKind::Lease(LeaseChange { previous: None, next: Lease::default() });
+    let mut lease = propose(&mut store, lease);
+    waiting.extend(turn(&mut store, &log));
+    assert_eq!(lease.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is in the log");
+    // The engine goes on.
+    let (mut indexes, mut next) = (Vec::new(), 0);
+    while next < waiting.len() {
+        applied(&mut store, &waiting[next]);
+        indexes.extend(
+            waiting[next].entries.iter().map(|(entry, waiter)| (entry.index, waiter.is_some())),
+        );
+        waiting.extend(turn(&mut store, &log));
+        next += 1;
+    }
+    assert_eq!(indexes.len(), taken + 1, "with the lease");
+    assert!(indexes.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "in the order of the log");
+    assert!(indexes.iter().all(|(_, is_awaited)| *is_awaited), "whoever waits hears of it");
+    assert_eq!(store.handle().queued_bytes().applying, 0);
+    // There is room again.
+    let mut fate = propose(&mut store, mebibyte());
+    let tasks = turn(&mut store, &log);
+    assert_eq!((tasks.len(), fate.try_recv()), (1, Err(oneshot::error::TryRecvError::Empty)));
+}
+
+#[test]
+fn messages_beyond_the_bound_are_dropped_but_for_heartbeats() {
+    let (store, ..) = store();
+    let handle = store.handle();
+    let message = |bytes: usize| RaftMessage {
+        range_id: 3,
+        entries: (bytes > 0)
+            .then(|| LogEntry { data: vec![0; bytes].into(), ..LogEntry::default() })
+            .into_iter()
+            .collect(),
+        ..RaftMessage::default()
+    };
+    for _ in 0..100 {
+        handle.receive(vec![message(1 << 20), message(0)]);
+    }
+    let queued = handle.queued_bytes().received;
+    assert!((60 << 20..=QueuedBytes::MAX.received).contains(&queued), "{queued}");
+    let Store { mut inputs, .. } = store;
+    let (mut large, mut small) = (0, 0);
+    while let Ok(Input::Raft(messages, _)) = inputs.try_recv() {
+        large += messages.iter().filter(|message| !message.entries.is_empty()).count();
+        small += messages.iter().filter(|message| message.entries.is_empty()).count();
+    }
+    assert_eq!((large, small), (63, 100));
+    assert_eq!(handle.queued_bytes().received, 0);
 }
 
 #[test]
