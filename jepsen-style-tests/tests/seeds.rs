@@ -48,12 +48,12 @@ fn a_skipped_read_refresh_is_found() {
 
 #[test]
 fn ignored_uncertainty_is_found() {
-    is_found(Mutant::IgnoreUncertainty, Through::Sql);
+    is_found(Mutant::IgnoreUncertainty, Through::Kv);
 }
 
 #[test]
 fn a_timestamp_cache_lost_on_a_lease_change_is_found() {
-    is_found(Mutant::TimestampCacheLostOnLeaseChange, Through::Sql);
+    is_found(Mutant::TimestampCacheLostOnLeaseChange, Through::Kv);
 }
 
 #[test]
