@@ -132,3 +132,20 @@ async fn a_read_of_any_key_by_another_moves_the_writes_above_it_and_the_own_does
     assert_eq!(error.kind(), ErrorKind::RetryAt);
     assert!(error.retry_ts > reader.meta.read_ts);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_version_of_any_key_moves_the_writes_above_it() {
+    for n in [0, 100, 199] {
+        let keys = names(0);
+        let cluster = with_old(&keys, 0).await;
+        let mut txn = Txn::new(&cluster, 1);
+        seed(&cluster, &keys[n], "newer").await;
+        let error = txn.commit(&of(&keys, "mine")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RetryAt, "key {n}");
+        assert!(error.retry_ts > txn.meta.write_ts);
+        txn.can_forward = true;
+        txn.commit(&of(&keys, "mine")).await.unwrap();
+        assert_eq!(txn.meta.write_ts, txn.meta.read_ts);
+        assert_eq!(values(&cluster, &keys[n..=n]).await, [Some(key("mine"))]);
+    }
+}
