@@ -27,7 +27,7 @@ use kv::ids::NodeId;
 use kv::keys::Space;
 use kv::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use kv::range::descriptor::{RangeDescriptor, Replica};
-use kv::range::machine::RangeMachine;
+use kv::range::state::RangeState;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use kv::seam::{RangeEvent, RangeObserver, Ranges, WriteBatch};
 use kv::sim::disk::SimDisk;
@@ -97,7 +97,7 @@ async fn store(idle: u64) -> StoreHandle {
             generation: 1,
             replicas: vec![Replica { replica_id: 1, node_id: 1 }],
         };
-        RangeMachine::initial(descriptor, None, Timestamp::ZERO).save(&mut batch);
+        RangeState::initial(descriptor, None, Timestamp::ZERO).save(&mut batch);
     }
     engine.apply(batch).unwrap();
     let env = Env {

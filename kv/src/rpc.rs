@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 
-use crate::range::descriptor::{Lease, RangeDescriptor};
+use crate::range::descriptor::RangeDescriptor;
+use crate::range::lease::Lease;
 
 /// Bytes of an encoded message at most, of whatever kind. Transports send anything up to it, in both worlds, and nothing
 /// beyond it. Whoever makes messages keeps them below: commands by [`crate::range::command::MAX_COMMAND_BYTES`], requests

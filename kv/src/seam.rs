@@ -24,8 +24,10 @@ use crate::engine::{EngineError, EngineSnapshot, Visit};
 use crate::failure::Failure;
 use crate::ids::{NodeId, RangeId};
 use crate::keys::{self, Space};
-pub use crate::range::batch::{BatchOp, MAX_BATCH_BYTES, WriteBatch};
-use crate::range::descriptor::{Lease, RangeDescriptor};
+pub use crate::range::batch::{BatchOp, WriteBatch};
+pub use crate::range::command::MAX_BATCH_BYTES;
+use crate::range::descriptor::RangeDescriptor;
+use crate::range::lease::Lease;
 use crate::rpc::Refusal;
 
 /// An entry of a range: user key, suffix, value.

@@ -21,7 +21,8 @@ use kv::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineS
 use kv::env::{Env, Mutant, Rng, RpcError, TaskScope, Transport};
 use kv::ids::{NodeId, RangeId};
 use kv::keys::{self, Space};
-use kv::range::descriptor::{Lease, RangeDescriptor, Replica};
+use kv::range::descriptor::{RangeDescriptor, Replica};
+use kv::range::lease::Lease;
 use kv::rpc::{RaftMessage, Refusal, RefusalReason, RpcRequest, RpcResponse};
 use kv::seam::{
     Eval, MAX_BATCH_BYTES, ProposeError, RangeEvent, RangeObserver, RangeService, RangeSnapshot,

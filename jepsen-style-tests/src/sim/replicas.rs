@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kv::engine::{Engine, EngineSnapshot};
 use kv::ids::RangeId;
 use kv::keys::{self, Space};
-use kv::range::machine::RangeMachine;
+use kv::range::state::RangeState;
 
 use crate::sim::cluster::{Cluster, NODES};
 
@@ -59,13 +59,13 @@ impl ReplicaCheck {
     }
 }
 
-fn machines(snapshot: &dyn EngineSnapshot) -> BTreeMap<RangeId, RangeMachine> {
-    let machines = RangeMachine::load_all(snapshot).expect("a running node's engine is readable");
+fn machines(snapshot: &dyn EngineSnapshot) -> BTreeMap<RangeId, RangeState> {
+    let machines = RangeState::load_all(snapshot).expect("a running node's engine is readable");
     machines.into_iter().map(|machine| (machine.descriptor.id(), machine)).collect()
 }
 
 /// Everything that a replica holds.
-fn contents(snapshot: &dyn EngineSnapshot, machine: &RangeMachine) -> Vec<(Bytes, Bytes)> {
+fn contents(snapshot: &dyn EngineSnapshot, machine: &RangeState) -> Vec<(Bytes, Bytes)> {
     let (start, end) = (&machine.descriptor.start, &machine.descriptor.end);
     let mut spans = vec![keys::range_id_span(machine.descriptor.id())];
     spans.extend(Space::KEYED.map(|space| keys::engine_span(space, start, end)));

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::keys::Space;
-use crate::range::command::MAX_COMMAND_BYTES;
 
 /// One change to the keyed part of a range.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -22,9 +21,6 @@ pub struct BatchOp {
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub value: Option<Bytes>,
 }
-
-/// Bytes of a batch at most, as [`WriteBatch::bytes`] counts them; a larger one is rejected.
-pub const MAX_BATCH_BYTES: usize = MAX_COMMAND_BYTES - 1024;
 
 /// Changes to one range that are replicated and applied together.
 #[derive(Clone, Debug, Default, PartialEq)]

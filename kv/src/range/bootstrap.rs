@@ -11,7 +11,7 @@ use crate::engine::{Engine, EngineBatch, EngineError};
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
 use crate::range::descriptor::{RangeDescriptor, Replica};
-use crate::range::machine::RangeMachine;
+use crate::range::state::RangeState;
 
 /// The range that holds the directory and hands out ids. Never splits.
 pub const META_RANGE: RangeId = RangeId(1);
@@ -75,11 +75,11 @@ pub async fn bootstrap(
     let mut batch = EngineBatch::default();
     let ranges = initial_ranges(nodes);
     for descriptor in &ranges {
-        let mut machine = RangeMachine::initial(descriptor.clone(), None, Timestamp::ZERO);
+        let mut state = RangeState::initial(descriptor.clone(), None, Timestamp::ZERO);
         if descriptor.id() == META_RANGE {
-            machine = machine.with_directory(FIRST_ALLOCATED_ID, &ranges);
+            state = state.with_directory(FIRST_ALLOCATED_ID, &ranges);
         }
-        machine.save(&mut batch);
+        state.save(&mut batch);
     }
     let mut value = BytesMut::new();
     value.put_u8(STORE_FORMAT);

@@ -1,8 +1,7 @@
-//! A range's bounds and members, and the lease on it.
+//! A range's bounds and members.
 
 use bytes::Bytes;
 
-use crate::clock::Timestamp;
 use crate::ids::{NodeId, RangeId, ReplicaId};
 
 /// One copy of a range and where it lives.
@@ -65,41 +64,5 @@ impl RangeDescriptor {
     /// The node of `replica`, if it is a member.
     pub fn node_of(&self, replica: ReplicaId) -> Option<NodeId> {
         self.replicas.iter().find(|r| r.replica_id == replica.0).map(|r| NodeId(r.node_id))
-    }
-}
-
-/// The right to serve a range for an interval of time.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Lease {
-    /// Grows by one whenever the holder or its incarnation changes; an extension keeps it.
-    #[prost(uint64, tag = "1")]
-    pub sequence: u64,
-    /// The replica that holds it.
-    #[prost(uint64, tag = "2")]
-    pub replica_id: u64,
-    /// The node of that replica.
-    #[prost(uint64, tag = "3")]
-    pub node_id: u64,
-    /// Random per process start: a restarted holder does not inherit its own lease, since its timestamp
-    /// cache is gone.
-    #[prost(fixed64, tag = "4")]
-    pub incarnation: u64,
-    /// When it began. Greater than the expiration of every lease with a lower sequence.
-    #[prost(fixed64, tag = "5")]
-    pub start: u64,
-    /// When it ends, exclusive.
-    #[prost(fixed64, tag = "6")]
-    pub expiration: u64,
-}
-
-impl Lease {
-    /// When it began.
-    pub fn start_ts(&self) -> Timestamp {
-        Timestamp::from_raw(self.start)
-    }
-
-    /// When it ends, exclusive.
-    pub fn expiration_ts(&self) -> Timestamp {
-        Timestamp::from_raw(self.expiration)
     }
 }

@@ -4,24 +4,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use raft::eraftpb::Entry;
 use tokio::sync::mpsc;
 
 use crate::engine::{Engine, EngineBatch, EngineError};
 use crate::env::Env;
-use crate::ids::{NodeId, RangeId};
-use crate::range::descriptor::Lease;
-use crate::range::machine::{Outcome, RangeMachine};
+use crate::ids::RangeId;
+use crate::range::command::LeaseReplaced;
+use crate::range::lease::Holder;
+use crate::range::state::RangeState;
 use crate::seam::{RangeEvent, RangeObserver};
 use crate::store::core::{ApplyTask, Fate, Waiter};
 use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// What the apply loop works with.
 pub(crate) struct Applier {
-    pub(crate) node_id: NodeId,
-    pub(crate) incarnation: u64,
+    pub(crate) holder: Holder,
     pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) machines: BTreeMap<RangeId, RangeMachine>,
+    pub(crate) states: BTreeMap<RangeId, RangeState>,
     pub(crate) shared: SharedRef,
     pub(crate) observer: Arc<dyn RangeObserver>,
     pub(crate) tasks: mpsc::Receiver<ApplyTask>,
@@ -44,101 +43,81 @@ impl Applier {
 
     fn apply(&mut self, task: ApplyTask) -> Result<(), EngineError> {
         let range = task.range;
-        let Some(machine) = self.machines.get_mut(&range) else {
+        let Some(state) = self.states.get_mut(&range) else {
             return Err(EngineError::Corrupt(format!("committed entries of unknown {range}")));
         };
         let mut batch = EngineBatch::default();
         let mut answers: Vec<(Waiter, Fate)> = Vec::new();
-        let mut effects: Vec<(Outcome, RangeMachine)> = Vec::new();
+        let mut events: Vec<RangeEvent> = Vec::new();
+        let mut reports: Vec<RangeId> = Vec::new();
+        let mut created: Vec<RangeState> = Vec::new();
+        let mut truncate = None;
         for (entry, waiter) in task.entries {
-            let outcome = apply_entry(machine, &entry, &mut batch)?;
-            let fate = match &outcome {
-                Outcome::Rejected(rejection) => Fate::Rejected(*rejection),
-                Outcome::Ids(first) => Fate::Applied(*first),
-                _ => Fate::Applied(0),
-            };
+            let outcome = state.apply(&entry, &mut batch)?;
             if let Some(waiter) = waiter {
+                let fate = match &outcome {
+                    Ok(effects) => Fate::Applied(effects.value),
+                    Err(rejection) => Fate::Rejected(*rejection),
+                };
                 answers.push((waiter, fate));
             }
-            if matches!(
-                outcome,
-                Outcome::Lease { .. } | Outcome::Split { .. } | Outcome::Truncate(_)
-            ) {
-                effects.push((outcome, machine.clone()));
+            let Ok(effects) = outcome else { continue };
+            truncate = truncate.max(effects.truncate);
+            if let Some(replaced) = effects.lease
+                && let Some(event) = lease_event(self.holder, state, replaced)
+            {
+                if matches!(event, RangeEvent::LeaseAcquired { .. }) {
+                    reports.push(range);
+                }
+                events.push(event);
+            }
+            if let Some(right) = effects.created {
+                let sides = (state.descriptor.clone(), right.descriptor.clone());
+                reports.extend([range, sides.1.id()]);
+                events.push(RangeEvent::Split { left: sides.0, right: sides.1 });
+                created.push(*right);
             }
         }
         self.engine.apply(batch)?;
-        for (outcome, machine) in effects {
-            self.announce(outcome, &machine);
+        // The observer hears before anything is served under a change.
+        for event in &events {
+            self.observer.on_event(event);
         }
-        let machine = self.machines.get(&range).expect("it has just applied");
-        self.shared.publish(machine);
-        let index = machine.applied.index;
-        // Somebody waits for the answers, and nobody for the notice.
+        // The left side last: until it is seen as it is now, the right side's keys are its own.
+        for right in created {
+            let id = right.descriptor.id();
+            self.shared.publish(&right, |notices, state| {
+                notices.created.insert(id, state.clone());
+            });
+            self.states.insert(id, right);
+        }
+        let state = self.states.get(&range).expect("it has just applied");
+        self.shared.publish(state, |notices, state| {
+            notices.applied(range, state, task.bytes, truncate);
+        });
+        // Somebody waits for the answers, and nobody for the core.
         for (waiter, fate) in answers {
             // Nobody waiting any more is no reason to stop.
             let _ = waiter.send(fate);
         }
-        self.shared.notify(|notices| {
-            let applied = notices.applied.entry(range).or_default();
-            applied.index = index;
-            applied.done.add(task.bytes);
-        });
+        self.shared.wake.notify_one();
+        reports.into_iter().for_each(|range| self.shared.report(range));
         Ok(())
-    }
-
-    /// Tells the observer, and the core, before anything is served under the change.
-    fn announce(&mut self, outcome: Outcome, machine: &RangeMachine) {
-        let range = machine.descriptor.id();
-        match outcome {
-            Outcome::Lease { previous } => {
-                let lease = machine.lease.clone().expect("a lease was just applied");
-                let ours = |lease: &Lease| {
-                    lease.node_id == self.node_id.0 && lease.incarnation == self.incarnation
-                };
-                let held_before = previous.as_ref().is_some_and(ours);
-                let same = previous.as_ref().is_some_and(|p| p.sequence == lease.sequence);
-                let descriptor = machine.descriptor.clone();
-                if ours(&lease) && !same {
-                    self.observer.on_event(&RangeEvent::LeaseAcquired { descriptor, lease });
-                    self.shared.report(range);
-                } else if held_before && !ours(&lease) {
-                    self.observer.on_event(&RangeEvent::LeaseLost { descriptor });
-                }
-            }
-            Outcome::Split { right } => {
-                self.observer.on_event(&RangeEvent::Split {
-                    left: machine.descriptor.clone(),
-                    right: right.descriptor.clone(),
-                });
-                let id = right.descriptor.id();
-                self.shared.publish(&right);
-                self.machines.insert(id, *right);
-                self.shared.notify(|notices| {
-                    notices.created.insert(id);
-                });
-                self.shared.report(range);
-                self.shared.report(id);
-            }
-            Outcome::Truncate(index) => self.shared.notify(|notices| {
-                let truncated = notices.truncated.entry(range).or_default();
-                *truncated = index.max(*truncated);
-            }),
-            Outcome::Applied | Outcome::Ids(_) | Outcome::Rejected(_) => {}
-        }
     }
 }
 
-fn apply_entry(
-    machine: &mut RangeMachine,
-    entry: &Entry,
-    batch: &mut EngineBatch,
-) -> Result<Outcome, EngineError> {
-    if entry.entry_type != raft::eraftpb::EntryType::EntryNormal {
-        let range = machine.descriptor.id();
-        return Err(EngineError::Corrupt(format!("membership entry in the log of {range}")));
+/// What a replaced lease means for this holder.
+fn lease_event(holder: Holder, state: &RangeState, replaced: LeaseReplaced) -> Option<RangeEvent> {
+    let lease = state.lease.clone().expect("a lease was just applied");
+    let (is_ours, previous) = (lease.is_held_by(holder), replaced.previous);
+    let is_extension = previous.as_ref().is_some_and(|p| p.sequence == lease.sequence);
+    let was_ours = previous.is_some_and(|previous| previous.is_held_by(holder));
+    let descriptor = state.descriptor.clone();
+    match is_ours {
+        true if !is_extension => Some(RangeEvent::LeaseAcquired { descriptor, lease }),
+        false if was_ours => Some(RangeEvent::LeaseLost { descriptor }),
+        _ => None,
     }
-    machine.apply(entry, batch)
 }
 
 /// Syncs the engine now and then, and tells the core how far each range is durable.

@@ -30,9 +30,10 @@ use crate::ids::{NodeId, RangeId, ReplicaId};
 use crate::log::{LogBatch, LogError, RaftLog};
 use crate::raft::wire::hands_over;
 use crate::raft::{ELECTION_TICKS, Group, GroupStorage, UNCOMMITTED_BYTES_MAX, bytes_of};
-use crate::range::command::{Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Truncate};
-use crate::range::descriptor::Lease;
-use crate::range::machine::Rejection;
+use crate::range::command::{
+    Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Rejection, Truncate,
+};
+use crate::range::lease::{Holder, Lease};
 use crate::rpc::RaftMessage;
 use crate::store::StoreConfig;
 use crate::store::credit::{Applying, Taken};
@@ -108,6 +109,8 @@ pub(crate) struct Effects {
 
 struct Member {
     group: Group<Waiter>,
+    /// The range as it was last applied, as far as this core was told. (Who leads it the group knows better.)
+    state: Arc<Published>,
     /// Bytes of its committed entries that are on their way through the engine.
     applying: usize,
     /// Last lease index given out, for this lease sequence.
@@ -137,7 +140,7 @@ pub(crate) struct Core {
     config: StoreConfig,
     log: Arc<dyn RaftLog>,
     shared: SharedRef,
-    incarnation: u64,
+    holder: Holder,
     members: BTreeMap<RangeId, Member>,
     /// The groups that may have something to do: those that inputs, notices and ticks have touched. A turn looks at no
     /// others.
@@ -157,14 +160,14 @@ impl Core {
         config: StoreConfig,
         log: Arc<dyn RaftLog>,
         shared: SharedRef,
-        incarnation: u64,
+        holder: Holder,
     ) -> Self {
         Core {
             env,
             config,
             log,
             shared,
-            incarnation,
+            holder,
             members: BTreeMap::new(),
             active: BTreeSet::new(),
             turned: BTreeSet::new(),
@@ -174,18 +177,22 @@ impl Core {
         }
     }
 
-    /// Adds the group of a range whose state is published.
-    pub(crate) fn open_group(&mut self, range: RangeId) -> Result<(), LogError> {
-        let published = self.shared.published(range).expect("opened ranges are published");
-        let Some(replica) = published.descriptor.replica_on(self.env.node_id) else {
+    /// Adds the group of a range.
+    pub(crate) fn open_group(
+        &mut self,
+        range: RangeId,
+        state: Arc<Published>,
+    ) -> Result<(), LogError> {
+        let Some(replica) = state.descriptor.replica_on(self.env.node_id) else {
             return Err(LogError::Corrupt(format!("{range} has no replica on this node")));
         };
-        let voters = published.descriptor.replicas.iter().map(|r| r.replica_id).collect();
-        let applied = published.applied_index;
+        let voters = state.descriptor.replicas.iter().map(|r| r.replica_id).collect();
+        let applied = state.applied_index;
         let storage = GroupStorage::open(self.log.clone(), range, voters, applied)?;
         let group = Group::new(range, replica, storage, applied, self.env.rng.clone())?;
         let member = Member {
             group,
+            state,
             applying: 0,
             lease_index: (0, 0),
             lease_in_flight: None,
@@ -230,14 +237,12 @@ impl Core {
     fn propose(&mut self, proposal: Proposal) {
         let Proposal { range, mut command, waiter, queued } = proposal;
         drop(queued);
-        let (Some(member), Some(published)) =
-            (self.members.get_mut(&range), self.shared.published(range))
-        else {
+        let Some(member) = self.members.get_mut(&range) else {
             let _ = waiter.send(Fate::Superseded);
             return;
         };
         // A lease that cannot be extended under load would end all service; there is one in flight at most.
-        let is_lease = matches!(command.kind, Some(CommandKind::Lease(_)));
+        let is_lease = command.kind.as_ref().is_some_and(CommandKind::replaces_lease);
         let is_full = member.group.pending_len() >= PENDING_PROPOSALS_MAX
             || member.pending_bytes() + command.encoded_len() > PENDING_BYTES_MAX;
         if !is_lease && is_full {
@@ -245,16 +250,17 @@ impl Core {
             return;
         }
         if !is_lease {
-            let current = published.lease.as_ref().map_or(0, |lease| lease.sequence);
+            let state = &member.state;
+            let current = state.lease.as_ref().map_or(0, |lease| lease.sequence);
             if current != command.lease_sequence {
                 let _ = waiter.send(Fate::Rejected(Rejection::Lease));
                 return;
             }
             // Under a new sequence everything earlier is applied, so its indexes are known.
             if member.lease_index.0 != current {
-                member.lease_index = (current, published.lease_index);
+                member.lease_index = (current, state.lease_index);
             }
-            member.lease_index.1 = member.lease_index.1.max(published.lease_index) + 1;
+            member.lease_index.1 = member.lease_index.1.max(state.lease_index) + 1;
             command.max_lease_index = member.lease_index.1;
         }
         if let Err(waiter) = member.group.propose(command.to_entry_data(), waiter) {
@@ -291,48 +297,48 @@ impl Core {
     /// What a replica does by itself.
     fn look(&mut self, range: RangeId, now: Timestamp, looks_at_log: bool) {
         let Some(member) = self.members.get_mut(&range) else { return };
-        let Some(published) = self.shared.published(range) else { return };
+        let state = member.state.clone();
         if !member.group.is_leader() {
-            let holds = |lease: &Lease| {
-                lease.incarnation == self.incarnation && now < lease.expiration_ts()
-            };
-            if published.lease.as_ref().is_some_and(holds) {
+            let holds =
+                |lease: &Lease| lease.is_held_by(self.holder) && now < lease.expiration_ts();
+            if state.lease.as_ref().is_some_and(holds) {
                 member.group.campaign();
                 self.active.insert(range);
             }
             return;
         }
-        if published.applied_term != member.group.term() {
+        if state.applied_term != member.group.term() {
             return;
         }
-        self.keep_lease(range, now, &published);
+        self.keep_lease(range, now, &state);
         if looks_at_log {
-            self.keep_log_short(range, &published);
+            self.keep_log_short(range, &state);
         }
     }
 
-    fn keep_lease(&mut self, range: RangeId, now: Timestamp, published: &Published) {
-        let incarnation = self.incarnation;
+    fn keep_lease(&mut self, range: RangeId, now: Timestamp, state: &Published) {
+        let holder = self.holder;
         let duration = self.config.lease_duration;
-        let node_id = self.env.node_id;
         let Some(member) = self.members.get_mut(&range) else { return };
         if still_waiting(&mut member.lease_in_flight) {
             return;
         }
-        let Some(replica) = published.descriptor.replica_on(node_id) else { return };
+        let Some(replica) = state.descriptor.replica_on(holder.node) else { return };
         let far = now.saturating_add(duration).saturating_add(self.env.clock.max_offset());
         let mut now = now;
         // No clock that was right has made such a lease, and nobody else has one that could show it.
-        if let Some(lease) = published.lease.as_ref().filter(|lease| {
-            lease.incarnation != incarnation && is_alone_with(published, lease, far)
-        }) {
+        if let Some(lease) = state
+            .lease
+            .as_ref()
+            .filter(|lease| !lease.is_held_by(holder) && is_alone_with(state, lease, far))
+        {
             tracing::warn!(%range, "the clock was ahead in an earlier life: timestamps go on from there");
             self.env.clock.forward(lease.expiration_ts());
             now = self.env.clock.now();
         }
         let expiration = now.saturating_add(duration).raw();
-        let next = match &published.lease {
-            Some(lease) if lease.incarnation == incarnation && now < lease.expiration_ts() => {
+        let next = match &state.lease {
+            Some(lease) if lease.is_held_by(holder) && now < lease.expiration_ts() => {
                 let half = lease.expiration_ts().saturating_sub(duration / 2);
                 if now < half {
                     member.quiet_until = half;
@@ -342,7 +348,7 @@ impl Core {
             }
             Some(lease) if now < lease.expiration_ts() => {
                 let transfer = self.config.tick * ELECTION_TICKS as u32;
-                if lease.node_id != node_id.0
+                if lease.node_id != holder.node.0
                     && now.saturating_add(transfer) < lease.expiration_ts()
                 {
                     member.group.transfer_to(ReplicaId(lease.replica_id));
@@ -353,35 +359,35 @@ impl Core {
             old => Lease {
                 sequence: old.as_ref().map_or(0, |lease| lease.sequence) + 1,
                 replica_id: replica.0,
-                node_id: node_id.0,
-                incarnation,
+                node_id: holder.node.0,
+                incarnation: holder.incarnation,
                 start: now.raw(),
                 expiration,
             },
         };
-        let change = LeaseChange { previous: published.lease.clone(), next };
+        let change = LeaseChange { previous: state.lease.clone(), next };
         let command = Command { kind: Some(CommandKind::Lease(change)), ..Command::default() };
         let (waiter, fate) = oneshot::channel();
         member.lease_in_flight = Some(fate);
         self.propose(Proposal { range, command, waiter, queued: None });
     }
 
-    fn keep_log_short(&mut self, range: RangeId, published: &Published) {
-        let incarnation = self.incarnation;
+    fn keep_log_short(&mut self, range: RangeId, state: &Published) {
+        let holder = self.holder;
         let Some(member) = self.members.get_mut(&range) else { return };
         if still_waiting(&mut member.truncation_in_flight) {
             return;
         }
-        let Some(lease) = published.lease.as_ref().filter(|l| l.incarnation == incarnation) else {
+        let Some(lease) = state.lease.as_ref().filter(|lease| lease.is_held_by(holder)) else {
             return;
         };
         // Without snapshots nothing may go that a replica still needs.
-        let index = member.group.matched_by_all().min(published.applied_index);
+        let index = member.group.matched_by_all().min(state.applied_index);
         let first = member.group.truncated_index().max(member.truncate_to);
         if index.saturating_sub(first) < self.config.log_entries_max {
             // A replica that is behind makes it grow without anything being applied.
             member.has_grown =
-                published.applied_index.saturating_sub(first) >= self.config.log_entries_max;
+                state.applied_index.saturating_sub(first) >= self.config.log_entries_max;
             return;
         }
         let command = Command {
@@ -397,8 +403,8 @@ impl Core {
     /// Takes what the applier and the sync loop have done.
     pub(crate) fn notices(&mut self) -> Result<(), LogError> {
         let notices = self.shared.take_notices();
-        for range in notices.created {
-            self.created(range)?;
+        for (range, state) in notices.created {
+            self.created(range, state)?;
         }
         if !notices.applied.is_empty() {
             // There is room again.
@@ -408,15 +414,12 @@ impl Core {
             self.applying.remove(applied.done);
             if let Some(member) = self.members.get_mut(&range) {
                 member.applying -= applied.done.bytes;
-                member.group.applied_to(applied.index);
+                member.group.applied_to(applied.state.applied_index);
+                member.state = applied.state;
+                member.truncate_to = member.truncate_to.max(applied.truncate.unwrap_or(0));
                 member.quiet_until = Timestamp::ZERO;
                 member.has_grown = true;
                 self.active.insert(range);
-            }
-        }
-        for (range, index) in notices.truncated {
-            if let Some(member) = self.members.get_mut(&range) {
-                member.truncate_to = member.truncate_to.max(index);
             }
         }
         for (range, index) in notices.durable {
@@ -432,16 +435,12 @@ impl Core {
     }
 
     /// The right side of a split. Where its left side leads, it stands for election at once.
-    fn created(&mut self, range: RangeId) -> Result<(), LogError> {
+    fn created(&mut self, range: RangeId, state: Arc<Published>) -> Result<(), LogError> {
         if self.members.contains_key(&range) {
             return Ok(());
         }
-        self.open_group(range)?;
-        let holds_lease = self
-            .shared
-            .published(range)
-            .and_then(|published| published.lease.clone())
-            .is_some_and(|lease| lease.incarnation == self.incarnation);
+        let holds_lease = state.lease.as_ref().is_some_and(|lease| lease.is_held_by(self.holder));
+        self.open_group(range, state)?;
         if holds_lease && let Some(member) = self.members.get_mut(&range) {
             member.group.campaign();
         }
@@ -465,15 +464,14 @@ impl Core {
                 }
                 // A turn that sends nothing need not know where to.
                 if !turn.messages.is_empty() || !turn.after_sync.is_empty() {
-                    let published = self.shared.published(range);
-                    let descriptor = published.as_ref().map(|published| &published.descriptor);
+                    let descriptor = &member.state.descriptor;
                     for (messages, by_node) in [
                         (turn.messages, &mut effects.messages),
                         (turn.after_sync, &mut effects.after_sync),
                     ] {
                         for message in messages {
                             let to = ReplicaId(message.to);
-                            if let Some(node) = descriptor.and_then(|d| d.node_of(to)) {
+                            if let Some(node) = descriptor.node_of(to) {
                                 by_node.entry(node).or_default().push(message);
                             }
                         }
@@ -567,8 +565,8 @@ fn apply_task(
 }
 
 /// True iff the range has one replica, and its lease reaches beyond `far`.
-fn is_alone_with(published: &Published, lease: &Lease, far: Timestamp) -> bool {
-    published.descriptor.replicas.len() == 1 && lease.expiration_ts() > far
+fn is_alone_with(state: &Published, lease: &Lease, far: Timestamp) -> bool {
+    state.descriptor.replicas.len() == 1 && lease.expiration_ts() > far
 }
 
 /// True while a proposal of this store's own is undecided; forgets it otherwise.

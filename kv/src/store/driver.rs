@@ -52,12 +52,15 @@ impl Driver {
                 self.shared.fail(Failure::new(FailureKind::Clock, complaint));
                 return Ok(());
             }
-            if let Some(first) = open {
-                self.core.step(self.env.clock.now(), first);
-                for _ in 1..INPUTS_PER_TURN_MAX {
-                    let Ok(input) = self.inputs.try_recv() else { break };
-                    self.core.step(self.env.clock.now(), input);
-                }
+            let mut inputs: Vec<Input> = open.into_iter().collect();
+            while !inputs.is_empty() && inputs.len() < INPUTS_PER_TURN_MAX {
+                let Ok(input) = self.inputs.try_recv() else { break };
+                inputs.push(input);
+            }
+            // After the inputs were taken: whoever sent them may have seen what is noted here.
+            self.core.notices()?;
+            for input in inputs {
+                self.core.step(self.env.clock.now(), input);
             }
             let now = self.env.clock.monotonic();
             if now >= next_tick {
@@ -65,7 +68,6 @@ impl Driver {
                 next_tick = now + self.tick;
                 self.core.step(self.env.clock.now(), Input::Tick);
             }
-            self.core.notices()?;
             while let Some(effects) = self.core.turn()? {
                 for (node, messages) in effects.messages {
                     self.send(node, messages)?;

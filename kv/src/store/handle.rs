@@ -16,9 +16,9 @@ use crate::failure::Failure;
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
 use crate::range::bootstrap::META_RANGE;
-use crate::range::command::{Batch, Command, CommandKind, MAX_COMMAND_BYTES};
-use crate::range::descriptor::{Lease, RangeDescriptor};
-use crate::range::machine::Rejection;
+use crate::range::command::{Batch, Command, CommandKind, MAX_COMMAND_BYTES, Rejection};
+use crate::range::descriptor::RangeDescriptor;
+use crate::range::lease::{Holder, Lease};
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
 use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::{Fate, Input, Proposal};
@@ -35,7 +35,7 @@ pub struct StoreHandle {
     engine: Arc<dyn Engine>,
     shared: SharedRef,
     inputs: mpsc::Sender<Input>,
-    incarnation: u64,
+    holder: Holder,
 }
 
 impl StoreHandle {
@@ -44,9 +44,9 @@ impl StoreHandle {
         engine: Arc<dyn Engine>,
         shared: SharedRef,
         inputs: mpsc::Sender<Input>,
-        incarnation: u64,
+        holder: Holder,
     ) -> Self {
-        StoreHandle { env, engine, shared, inputs, incarnation }
+        StoreHandle { env, engine, shared, inputs, holder }
     }
 
     pub(crate) fn shared(&self) -> SharedRef {
@@ -147,15 +147,13 @@ impl StoreHandle {
         self.shared.disk.suspected().await;
     }
 
-    /// The lease under which this node may serve at `ts`, by the rules of [`crate::seam`].
+    /// The lease under which this node may serve at `ts`: the one place that says so, by the rules of
+    /// [`crate::range::lease`].
     fn usable_lease(&self, published: &Published, ts: Timestamp) -> Option<Lease> {
-        let lease = published.lease.as_ref()?;
-        let ours = lease.node_id == self.env.node_id.0 && lease.incarnation == self.incarnation;
-        let stasis = lease.expiration_ts().saturating_sub(self.env.clock.max_offset());
-        let valid = ts < stasis && self.env.clock.now() < lease.expiration_ts();
-        let valid = valid && self.trusts_clock();
-        let valid = valid || self.env.mutation(Mutant::StaleLeaseRead);
-        (ours && valid).then(|| lease.clone())
+        let lease = published.lease.as_ref().filter(|lease| lease.is_held_by(self.holder))?;
+        let clock = &self.env.clock;
+        let valid = lease.covers(ts, clock.now(), clock.max_offset()) && self.trusts_clock();
+        (valid || self.env.mutation(Mutant::StaleLeaseRead)).then(|| lease.clone())
     }
 
     /// Leases are judged by the clock: one that may be wrong is no judge. The consensus loop stops the store for it, at
@@ -224,7 +222,7 @@ impl StoreHandle {
             return Err(ProposeError::Rejected(refusal));
         }
         // Whoever raced a split looks up what of their keys is where now.
-        let span = command.span();
+        let span = command.kind.as_ref().and_then(CommandKind::span);
         let (waiter, fate) = oneshot::channel();
         let queued = self.shared.credits.proposed.take(bytes);
         let is_full = queued.is_none();

@@ -11,7 +11,7 @@
 //! - The *core* ([`core`]) is sans-I/O: inputs and the time go in, effects come out.
 //! - The *consensus loop* ([`driver`]) carries the effects out. It never waits for the engine: what that has no room for
 //!   stays in the log ([`credit`]), and leaders go on leading.
-//! - The *apply loop* ([`applier`]) owns the range machines and the engine.
+//! - The *apply loop* ([`applier`]) owns the ranges' states and the engine.
 //! - The *sync loop* makes the engine durable now and then, and tells the log how far.
 //! - [`StoreHandle`] is what everybody else holds: [`crate::seam::Ranges`] for the transaction server, and
 //!   administration for the node.

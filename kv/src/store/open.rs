@@ -7,9 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::engine::{Engine, EngineError};
 use crate::env::Env;
+use crate::ids::RangeId;
 use crate::log::{LogError, RaftLog};
 use crate::range::bootstrap::{self, IdentError};
-use crate::range::machine::RangeMachine;
+use crate::range::lease::Holder;
+use crate::range::state::RangeState;
 use crate::seam::RangeObserver;
 use crate::store::StoreConfig;
 use crate::store::applier::{Applier, sync_loop};
@@ -56,11 +58,11 @@ pub struct Store {
     config: StoreConfig,
     engine: Arc<dyn Engine>,
     log: Arc<dyn RaftLog>,
-    machines: BTreeMap<crate::ids::RangeId, RangeMachine>,
+    states: BTreeMap<RangeId, RangeState>,
     pub(super) core: Core,
     pub(super) inputs: mpsc::Receiver<Input>,
     handle: StoreHandle,
-    incarnation: u64,
+    holder: Holder,
 }
 
 impl Store {
@@ -75,26 +77,26 @@ impl Store {
         if ident.node_id != env.node_id.0 {
             return Err(OpenError::WrongNode { found: ident.node_id });
         }
-        let incarnation = env.rng.next_u64();
+        let holder = Holder { node: env.node_id, incarnation: env.rng.next_u64() };
         let shared = Arc::new(Shared::default());
-        let mut machines = BTreeMap::new();
-        for machine in RangeMachine::load_all(&*engine.snapshot())? {
-            let range = machine.descriptor.id();
+        let mut states = BTreeMap::new();
+        for state in RangeState::load_all(&*engine.snapshot())? {
+            let range = state.descriptor.id();
             let durable = log.state(range)?.map_or(0, |state| state.durable_applied);
-            if machine.applied.index < durable {
+            if state.applied.index < durable {
                 return Err(OpenError::Damaged(format!(
                     "{range} was durable through {durable} but holds only {}",
-                    machine.applied.index
+                    state.applied.index
                 )));
             }
-            shared.publish(&machine);
-            machines.insert(range, machine);
+            shared.publish(&state, |_, _| {});
+            states.insert(range, state);
         }
         // A group that the engine does not know lost an un-synced split, which its left side replays. Had the engine
         // ever been durable with it, more than that is gone.
         for range in log.groups() {
             let durable = log.state(range)?.map_or(0, |state| state.durable_applied);
-            if durable > 0 && !machines.contains_key(&range) {
+            if durable > 0 && !states.contains_key(&range) {
                 return Err(OpenError::Damaged(format!(
                     "{range} was durable through {durable} but is gone"
                 )));
@@ -103,19 +105,19 @@ impl Store {
         // From here on whatever fails stops the store.
         let engine: Arc<dyn Engine> = Arc::new(WatchedEngine { engine, shared: shared.clone() });
         let log: Arc<dyn RaftLog> = Arc::new(WatchedLog { log, shared: shared.clone() });
-        let mut core =
-            Core::new(env.clone(), config.clone(), log.clone(), shared.clone(), incarnation);
-        for range in machines.keys() {
-            core.open_group(*range)?;
+        let mut core = Core::new(env.clone(), config.clone(), log.clone(), shared.clone(), holder);
+        for range in states.keys() {
+            let state = shared.published(*range).expect("published above");
+            core.open_group(*range, state)?;
         }
-        let members: BTreeSet<u64> = machines
+        let members: BTreeSet<u64> = states
             .values()
-            .flat_map(|machine| machine.descriptor.replicas.iter().map(|replica| replica.node_id))
+            .flat_map(|state| state.descriptor.replicas.iter().map(|replica| replica.node_id))
             .collect();
         env.clock.set_members(members.len());
         let (sender, inputs) = mpsc::channel(INPUTS_MAX);
-        let handle = StoreHandle::new(env.clone(), engine.clone(), shared, sender, incarnation);
-        Ok(Store { env, config, engine, log, machines, core, inputs, handle, incarnation })
+        let handle = StoreHandle::new(env.clone(), engine.clone(), shared, sender, holder);
+        Ok(Store { env, config, engine, log, states, core, inputs, handle, holder })
     }
 
     /// What everybody else holds.
@@ -137,10 +139,9 @@ impl Store {
             tick: self.config.tick,
         };
         let applier = Applier {
-            node_id: self.env.node_id,
-            incarnation: self.incarnation,
+            holder: self.holder,
             engine: self.engine.clone(),
-            machines: self.machines,
+            states: self.states,
             shared: shared.clone(),
             observer,
             tasks,

@@ -10,9 +10,10 @@ use tokio::sync::Notify;
 
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{RangeId, ReplicaId};
-use crate::range::descriptor::{Lease, RangeDescriptor};
+use crate::range::descriptor::RangeDescriptor;
 use crate::range::directory::Directory;
-use crate::range::machine::RangeMachine;
+use crate::range::lease::Lease;
+use crate::range::state::RangeState;
 use crate::store::credit::{Applying, Credits};
 use crate::store::stall::Disk;
 
@@ -53,12 +54,13 @@ impl Table {
             .take_while(move |published| published.descriptor.start < end)
     }
 
-    fn publish(&mut self, machine: &RangeMachine) {
-        let range = machine.descriptor.id();
+    /// Shows a range as it is. Who leads it is known from before.
+    fn publish(&mut self, state: &RangeState) -> &Arc<Published> {
+        let range = state.descriptor.id();
         let old = self.ranges.get(&range);
         let leader = old.and_then(|old| old.leader);
         let descriptor = match old {
-            Some(old) if *old.descriptor == machine.descriptor => old.descriptor.clone(),
+            Some(old) if *old.descriptor == state.descriptor => old.descriptor.clone(),
             old => {
                 // Where the left side of a split ended, its right side ends already.
                 if let Some(old) = old
@@ -66,19 +68,21 @@ impl Table {
                 {
                     self.ends.remove(&old.descriptor.end);
                 }
-                self.ends.insert(machine.descriptor.end.clone(), range);
-                Arc::new(machine.descriptor.clone())
+                self.ends.insert(state.descriptor.end.clone(), range);
+                Arc::new(state.descriptor.clone())
             }
         };
         let published = Published {
             descriptor,
-            lease: machine.lease.clone(),
-            applied_index: machine.applied.index,
-            applied_term: machine.applied.term,
-            lease_index: machine.applied.lease_index,
+            lease: state.lease.clone(),
+            applied_index: state.applied.index,
+            applied_term: state.applied.term,
+            lease_index: state.applied.lease_index,
             leader,
         };
-        self.ranges.insert(range, Arc::new(published));
+        let place = self.ranges.entry(range).or_insert_with(|| Arc::new(published.clone()));
+        *place = Arc::new(published);
+        place
     }
 }
 
@@ -86,23 +90,42 @@ impl Table {
 /// that is all that there is.
 #[derive(Default)]
 pub(crate) struct Notices {
-    /// Ranges that have come into being on this store.
-    pub(crate) created: BTreeSet<RangeId>,
+    /// Ranges that have come into being on this store, as they began.
+    pub(crate) created: BTreeMap<RangeId, Arc<Published>>,
     /// What was applied.
     pub(crate) applied: BTreeMap<RangeId, Applied>,
-    /// Truncations that were applied, through this index.
-    pub(crate) truncated: BTreeMap<RangeId, u64>,
     /// The engine is durable through these applied indexes.
     pub(crate) durable: BTreeMap<RangeId, u64>,
 }
 
 /// What the apply loop has done with a range since the core last looked.
-#[derive(Default)]
 pub(crate) struct Applied {
-    /// Applied through this index.
-    pub(crate) index: u64,
+    /// The range as it is now.
+    pub(crate) state: Arc<Published>,
     /// What is no longer on its way.
     pub(crate) done: Applying,
+    /// The log up to this index is no longer needed.
+    pub(crate) truncate: Option<u64>,
+}
+
+impl Notices {
+    /// A task of so many bytes was applied.
+    pub(crate) fn applied(
+        &mut self,
+        range: RangeId,
+        state: &Arc<Published>,
+        bytes: usize,
+        truncate: Option<u64>,
+    ) {
+        let applied = self.applied.entry(range).or_insert_with(|| Applied {
+            state: state.clone(),
+            done: Applying::default(),
+            truncate: None,
+        });
+        applied.state = state.clone();
+        applied.done.add(bytes);
+        applied.truncate = applied.truncate.max(truncate);
+    }
 }
 
 /// State shared between the loops and the handles.
@@ -157,17 +180,26 @@ impl Shared {
         found.map(|published| (*published.descriptor).clone()).collect()
     }
 
-    /// Shows a range as it is on disk, or has just been applied.
-    pub(crate) fn publish(&self, machine: &RangeMachine) {
-        if let Some(directory) = machine.directory() {
+    /// Shows a range as it is on disk, or has just been applied. What the core must know of it is noted before anybody can
+    /// see it: who proposes under what is shown finds a core that knows. The core is not woken.
+    pub(crate) fn publish(
+        &self,
+        state: &RangeState,
+        note: impl FnOnce(&mut Notices, &Arc<Published>),
+    ) {
+        if let Some(directory) = state.directory() {
             let mut shown = self.directory.lock().expect("no panic while the directory is held");
             if !Arc::ptr_eq(&shown, directory) {
                 *shown = directory.clone();
             }
         }
-        self.table().publish(machine);
+        {
+            let mut table = self.table();
+            let published = table.publish(state);
+            note(&mut self.notices.lock().expect("no panic while notices are held"), published);
+        }
         let mut unsynced = self.unsynced.lock().expect("no panic while indexes are held");
-        unsynced.insert(machine.descriptor.id(), machine.applied.index);
+        unsynced.insert(state.descriptor.id(), state.applied.index);
     }
 
     /// Shows who leads some ranges.

@@ -17,7 +17,7 @@ use crate::keys::Space;
 use crate::log::RaftLog;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use crate::range::command::{Batch, Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES};
-use crate::range::descriptor::Lease;
+use crate::range::lease::Lease;
 use crate::rpc::{
     LogEntry, MAX_MESSAGE_BYTES, RaftMessage, RefusalReason, RpcRequest, RpcResponse,
 };
@@ -97,11 +97,10 @@ fn turn(store: &mut Store, log: &SimLog) -> Vec<ApplyTask> {
 /// The engine has taken a task.
 fn applied(store: &mut Store, task: &ApplyTask) {
     let (last, _) = task.entries.last().expect("no task is empty");
-    store.handle().shared().notify(|notices| {
-        let applied = notices.applied.entry(task.range).or_default();
-        applied.index = last.index;
-        applied.done.add(task.bytes);
-    });
+    let shared = store.handle().shared();
+    let mut state = (*shared.published(task.range).expect("it was opened")).clone();
+    state.applied_index = last.index;
+    shared.notify(|notices| notices.applied(task.range, &Arc::new(state), task.bytes, None));
     store.core.notices().unwrap();
 }
 

@@ -1,13 +1,20 @@
 //! The checks at application, one story a test. Invariant numbers are the machine's.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::clock::Timestamp;
 use crate::ids::NodeId;
+use crate::keys::{self, Space};
+use crate::log::INITIAL_INDEX;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, initial_ranges};
-use crate::range::command::{Batch, LeaseChange, Split};
+use crate::range::command::{Batch, CommandKind, LeaseChange, LeaseReplaced, Split};
+use crate::range::descriptor::RangeDescriptor;
+use crate::range::lease::Lease;
 use crate::seam::WriteBatch;
 
 struct World {
-    machine: RangeMachine,
+    machine: RangeState,
     batch: EngineBatch,
 }
 
@@ -15,7 +22,7 @@ impl World {
     fn new() -> Self {
         let ranges = initial_ranges(&[NodeId(1), NodeId(2), NodeId(3)]);
         let data = ranges.into_iter().find(|r| r.id() == FIRST_DATA_RANGE).unwrap();
-        let machine = RangeMachine::initial(data, None, Timestamp::ZERO);
+        let machine = RangeState::initial(data, None, Timestamp::ZERO);
         World { machine, batch: EngineBatch::default() }
     }
 
@@ -54,12 +61,21 @@ fn lease(sequence: u64, replica: u64, start: u64, expiration: u64) -> Lease {
     Lease { sequence, replica_id: replica, node_id: replica, incarnation: 7, start, expiration }
 }
 
+fn applied() -> Outcome {
+    Ok(SideEffects::default())
+}
+
+fn replaces(previous: Lease) -> Outcome {
+    let lease = Some(LeaseReplaced { previous: Some(previous) });
+    Ok(SideEffects { lease, ..SideEffects::default() })
+}
+
 #[test]
 fn a_command_of_another_lease_is_rejected_and_still_moves_the_applied_index() {
     let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200));
-    assert_eq!(world.put(1, 1, 150, b"\x03a"), Outcome::Applied);
-    assert_eq!(world.put(2, 2, 150, b"\x03b"), Outcome::Rejected(Rejection::Lease));
+    world.lease(None, lease(1, 1, 100, 200)).unwrap();
+    assert_eq!(world.put(1, 1, 150, b"\x03a"), applied());
+    assert_eq!(world.put(2, 2, 150, b"\x03b"), Err(Rejection::Lease));
     assert_eq!(world.machine.applied.index, INITIAL_INDEX + 3);
     assert!(world.written(b"\x03a") && !world.written(b"\x03b"));
 }
@@ -68,8 +84,8 @@ fn a_command_of_another_lease_is_rejected_and_still_moves_the_applied_index() {
 fn a_lease_follows_the_one_it_names_and_never_overlaps_it() {
     let mut world = World::new();
     let first = lease(1, 1, 100, 200);
-    world.lease(None, first.clone());
-    let rejected = Outcome::Rejected(Rejection::Lease);
+    world.lease(None, first.clone()).unwrap();
+    let rejected = Err(Rejection::Lease);
     // Names no lease, begins too early, skips a sequence number.
     assert_eq!(world.lease(None, lease(2, 2, 300, 400)), rejected);
     assert_eq!(world.lease(Some(first.clone()), lease(2, 2, 199, 400)), rejected);
@@ -79,47 +95,44 @@ fn a_lease_follows_the_one_it_names_and_never_overlaps_it() {
     assert_eq!(world.lease(Some(first.clone()), lease(1, 1, 100, 199)), rejected);
     // A real extension, after which the unextended lease is no longer the current one.
     let longer = lease(1, 1, 100, 250);
-    let extended = Outcome::Lease { previous: Some(first.clone()) };
+    let extended = replaces(first.clone());
     assert_eq!(world.lease(Some(first.clone()), longer.clone()), extended);
     assert_eq!(world.lease(Some(first), lease(2, 2, 250, 400)), rejected);
     let second = lease(2, 2, 250, 400);
-    assert_eq!(
-        world.lease(Some(longer.clone()), second.clone()),
-        Outcome::Lease { previous: Some(longer) }
-    );
+    assert_eq!(world.lease(Some(longer.clone()), second.clone()), replaces(longer));
     assert_eq!(world.machine.lease, Some(second));
 }
 
 #[test]
 fn a_repeated_or_overtaken_lease_index_is_rejected_and_gaps_are_legal() {
     let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200));
-    assert_eq!(world.put(1, 5, 150, b"\x03a"), Outcome::Applied);
-    assert_eq!(world.put(1, 5, 150, b"\x03b"), Outcome::Rejected(Rejection::LeaseIndex));
-    assert_eq!(world.put(1, 3, 150, b"\x03c"), Outcome::Rejected(Rejection::LeaseIndex));
-    assert_eq!(world.put(1, 6, 150, b"\x03d"), Outcome::Applied);
+    world.lease(None, lease(1, 1, 100, 200)).unwrap();
+    assert_eq!(world.put(1, 5, 150, b"\x03a"), applied());
+    assert_eq!(world.put(1, 5, 150, b"\x03b"), Err(Rejection::LeaseIndex));
+    assert_eq!(world.put(1, 3, 150, b"\x03c"), Err(Rejection::LeaseIndex));
+    assert_eq!(world.put(1, 6, 150, b"\x03d"), applied());
 }
 
 #[test]
 fn writes_at_or_below_the_floor_are_rejected_and_the_floor_never_sinks() {
     let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200));
+    world.lease(None, lease(1, 1, 100, 200)).unwrap();
     let floor = |index, ts| Command {
         lease_sequence: 1,
         max_lease_index: index,
         write_ts: 0,
         kind: Some(CommandKind::SetFloor(ts)),
     };
-    world.apply(floor(1, 150));
-    world.apply(floor(2, 120));
-    assert_eq!(world.put(1, 3, 150, b"\x03a"), Outcome::Rejected(Rejection::Floor));
-    assert_eq!(world.put(1, 4, 151, b"\x03a"), Outcome::Applied);
+    world.apply(floor(1, 150)).unwrap();
+    world.apply(floor(2, 120)).unwrap();
+    assert_eq!(world.put(1, 3, 150, b"\x03a"), Err(Rejection::Floor));
+    assert_eq!(world.put(1, 4, 151, b"\x03a"), applied());
 }
 
 #[test]
 fn a_split_hands_lease_and_floor_to_the_right_and_voids_evaluations_that_raced_it() {
     let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200));
+    world.lease(None, lease(1, 1, 100, 200)).unwrap();
     let old = world.machine.descriptor.clone();
     let left = RangeDescriptor {
         end: Bytes::from_static(b"\x03m"),
@@ -138,16 +151,16 @@ fn a_split_hands_lease_and_floor_to_the_right_and_voids_evaluations_that_raced_i
         write_ts: 0,
         kind: Some(CommandKind::Split(Split { left: left.clone(), right: right.clone() })),
     };
-    let Outcome::Split { right: machine } = world.apply(split.clone()) else { panic!("not split") };
+    let machine = world.apply(split.clone()).unwrap().created.expect("it is split");
     assert_eq!(machine.descriptor, right);
     assert_eq!(machine.lease, world.machine.lease);
     assert_eq!(machine.applied.index, INITIAL_INDEX);
     assert_eq!(world.machine.descriptor, left);
-    assert_eq!(world.put(1, 2, 150, b"\x03x"), Outcome::Rejected(Rejection::Bounds));
-    assert_eq!(world.put(1, 3, 150, b"\x03a"), Outcome::Applied);
+    assert_eq!(world.put(1, 2, 150, b"\x03x"), Err(Rejection::Bounds));
+    assert_eq!(world.put(1, 3, 150, b"\x03a"), applied());
     // The same split again does not fit the bounds any more.
     let again = Command { max_lease_index: 4, ..split };
-    assert_eq!(world.apply(again), Outcome::Rejected(Rejection::Bounds));
+    assert_eq!(world.apply(again), Err(Rejection::Bounds));
 }
 
 #[test]
@@ -164,14 +177,14 @@ fn the_whole_state_survives_saving_and_loading() {
     let disk = crate::sim::disk::SimDisk::new();
     let engine = crate::sim::engine::SimEngine::open(disk).unwrap();
     let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200));
+    world.lease(None, lease(1, 1, 100, 200)).unwrap();
     let ranges = initial_ranges(&[NodeId(1), NodeId(2), NodeId(3)]);
-    let meta = RangeMachine::initial(ranges[0].clone(), None, Timestamp::ZERO)
-        .with_directory(100, &ranges);
+    let meta =
+        RangeState::initial(ranges[0].clone(), None, Timestamp::ZERO).with_directory(100, &ranges);
     let mut batch = EngineBatch::default();
     meta.save(&mut batch);
     world.machine.save(&mut batch);
     engine.apply(batch).unwrap();
-    let loaded = RangeMachine::load_all(&*engine.snapshot()).unwrap();
+    let loaded = RangeState::load_all(&*engine.snapshot()).unwrap();
     assert_eq!(loaded, vec![meta, world.machine]);
 }

@@ -1,0 +1,57 @@
+//! Divides a range in two that cover the same keys with the same replicas.
+//!
+//! Nothing moves: both sides' entries lie in the engine as before, and the right side begins a log of its own. It inherits
+//! lease and floor, so that its holder serves at once.
+
+use bytes::Bytes;
+
+use super::{Kind, Rejection, SideEffects};
+use crate::clock::Timestamp;
+use crate::engine::{EngineBatch, EngineError};
+use crate::range::descriptor::RangeDescriptor;
+use crate::range::state::RangeState;
+
+/// Divides a range in two.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Split {
+    /// The left side: same id, generation one higher.
+    #[prost(message, required, tag = "1")]
+    pub left: RangeDescriptor,
+    /// The right side: a fresh id, same generation as the new left side.
+    #[prost(message, required, tag = "2")]
+    pub right: RangeDescriptor,
+}
+
+impl Kind for Split {
+    type Body = Split;
+
+    fn span(split: &Split) -> Option<(Bytes, Bytes)> {
+        Some((split.right.start.clone(), split.right.start.clone()))
+    }
+
+    fn check(Split { left, right }: &Split, state: &RangeState) -> Result<(), Rejection> {
+        let old = &state.descriptor;
+        let divides = left.range_id == old.range_id
+            && left.start == old.start
+            && left.end == right.start
+            && right.end == old.end
+            && left.start < left.end
+            && right.start < right.end
+            && left.generation == old.generation + 1
+            && right.generation == left.generation;
+        if divides { Ok(()) } else { Err(Rejection::Bounds) }
+    }
+
+    fn apply(
+        split: Split,
+        state: &mut RangeState,
+        batch: &mut EngineBatch,
+    ) -> Result<SideEffects, EngineError> {
+        let floor = Timestamp::from_raw(state.applied.floor);
+        let right = RangeState::initial(split.right, state.lease.clone(), floor);
+        right.save(batch);
+        state.descriptor = split.left;
+        state.save_descriptor(batch);
+        Ok(SideEffects { created: Some(Box::new(right)), ..SideEffects::default() })
+    }
+}

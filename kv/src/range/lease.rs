@@ -1,0 +1,76 @@
+//! The lease on a range: who may serve it, and until when.
+//!
+//! ```text
+//!  time of the clocks ─────────────────────────────────────────────────────────────────▶
+//!  n1  │ start                      stasis │                │ expiration
+//!      ├──────────── serves ───────────────┼── serves none ─┤
+//!  n2                                                       │ start (of the next sequence)
+//!                                                           ├──────────── serves ──────
+//!                                          ◀─ max. offset ─▶
+//! ```
+//!
+//! - I1. A timestamp is served under one lease at most: a successor starts at or after the expiration (checked when the
+//!   change is applied, [`crate::range::command::LeaseChange`]), and a holder serves below its stasis alone, so that no clock
+//!   within the maximum offset sees two holders.
+//! - I2. Only the life that acquired a lease serves under it: a process that begins anew has lost its timestamp cache.
+//! - I3. A holder whose clock may be wrong serves nothing: leases are judged by clocks.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::ids::NodeId;
+
+/// The right to serve a range for an interval of time.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Lease {
+    /// Grows by one whenever the holder or its incarnation changes; an extension keeps it.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// The replica that holds it.
+    #[prost(uint64, tag = "2")]
+    pub replica_id: u64,
+    /// The node of that replica.
+    #[prost(uint64, tag = "3")]
+    pub node_id: u64,
+    /// Random per process start: a restarted holder does not inherit its own lease, since its timestamp
+    /// cache is gone.
+    #[prost(fixed64, tag = "4")]
+    pub incarnation: u64,
+    /// When it began. Greater than the expiration of every lease with a lower sequence.
+    #[prost(fixed64, tag = "5")]
+    pub start: u64,
+    /// When it ends, exclusive.
+    #[prost(fixed64, tag = "6")]
+    pub expiration: u64,
+}
+
+impl Lease {
+    /// When it began.
+    pub fn start_ts(&self) -> Timestamp {
+        Timestamp::from_raw(self.start)
+    }
+
+    /// When it ends, exclusive.
+    pub fn expiration_ts(&self) -> Timestamp {
+        Timestamp::from_raw(self.expiration)
+    }
+
+    /// True iff this life of this node acquired it. It may be over.
+    pub fn is_held_by(&self, holder: Holder) -> bool {
+        self.node_id == holder.node.0 && self.incarnation == holder.incarnation
+    }
+
+    /// May its holder serve at `ts`, by a clock that shows `now` and may be wrong by `max_offset`? By I1.
+    pub fn covers(&self, ts: Timestamp, now: Timestamp, max_offset: Duration) -> bool {
+        ts < self.expiration_ts().saturating_sub(max_offset) && now < self.expiration_ts()
+    }
+}
+
+/// Who can hold leases: a node, for as long as its process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The node.
+    pub node: NodeId,
+    /// Random, drawn when the store is opened.
+    pub incarnation: u64,
+}
