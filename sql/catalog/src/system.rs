@@ -6,7 +6,7 @@ mod columns;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use sql_values::types::{ElementType, SqlType};
+use sql_values::types::SqlType;
 
 use crate::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor, TableId, TableKind};
 
@@ -54,29 +54,7 @@ fn descriptor(oid: u32, schema: &str, name: &str, columns: &str) -> TableDescrip
 }
 
 fn type_of(name: &str) -> SqlType {
-    match name {
-        "bool" => SqlType::Bool,
-        "bytea" => SqlType::Bytea,
-        "char" => SqlType::InternalChar,
-        "float4" => SqlType::Float4,
-        "int2" => SqlType::Int2,
-        "int2vector" => SqlType::Int2Vector,
-        "int4" => SqlType::Int4,
-        "int8" => SqlType::Int8,
-        "interval" => SqlType::Interval(None),
-        "name" => SqlType::Name,
-        "oid" => SqlType::Oid,
-        "oidvector" => SqlType::OidVector,
-        "regproc" => SqlType::RegProc,
-        "timestamptz" => SqlType::TimestampTz(None),
-        "varchar" => SqlType::Varchar(None),
-        "_char" => SqlType::Array(ElementType::InternalChar),
-        "_int2" => SqlType::Array(ElementType::Int2),
-        "_name" => SqlType::Array(ElementType::Name),
-        "_oid" => SqlType::Array(ElementType::Oid),
-        "_text" => SqlType::Array(ElementType::Text),
-        _ => SqlType::Text,
-    }
+    SqlType::from_typname(name).expect("the columns are of types that there are")
 }
 
 /// True iff the schema is made of system tables.

@@ -1,9 +1,7 @@
 //! Casts: the functions among them, `pg_cast`, and how a plan's cast is run.
 
 use sql_values::error::{SqlError, SqlResult, SqlState};
-use sql_values::types::{
-    Datum, ElementType, Interval, NAME_MAX, Numeric, SqlType, cut_bytes, datetime,
-};
+use sql_values::types::{Datum, Interval, NAME_MAX, Numeric, SqlType, TypeId, cut_bytes, datetime};
 
 use super::arithmetic::{float_overflow, float_underflow, out_of_range};
 use super::signature::*;
@@ -80,10 +78,13 @@ pub fn output(ctx: &EvalContext<'_>, ty: SqlType, value: &Datum) -> SqlResult<St
             value => output(ctx, element, value).map(Datum::text),
         };
         let names = Datum::Array(values.iter().map(name).collect::<SqlResult<_>>()?);
-        return output(ctx, SqlType::Array(ElementType::Text), &names);
+        return output(ctx, TypeId::Text.array(), &names);
     }
     // Of a number or a date it is short, whatever they are; the text of many is not.
-    if matches!(value, Datum::Text(_) | Datum::Bytea(_) | Datum::Array(_) | Datum::Record(_)) {
+    if matches!(
+        value,
+        Datum::Text(_) | Datum::Bytea(_) | Datum::Packed(..) | Datum::Array(_) | Datum::Record(_)
+    ) {
         ctx.reserve(shown_bytes(value))?;
     }
     Ok(value.to_text(ty, &ctx.text_format()))
@@ -94,6 +95,8 @@ fn shown_bytes(value: &Datum) -> usize {
     match value {
         Datum::Text(text) => 2 * text.len() + 2,
         Datum::Bytea(bytes) => 2 * bytes.len() + 3,
+        // Whatever it is, a byte is no more than a few letters.
+        Datum::Packed(_, bytes) => 8 * bytes.len() + SHORT_TEXT,
         // Four places a digit, and zeros up to the point.
         Datum::Numeric(number) => {
             let places = number.digits.len().max(number.weight.unsigned_abs().into());
@@ -117,7 +120,7 @@ pub fn input(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResult<Datum>
     }
     ctx.reserve(parsed_bytes(ty, text))?;
     if let Some(element) = ty.element().filter(|element| element.is_named()) {
-        let names = SqlType::Array(ElementType::Text);
+        let names = TypeId::Text.array();
         let values = Datum::parse_text(names, text, &ctx.text_format())?;
         return cast(ctx, values, names, element.array().unwrap_or(names), false);
     }

@@ -1,13 +1,14 @@
 //! Comparisons of every type with itself, and of those that PostgreSQL compares across.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use sql_catalog::function::Kernel::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
 use sql_values::error::SqlResult;
-use sql_values::types::{Datum, SqlType, datetime};
+use sql_values::types::{Comparison, Datum, Named, SqlType, TypeId, datetime};
 
 use super::signature::*;
-use super::{EvalContext, Function};
+use super::{EvalContext, Function, Operator, ParamType, ScalarFn, operators};
 
 /// How two arguments are ordered.
 trait Order {
@@ -347,13 +348,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
     scalar(2530, "timestamptz_gt_timestamp", &[TIMESTAMPTZ, TIMESTAMP], BOOL, gt::<Zoned>).stable(),
     scalar(2531, "timestamptz_ge_timestamp", &[TIMESTAMPTZ, TIMESTAMP], BOOL, ge::<Zoned>).stable(),
     scalar(2532, "timestamptz_ne_timestamp", &[TIMESTAMPTZ, TIMESTAMP], BOOL, ne::<Zoned>).stable(),
-    scalar(2954, "uuid_lt", &[UUID, UUID], BOOL, lt::<Plain>),
-    scalar(2955, "uuid_le", &[UUID, UUID], BOOL, le::<Plain>),
-    scalar(2956, "uuid_eq", &[UUID, UUID], BOOL, eq::<Plain>),
-    scalar(2957, "uuid_ge", &[UUID, UUID], BOOL, ge::<Plain>),
-    scalar(2958, "uuid_gt", &[UUID, UUID], BOOL, gt::<Plain>),
-    scalar(2959, "uuid_ne", &[UUID, UUID], BOOL, ne::<Plain>),
-    scalar(2960, "uuid_cmp", &[UUID, UUID], INT4, cmp::<Plain>),
     scalar(2981, "record_eq", &[RECORD, RECORD], BOOL, eq::<Plain>),
     scalar(2982, "record_ne", &[RECORD, RECORD], BOOL, ne::<Plain>),
     scalar(2983, "record_lt", &[RECORD, RECORD], BOOL, lt::<Plain>),
@@ -361,3 +355,54 @@ pub(super) static FUNCTIONS: &[Function] = &[
     scalar(2985, "record_le", &[RECORD, RECORD], BOOL, le::<Plain>),
     scalar(2986, "record_ge", &[RECORD, RECORD], BOOL, ge::<Plain>),
 ];
+
+/// The arguments of what compares a type with itself, by type.
+static SIDES: LazyLock<Vec<[ParamType; 2]>> =
+    LazyLock::new(|| TypeId::ALL.iter().map(|id| [ParamType::Exact(id.def().ty); 2]).collect());
+
+/// The functions of those types whose definitions have them.
+pub(super) static OF_TYPES: LazyLock<Vec<Function>> = LazyLock::new(|| {
+    let mut functions = Vec::new();
+    for (id, sides) in TypeId::ALL.iter().zip(SIDES.iter()) {
+        let Some(comparisons) = id.def().comparisons else { continue };
+        let mut add = |(oid, name): Named, result: ParamType, body: ScalarFn| {
+            functions.push(scalar(oid, name, sides, result, body));
+        };
+        let truths: [(Comparison, ScalarFn); 6] = [
+            (comparisons.less, lt::<Plain>),
+            (comparisons.less_equal, le::<Plain>),
+            (comparisons.equal, eq::<Plain>),
+            (comparisons.greater_equal, ge::<Plain>),
+            (comparisons.greater, gt::<Plain>),
+            (comparisons.not_equal, ne::<Plain>),
+        ];
+        for ((oid, name, _), body) in truths {
+            add((oid, name), BOOL, body);
+        }
+        add(comparisons.order, INT4, cmp::<Plain>);
+    }
+    functions
+});
+
+/// Their operators.
+pub(super) static OPERATORS_OF_TYPES: LazyLock<Vec<Operator>> = LazyLock::new(|| {
+    let mut all = Vec::new();
+    for id in TypeId::ALL {
+        let Some(of) = id.def().comparisons else { continue };
+        // With the commutator and the negator.
+        let named = [
+            ("<", of.less, of.greater, of.greater_equal),
+            ("<=", of.less_equal, of.greater_equal, of.greater),
+            ("=", of.equal, of.equal, of.not_equal),
+            (">=", of.greater_equal, of.less_equal, of.less),
+            (">", of.greater, of.less, of.less_equal),
+            ("<>", of.not_equal, of.not_equal, of.equal),
+        ];
+        let side = ParamType::Exact(id.def().ty);
+        for (name, (function, _, oid), (.., commutator), (.., negator)) in named {
+            let others = (commutator, negator);
+            all.push(operators::infix(oid, name, (side, side), BOOL, function, others));
+        }
+    }
+    all
+});

@@ -3,7 +3,7 @@
 use super::signature::*;
 use super::{Operator, ParamType};
 
-const fn infix(
+pub(super) const fn infix(
     oid: u32,
     name: &'static str,
     sides: (ParamType, ParamType),
@@ -413,12 +413,6 @@ pub(super) static OPERATORS: &[Operator] = &[
     infix(2752, "<@", (ANY_ARRAY, ANY_ARRAY), BOOL, 2749, (2751, 0)),
     infix(2779, "||", (TEXT, ANY_NON_ARRAY), TEXT, 2003, (0, 0)),
     infix(2780, "||", (ANY_NON_ARRAY, TEXT), TEXT, 2004, (0, 0)),
-    infix(2972, "=", (UUID, UUID), BOOL, 2956, (2972, 2973)),
-    infix(2973, "<>", (UUID, UUID), BOOL, 2959, (2973, 2972)),
-    infix(2974, "<", (UUID, UUID), BOOL, 2954, (2975, 2977)),
-    infix(2975, ">", (UUID, UUID), BOOL, 2958, (2974, 2976)),
-    infix(2976, "<=", (UUID, UUID), BOOL, 2955, (2977, 2975)),
-    infix(2977, ">=", (UUID, UUID), BOOL, 2957, (2976, 2974)),
     infix(2988, "=", (RECORD, RECORD), BOOL, 2981, (2988, 2989)),
     infix(2989, "<>", (RECORD, RECORD), BOOL, 2982, (2989, 2988)),
     infix(2990, "<", (RECORD, RECORD), BOOL, 2983, (2991, 2993)),

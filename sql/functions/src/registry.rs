@@ -9,7 +9,7 @@ use super::{
     integral, numeric, operators, privilege, regexp, system, text,
 };
 
-static FAMILIES: [&[Function]; 14] = [
+static FAMILIES: &[&[Function]] = &[
     aggregate::FUNCTIONS,
     arithmetic::FUNCTIONS,
     array::FUNCTIONS,
@@ -26,10 +26,15 @@ static FAMILIES: [&[Function]; 14] = [
     text::FUNCTIONS,
 ];
 
+/// With those that types' definitions make.
+fn families() -> Vec<&'static [Function]> {
+    FAMILIES.iter().copied().chain([comparison::OF_TYPES.as_slice()]).collect()
+}
+
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     Registry::new(Builtins {
-        functions: &FAMILIES,
-        operators: operators::OPERATORS,
+        functions: families(),
+        operators: vec![operators::OPERATORS, &comparison::OPERATORS_OF_TYPES],
         casts: cast::CASTS,
         cast_value: cast,
         output: cast::output,

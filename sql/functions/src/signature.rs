@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sql_values::error::{SqlError, SqlResult};
-use sql_values::types::{Datum, ElementType, Interval, Numeric, SqlType};
+use sql_values::types::{Datum, Interval, Numeric, SqlType, TypeId};
 
 use super::{Accumulator, Body, Function, ParamType, ScalarFn, SetFn, Volatility};
 
@@ -39,9 +39,9 @@ params! {
     RECORD = SqlType::Record;
     VOID = SqlType::Void;
     UUID = SqlType::Uuid;
-    NAME_ARRAY = SqlType::Array(ElementType::Name);
-    TEXT_ARRAY = SqlType::Array(ElementType::Text);
-    INT4_ARRAY = SqlType::Array(ElementType::Int4);
+    NAME_ARRAY = TypeId::Name.array();
+    TEXT_ARRAY = TypeId::Text.array();
+    INT4_ARRAY = TypeId::Int4.array();
 }
 
 pub(super) const ANY: ParamType = ParamType::Any;

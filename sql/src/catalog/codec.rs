@@ -301,21 +301,14 @@ fn encode_type(ty: SqlType) -> Type {
     if let SqlType::Array(element) = ty {
         return Type { array: true, ..encode_type(element.scalar()) };
     }
-    let (plain, modifier, scale) = match ty {
-        SqlType::Char(length) => (SqlType::Char(None), length, 0),
-        SqlType::Varchar(length) => (SqlType::Varchar(None), length, 0),
-        SqlType::Numeric(Some((precision, scale))) => {
-            (SqlType::Numeric(None), Some(precision.into()), scale.into())
+    let (modifier, scale) = match ty.def().modifier {
+        Some(modifier) if ty.typmod() != -1 => {
+            let (modifier, scale) = (modifier.stored)(ty);
+            (Some(modifier), scale)
         }
-        SqlType::Time(digits) => (SqlType::Time(None), digits.map(u32::from), 0),
-        SqlType::Timestamp(digits) => (SqlType::Timestamp(None), digits.map(u32::from), 0),
-        SqlType::TimestampTz(digits) => (SqlType::TimestampTz(None), digits.map(u32::from), 0),
-        SqlType::Interval(Some(modifier)) => {
-            (SqlType::Interval(None), Some(modifier.typmod() as u32), 0)
-        }
-        other => (other, None, 0),
+        _ => (None, 0),
     };
-    Type { oid: plain.oid(), array: false, modifier, scale }
+    Type { oid: ty.base().oid(), array: false, modifier, scale }
 }
 
 fn decode_type(ty: Type) -> SqlResult<SqlType> {
@@ -325,21 +318,11 @@ fn decode_type(ty: Type) -> SqlResult<SqlType> {
         return element.array_of().ok_or_else(unknown);
     }
     let plain = SqlType::from_oid(ty.oid).ok_or_else(unknown)?;
-    Ok(match (plain, ty.modifier) {
-        (SqlType::Array(_), _) => return Err(unknown()),
-        (SqlType::Char(_), length) => SqlType::Char(length),
-        (SqlType::Varchar(_), length) => SqlType::Varchar(length),
-        (SqlType::Numeric(_), Some(precision)) => SqlType::Numeric(Some((
-            u16::try_from(precision).map_err(|_| unknown())?,
-            i16::try_from(ty.scale).map_err(|_| unknown())?,
-        ))),
-        (
-            plain @ (SqlType::Time(_)
-            | SqlType::Timestamp(_)
-            | SqlType::TimestampTz(_)
-            | SqlType::Interval(_)),
-            Some(modifier),
-        ) => plain.with_typmod(i32::try_from(modifier).map_err(|_| unknown())?),
-        (plain, _) => plain,
-    })
+    match (plain, plain.def().modifier, ty.modifier) {
+        (SqlType::Array(_), ..) => Err(unknown()),
+        (_, Some(known), Some(modifier)) => {
+            (known.of_stored)(modifier, ty.scale).ok_or_else(unknown)
+        }
+        (plain, ..) => Ok(plain),
+    }
 }

@@ -3,7 +3,7 @@
 use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor, TableKind};
 use sql_catalog::function::EvalContext;
 use sql_values::error::SqlResult;
-use sql_values::types::{Datum, MAX_TIME_DIGITS, SqlType};
+use sql_values::types::{Datum, Measure, SqlType};
 
 use super::{Builder, SystemTables, all_tables, text};
 
@@ -62,49 +62,40 @@ fn tables(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
     ]);
 }
 
-/// Precision, radix and scale of a number.
-fn numeric_form(ty: SqlType) -> [Datum; 3] {
-    let (precision, radix, scale) = match ty {
-        SqlType::Int2 => (16, 2, Some(0)),
-        SqlType::Int4 => (32, 2, Some(0)),
-        SqlType::Int8 => (64, 2, Some(0)),
-        SqlType::Float4 => (24, 2, None),
-        SqlType::Float8 => (53, 2, None),
-        SqlType::Numeric(Some((precision, scale))) => {
-            (i32::from(precision), 10, Some(i32::from(scale)))
+/// What a type's measure is in the columns of the view.
+#[derive(Default)]
+struct Sizes {
+    characters: Option<i32>,
+    octets: Option<i32>,
+    precision: Option<i32>,
+    radix: Option<i32>,
+    scale: Option<i32>,
+    seconds: Option<i32>,
+}
+
+/// What the view gives for the octets of strings of any length.
+const OCTETS_MAX: i32 = 1 << 30;
+
+fn sizes(ty: SqlType) -> Sizes {
+    match (ty.def().measure)(ty) {
+        Measure::None => Sizes::default(),
+        Measure::Number { precision, radix, scale } => {
+            Sizes { precision, radix: Some(radix), scale, ..Sizes::default() }
         }
-        SqlType::Numeric(None) => return [Datum::Null, Datum::Int4(10), Datum::Null],
-        _ => return [Datum::Null, Datum::Null, Datum::Null],
-    };
-    [Datum::Int4(precision), Datum::Int4(radix), scale.map_or(Datum::Null, Datum::Int4)]
+        Measure::Characters(length) => {
+            let characters = length.map(|length| i32::try_from(length).unwrap_or(i32::MAX));
+            let octets = characters.map_or(OCTETS_MAX, |length| length.saturating_mul(4));
+            Sizes { characters, octets: Some(octets), ..Sizes::default() }
+        }
+        Measure::Seconds(digits) => Sizes { seconds: Some(digits.into()), ..Sizes::default() },
+    }
 }
 
 fn columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
     for (column, number) in visible(table).zip(1..) {
         let ty = column.ty;
-        let length = match ty {
-            SqlType::Varchar(Some(length)) | SqlType::Char(Some(length)) => {
-                Datum::Int4(i32::try_from(length).unwrap_or(i32::MAX))
-            }
-            _ => Datum::Null,
-        };
-        let octets = match (ty, &length) {
-            (_, Datum::Int4(length)) => Datum::Int4(length.saturating_mul(4)),
-            (SqlType::Text | SqlType::Varchar(None), _) => Datum::Int4(1 << 30),
-            _ => Datum::Null,
-        };
-        let datetime = match ty {
-            SqlType::Date => Datum::Int4(0),
-            SqlType::Time(digits) | SqlType::Timestamp(digits) | SqlType::TimestampTz(digits) => {
-                Datum::Int4(digits.unwrap_or(MAX_TIME_DIGITS).into())
-            }
-            SqlType::Interval(modifier) => {
-                let digits = modifier.and_then(|modifier| modifier.digits());
-                Datum::Int4(digits.unwrap_or(MAX_TIME_DIGITS).into())
-            }
-            _ => Datum::Null,
-        };
-        let [precision, radix, scale] = numeric_form(ty);
+        let sizes = sizes(ty);
+        let or_null = |value: Option<i32>| value.map_or(Datum::Null, Datum::Int4);
         let name = if matches!(ty, SqlType::Array(_)) { "ARRAY".into() } else { ty.base().name() };
         let default = column.default.as_deref().map_or(Datum::Null, text);
         rows.add(&[
@@ -116,12 +107,12 @@ fn columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
             ("column_default", default),
             ("is_nullable", yes(!column.not_null)),
             ("data_type", text(name)),
-            ("character_maximum_length", length),
-            ("character_octet_length", octets),
-            ("numeric_precision", precision),
-            ("numeric_precision_radix", radix),
-            ("numeric_scale", scale),
-            ("datetime_precision", datetime),
+            ("character_maximum_length", or_null(sizes.characters)),
+            ("character_octet_length", or_null(sizes.octets)),
+            ("numeric_precision", or_null(sizes.precision)),
+            ("numeric_precision_radix", or_null(sizes.radix)),
+            ("numeric_scale", or_null(sizes.scale)),
+            ("datetime_precision", or_null(sizes.seconds)),
             ("udt_catalog", database.clone()),
             ("udt_schema", text("pg_catalog")),
             ("udt_name", text(ty.typname())),

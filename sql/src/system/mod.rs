@@ -12,7 +12,7 @@ use sql_catalog::function::EvalContext;
 use sql_catalog::system::tables;
 use sql_exec::{Row, VirtualTables};
 use sql_values::error::SqlResult;
-use sql_values::types::{Datum, SqlType};
+use sql_values::types::{Datum, Form};
 
 use crate::settings::Settings;
 
@@ -74,14 +74,14 @@ fn default_of(column: &ColumnDescriptor) -> Datum {
     if !column.not_null {
         return Datum::Null;
     }
-    match column.ty {
-        SqlType::Bool => Datum::Bool(false),
-        SqlType::Int2 => Datum::Int2(0),
-        SqlType::Int4 => Datum::Int4(0),
-        SqlType::Int8 => Datum::Int8(0),
-        SqlType::Float4 => Datum::Float4(0.0),
-        SqlType::Oid | SqlType::RegProc => Datum::Oid(0),
-        SqlType::Array(_) | SqlType::Int2Vector | SqlType::OidVector => Datum::Array(Arc::new([])),
+    match column.ty.form() {
+        Form::Bool => Datum::Bool(false),
+        Form::Int2 => Datum::Int2(0),
+        Form::Int4 => Datum::Int4(0),
+        Form::Int8 => Datum::Int8(0),
+        Form::Float4 => Datum::Float4(0.0),
+        Form::Oid => Datum::Oid(0),
+        Form::Array => Datum::Array(Arc::new([])),
         _ => Datum::text(""),
     }
 }

@@ -6,7 +6,7 @@ use sql_catalog::function::{
 use sql_functions::{io, registry};
 use sql_values::error::SqlResult;
 use sql_values::types::datetime::{SECOND, abbreviations};
-use sql_values::types::{Datum, Interval, SqlType, Zone};
+use sql_values::types::{Collation, Datum, Interval, SqlType, Zone};
 
 use super::{Builder, SystemTables, all_tables, letter, oids, relations, text};
 
@@ -58,7 +58,7 @@ impl SystemTables<'_> {
             }
             "pg_proc" => {
                 registry().all_functions().iter().for_each(|f| function(rows, f));
-                io::functions().for_each(|f| type_function(rows, &f));
+                io::functions().iter().for_each(|function| type_function(rows, function));
             }
             "pg_aggregate" => {
                 for function in registry().all_functions() {
@@ -217,33 +217,22 @@ fn namespaces(rows: &mut Builder<'_>) {
     }
 }
 
-/// `typalign`.
-pub(super) fn alignment(ty: SqlType) -> char {
-    match ty.typlen() {
-        1 => 'c',
-        2 => 's',
-        8 => 'd',
-        _ if matches!(ty, SqlType::Interval(_)) => 'd',
-        _ if matches!(ty, SqlType::Name | SqlType::Uuid) => 'c',
-        _ => 'i',
+/// The oid of a collation.
+pub(super) fn collation(collation: Collation) -> u32 {
+    match collation {
+        Collation::None => 0,
+        Collation::Default => oids::DEFAULT_COLLATION,
+        Collation::C => oids::C_COLLATION,
     }
 }
 
 fn types(rows: &mut Builder<'_>) {
     for ty in SqlType::all() {
-        let (element, array) = match ty {
-            SqlType::Array(_) => (ty.element().map_or(0, SqlType::oid), 0),
-            SqlType::Int2Vector => (SqlType::Int2.oid(), ty.array_oid()),
-            SqlType::OidVector => (SqlType::Oid.oid(), ty.array_oid()),
-            _ => (0, ty.array_oid()),
-        };
+        let element = ty.element().map_or(0, SqlType::oid);
+        let array = ty.array_oid();
         let functions = io::of_type(ty);
-        let pseudo = matches!(ty, SqlType::Record | SqlType::Void | SqlType::Unknown);
-        let collation = match ty {
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => oids::DEFAULT_COLLATION,
-            SqlType::Name => oids::C_COLLATION,
-            _ => 0,
-        };
+        let def = ty.def();
+        let collation = collation(def.collation);
         rows.add(&[
             ("oid", Datum::Oid(ty.oid())),
             ("typname", text(ty.typname())),
@@ -251,7 +240,7 @@ fn types(rows: &mut Builder<'_>) {
             ("typowner", Datum::Oid(oids::OWNER)),
             ("typlen", Datum::Int2(ty.typlen())),
             ("typbyval", Datum::Bool((1..=8).contains(&ty.typlen()))),
-            ("typtype", letter(if pseudo { 'p' } else { 'b' })),
+            ("typtype", letter(if def.pseudo { 'p' } else { 'b' })),
             ("typcategory", letter(ty.category())),
             ("typispreferred", Datum::Bool(ty.preferred())),
             ("typisdefined", Datum::Bool(true)),
@@ -266,7 +255,7 @@ fn types(rows: &mut Builder<'_>) {
             ("typmodin", Datum::Oid(functions.modifier_in)),
             ("typmodout", Datum::Oid(functions.modifier_out)),
             ("typanalyze", Datum::Oid(functions.analyze)),
-            ("typalign", letter(alignment(ty))),
+            ("typalign", letter(def.align)),
             ("typstorage", letter(if ty.typlen() < 0 { 'x' } else { 'p' })),
             ("typtypmod", Datum::Int4(-1)),
             ("typcollation", Datum::Oid(collation)),

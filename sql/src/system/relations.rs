@@ -7,15 +7,15 @@ use sql_catalog::function::EvalContext;
 use sql_catalog::system::{check_oid, default_oid, row_type};
 use sql_functions::io;
 use sql_values::error::SqlResult;
-use sql_values::types::{Datum, ElementType, NAME_MAX, SqlType, cut_bytes};
+use sql_values::types::{Datum, NAME_MAX, SqlType, TypeId, cut_bytes};
 
-use super::{Builder, SystemTables, all_tables, letter, oids, schema_oid, text};
+use super::{Builder, SystemTables, all_tables, letter, objects, oids, schema_oid, text};
 
 /// The types of a table's rows, and of arrays of them.
 pub(super) fn row_types(rows: &mut Builder<'_>, table: &TableDescriptor) {
     let element = row_type(table);
     let array = element | 1;
-    let functions = [io::of_type(SqlType::Record), io::of_type(SqlType::Array(ElementType::Text))];
+    let functions = [io::of_type(SqlType::Record), io::of_type(TypeId::Text.array())];
     for (oid, is_array) in [(element, false), (array, true)] {
         let functions = functions[usize::from(is_array)];
         let name = format!("{}{}", if is_array { "_" } else { "" }, table.name);
@@ -125,13 +125,8 @@ fn class(rows: &mut Builder<'_>, table: &TableDescriptor) {
     }
 }
 
-fn collation(ty: SqlType) -> u32 {
-    match ty {
-        SqlType::Name => oids::C_COLLATION,
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => oids::DEFAULT_COLLATION,
-        SqlType::Array(_) => ty.element().map_or(0, collation),
-        _ => 0,
-    }
+fn collation_of(ty: SqlType) -> u32 {
+    objects::collation(ty.element().unwrap_or(ty).def().collation)
 }
 
 fn attribute(rows: &mut Builder<'_>, relation: u32, number: i16, column: &ColumnDescriptor) {
@@ -147,7 +142,7 @@ fn attribute(rows: &mut Builder<'_>, relation: u32, number: i16, column: &Column
         ("attcacheoff", Datum::Int4(-1)),
         ("atttypmod", Datum::Int4(ty.typmod())),
         ("attbyval", Datum::Bool((1..=8).contains(&ty.typlen()))),
-        ("attalign", letter(super::objects::alignment(ty))),
+        ("attalign", letter(ty.def().align)),
         ("attstorage", letter(if ty.typlen() < 0 { 'x' } else { 'p' })),
         ("attcompression", text("")),
         ("attnotnull", Datum::Bool(column.not_null)),
@@ -155,7 +150,7 @@ fn attribute(rows: &mut Builder<'_>, relation: u32, number: i16, column: &Column
         ("attidentity", text("")),
         ("attgenerated", text("")),
         ("attislocal", Datum::Bool(true)),
-        ("attcollation", Datum::Oid(collation(ty))),
+        ("attcollation", Datum::Oid(collation_of(ty))),
     ]);
 }
 
@@ -194,7 +189,7 @@ fn indexes(rows: &mut Builder<'_>, table: &TableDescriptor) {
     for index in named_indexes(table) {
         let key = index.key.iter();
         let types = key.clone().filter_map(|(id, _)| table.position(*id));
-        let collations = types.map(|at| Datum::Oid(collation(table.columns[at].ty)));
+        let collations = types.map(|at| Datum::Oid(collation_of(table.columns[at].ty)));
         // Bit 0: descending; bit 1: NULLs first, which goes with it.
         let options =
             key.clone().map(|(_, descending)| Datum::Int2(if *descending { 3 } else { 0 }));

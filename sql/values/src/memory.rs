@@ -241,6 +241,7 @@ pub fn heap_bytes(datum: &Datum) -> usize {
     match datum {
         Datum::Text(text) => text.len() + 16,
         Datum::Bytea(bytes) => bytes.len() + 32,
+        Datum::Packed(_, bytes) => bytes.len() + 16,
         Datum::Numeric(numeric) => 2 * numeric.digits.len(),
         Datum::Array(items) | Datum::Record(items) => items.iter().map(datum_bytes).sum(),
         _ => 0,

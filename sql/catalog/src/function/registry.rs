@@ -19,9 +19,9 @@ pub type Defaults = Vec<(Datum, SqlType)>;
 /// What a registry is made of.
 pub struct Builtins {
     /// Functions and aggregates, family by family.
-    pub functions: &'static [&'static [Function]],
-    /// Operators.
-    pub operators: &'static [Operator],
+    pub functions: Vec<&'static [Function]>,
+    /// Operators, likewise.
+    pub operators: Vec<&'static [Operator]>,
     /// Casts.
     pub casts: &'static [Cast],
     /// How a value is cast, by whichever of them.
@@ -54,7 +54,7 @@ impl Registry {
             functions_by_name.entry(function.name).or_default().push(*function);
         }
         let mut operators_by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for operator in builtins.operators {
+        for operator in builtins.operators.iter().copied().flatten() {
             operators_by_name.entry(operator.name).or_default().push(*operator);
         }
         let casts = builtins.casts.iter().map(|cast| ((cast.from, cast.to), *cast)).collect();

@@ -1,16 +1,16 @@
-//! Columns: SQL types as Arrow types.
+//! Columns: SQL types as Arrow types, by the form that they keep values in.
 //!
 //! | SQL | Arrow | meaning |
 //! |---|---|---|
 //! | boolean | Boolean | |
 //! | smallint, integer, bigint | Int16, Int32, Int64 | |
 //! | real, double precision | Float32, Float64 | |
-//! | text, varchar, character, name, "char", unknown | Utf8 | as the datum has it (character: padded) |
+//! | text, varchar, character, name, "char", unknown, void | Utf8 | as the datum has it (character: padded) |
 //! | bytea | Binary | |
 //! | date | Int32 | days since 2000-01-01, not Arrow's Date32, whose epoch is another |
 //! | time, timestamp, timestamptz | Int64 | microseconds as the datum has them, infinities included |
 //! | oid, regclass and its kin | UInt32 | |
-//! | numeric, interval, uuid, arrays, records, void | Binary | as values lie in rows |
+//! | numeric, interval, uuid, packed types, arrays, records | Binary | as values lie in rows |
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Ty
 use arrow_array::{Array, ArrayRef};
 use bytes::Bytes;
 use sql_values::error::{SqlError, SqlResult};
-use sql_values::types::{Datum, SqlType};
+use sql_values::types::{Datum, Form, SqlType};
 
 use crate::row::{Value, decode_passing, encode_passing};
 
 /// What a column of a type is kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Layout {
     Bool,
     Int16,
     Int32,
@@ -41,36 +41,20 @@ pub(super) enum Form {
     Encoded,
 }
 
-pub(super) fn form(ty: SqlType) -> Form {
-    match ty {
-        SqlType::Bool => Form::Bool,
-        SqlType::Int2 => Form::Int16,
-        SqlType::Int4 | SqlType::Date => Form::Int32,
-        SqlType::Int8 | SqlType::Time(_) | SqlType::Timestamp(_) | SqlType::TimestampTz(_) => {
-            Form::Int64
+pub(super) fn layout(ty: SqlType) -> Layout {
+    match ty.form() {
+        Form::Bool => Layout::Bool,
+        Form::Int2 => Layout::Int16,
+        Form::Int4 | Form::Date => Layout::Int32,
+        Form::Int8 | Form::Time | Form::Timestamp | Form::TimestampTz => Layout::Int64,
+        Form::Float4 => Layout::Float32,
+        Form::Float8 => Layout::Float64,
+        Form::Oid => Layout::UInt32,
+        Form::Text | Form::Padded => Layout::Utf8,
+        Form::Bytea => Layout::Binary,
+        Form::Numeric | Form::Interval | Form::Uuid | Form::Packed | Form::Array | Form::Record => {
+            Layout::Encoded
         }
-        SqlType::Float4 => Form::Float32,
-        SqlType::Float8 => Form::Float64,
-        SqlType::Oid
-        | SqlType::RegClass
-        | SqlType::RegType
-        | SqlType::RegProc
-        | SqlType::RegNamespace => Form::UInt32,
-        SqlType::Text
-        | SqlType::Varchar(_)
-        | SqlType::Char(_)
-        | SqlType::Name
-        | SqlType::InternalChar
-        | SqlType::Unknown => Form::Utf8,
-        SqlType::Bytea => Form::Binary,
-        SqlType::Numeric(_)
-        | SqlType::Interval(_)
-        | SqlType::Uuid
-        | SqlType::Array(_)
-        | SqlType::Int2Vector
-        | SqlType::OidVector
-        | SqlType::Record
-        | SqlType::Void => Form::Encoded,
     }
 }
 
@@ -95,17 +79,17 @@ pub(super) struct ColumnBuilder {
 
 impl ColumnBuilder {
     pub(super) fn new(ty: SqlType) -> Self {
-        let builder = match form(ty) {
-            Form::Bool => Builder::Bool(BooleanBuilder::new()),
-            Form::Int16 => Builder::Int16(PrimitiveBuilder::new()),
-            Form::Int32 => Builder::Int32(PrimitiveBuilder::new()),
-            Form::Int64 => Builder::Int64(PrimitiveBuilder::new()),
-            Form::Float32 => Builder::Float32(PrimitiveBuilder::new()),
-            Form::Float64 => Builder::Float64(PrimitiveBuilder::new()),
-            Form::UInt32 => Builder::UInt32(PrimitiveBuilder::new()),
-            Form::Utf8 => Builder::Utf8(StringBuilder::new()),
-            Form::Binary => Builder::Binary(BinaryBuilder::new()),
-            Form::Encoded => Builder::Encoded(BinaryBuilder::new()),
+        let builder = match layout(ty) {
+            Layout::Bool => Builder::Bool(BooleanBuilder::new()),
+            Layout::Int16 => Builder::Int16(PrimitiveBuilder::new()),
+            Layout::Int32 => Builder::Int32(PrimitiveBuilder::new()),
+            Layout::Int64 => Builder::Int64(PrimitiveBuilder::new()),
+            Layout::Float32 => Builder::Float32(PrimitiveBuilder::new()),
+            Layout::Float64 => Builder::Float64(PrimitiveBuilder::new()),
+            Layout::UInt32 => Builder::UInt32(PrimitiveBuilder::new()),
+            Layout::Utf8 => Builder::Utf8(StringBuilder::new()),
+            Layout::Binary => Builder::Binary(BinaryBuilder::new()),
+            Layout::Encoded => Builder::Encoded(BinaryBuilder::new()),
         };
         ColumnBuilder { ty, builder }
     }
@@ -115,17 +99,17 @@ impl ColumnBuilder {
             self.push_null();
             return Ok(());
         }
-        match (&mut self.builder, datum, self.ty) {
+        match (&mut self.builder, datum, self.ty.form()) {
             (Builder::Bool(column), Datum::Bool(value), _) => column.append_value(*value),
             (Builder::Int16(column), Datum::Int2(value), _) => column.append_value(*value),
-            (Builder::Int32(column), Datum::Int4(value), SqlType::Int4)
-            | (Builder::Int32(column), Datum::Date(value), SqlType::Date) => {
+            (Builder::Int32(column), Datum::Int4(value), Form::Int4)
+            | (Builder::Int32(column), Datum::Date(value), Form::Date) => {
                 column.append_value(*value);
             }
-            (Builder::Int64(column), Datum::Int8(value), SqlType::Int8)
-            | (Builder::Int64(column), Datum::Time(value), SqlType::Time(_))
-            | (Builder::Int64(column), Datum::Timestamp(value), SqlType::Timestamp(_))
-            | (Builder::Int64(column), Datum::TimestampTz(value), SqlType::TimestampTz(_)) => {
+            (Builder::Int64(column), Datum::Int8(value), Form::Int8)
+            | (Builder::Int64(column), Datum::Time(value), Form::Time)
+            | (Builder::Int64(column), Datum::Timestamp(value), Form::Timestamp)
+            | (Builder::Int64(column), Datum::TimestampTz(value), Form::TimestampTz) => {
                 column.append_value(*value);
             }
             (Builder::Float32(column), Datum::Float4(value), _) => column.append_value(*value),
@@ -134,7 +118,8 @@ impl ColumnBuilder {
             (Builder::Utf8(column), Datum::Text(value), _) => column.append_value(value),
             (Builder::Binary(column), Datum::Bytea(value), _) => column.append_value(value),
             (Builder::Encoded(column), value, _) => column.append_value(encode_passing(value)?),
-            (_, other, ty) => {
+            (_, other, _) => {
+                let ty = self.ty;
                 return Err(SqlError::internal(format!("{other:?} in a slot of type {ty:?}")));
             }
         }
@@ -205,27 +190,29 @@ pub(super) fn read(column: &ArrayRef, ty: SqlType, row: usize) -> SqlResult<Datu
     if column.is_null(row) {
         return Ok(Datum::Null);
     }
-    Ok(match form(ty) {
-        Form::Bool => Datum::Bool(column.as_boolean().value(row)),
-        Form::Int16 => Datum::Int2(column.as_primitive::<Int16Type>().value(row)),
-        Form::Int32 => {
+    Ok(match layout(ty) {
+        Layout::Bool => Datum::Bool(column.as_boolean().value(row)),
+        Layout::Int16 => Datum::Int2(column.as_primitive::<Int16Type>().value(row)),
+        Layout::Int32 => {
             let value = column.as_primitive::<Int32Type>().value(row);
-            if ty == SqlType::Date { Datum::Date(value) } else { Datum::Int4(value) }
+            if ty.form() == Form::Date { Datum::Date(value) } else { Datum::Int4(value) }
         }
-        Form::Int64 => {
+        Layout::Int64 => {
             let value = column.as_primitive::<Int64Type>().value(row);
-            match ty {
-                SqlType::Time(_) => Datum::Time(value),
-                SqlType::Timestamp(_) => Datum::Timestamp(value),
-                SqlType::TimestampTz(_) => Datum::TimestampTz(value),
+            match ty.form() {
+                Form::Time => Datum::Time(value),
+                Form::Timestamp => Datum::Timestamp(value),
+                Form::TimestampTz => Datum::TimestampTz(value),
                 _ => Datum::Int8(value),
             }
         }
-        Form::Float32 => Datum::Float4(column.as_primitive::<Float32Type>().value(row)),
-        Form::Float64 => Datum::Float8(column.as_primitive::<Float64Type>().value(row)),
-        Form::UInt32 => Datum::Oid(column.as_primitive::<UInt32Type>().value(row)),
-        Form::Utf8 => Datum::text(column.as_string::<i32>().value(row)),
-        Form::Binary => Datum::Bytea(Bytes::copy_from_slice(column.as_binary::<i32>().value(row))),
-        Form::Encoded => decode_passing(column.as_binary::<i32>().value(row))?,
+        Layout::Float32 => Datum::Float4(column.as_primitive::<Float32Type>().value(row)),
+        Layout::Float64 => Datum::Float8(column.as_primitive::<Float64Type>().value(row)),
+        Layout::UInt32 => Datum::Oid(column.as_primitive::<UInt32Type>().value(row)),
+        Layout::Utf8 => Datum::text(column.as_string::<i32>().value(row)),
+        Layout::Binary => {
+            Datum::Bytea(Bytes::copy_from_slice(column.as_binary::<i32>().value(row)))
+        }
+        Layout::Encoded => decode_passing(column.as_binary::<i32>().value(row))?,
     })
 }

@@ -11,7 +11,7 @@ use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Pool, Reservation};
 use sql_values::types::{Datum, SqlType};
 
-use super::column::{self, ColumnBuilder, Form};
+use super::column::{self, ColumnBuilder, Layout};
 use super::{Batch, RESERVED_BYTES, arrow_bug};
 
 /// Stands for a row of NULLs, or for no row.
@@ -49,9 +49,9 @@ impl Batch {
     pub(crate) fn widths(&self) -> Vec<u32> {
         let mut widths = Vec::new();
         for (column, ty) in self.columns.iter().zip(&self.types) {
-            let offsets = match column::form(*ty) {
-                Form::Utf8 => column.as_string::<i32>().value_offsets(),
-                Form::Binary | Form::Encoded => column.as_binary::<i32>().value_offsets(),
+            let offsets = match column::layout(*ty) {
+                Layout::Utf8 => column.as_string::<i32>().value_offsets(),
+                Layout::Binary | Layout::Encoded => column.as_binary::<i32>().value_offsets(),
                 _ => continue,
             };
             widths.resize(self.len, 0);
@@ -66,17 +66,17 @@ impl Batch {
     pub(crate) fn integers(&self, slot: usize) -> SqlResult<Vec<Option<i64>>> {
         let column = self.columns.get(slot);
         let column = column.ok_or_else(|| SqlError::internal(format!("no slot {slot}")))?;
-        Ok(match column::form(self.types[slot]) {
-            Form::Int16 => {
+        Ok(match column::layout(self.types[slot]) {
+            Layout::Int16 => {
                 column.as_primitive::<Int16Type>().iter().map(|v| v.map(i64::from)).collect()
             }
-            Form::Int32 => {
+            Layout::Int32 => {
                 column.as_primitive::<Int32Type>().iter().map(|v| v.map(i64::from)).collect()
             }
-            Form::UInt32 => {
+            Layout::UInt32 => {
                 column.as_primitive::<UInt32Type>().iter().map(|v| v.map(i64::from)).collect()
             }
-            Form::Int64 => column.as_primitive::<Int64Type>().iter().collect(),
+            Layout::Int64 => column.as_primitive::<Int64Type>().iter().collect(),
             _ => return Err(SqlError::internal("a column that is not kept as integers")),
         })
     }
@@ -84,7 +84,7 @@ impl Batch {
 
 /// True iff columns of the type are kept as integers, in whose order the values are.
 pub(crate) fn is_integer(ty: SqlType) -> bool {
-    matches!(column::form(ty), Form::Int16 | Form::Int32 | Form::Int64 | Form::UInt32)
+    matches!(column::layout(ty), Layout::Int16 | Layout::Int32 | Layout::Int64 | Layout::UInt32)
 }
 
 /// Rows that are kept, numbered from zero.

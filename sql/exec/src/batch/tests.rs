@@ -5,11 +5,11 @@ use sql_catalog::function::{Body, Function, ParamType};
 use sql_functions::registry;
 use sql_plan::Expr;
 use sql_values::memory::Pool;
-use sql_values::types::ElementType;
+use sql_values::types::TypeId;
 use sql_values::types::numeric::{Numeric, NumericSign};
 use txn::testing::TestRng;
 
-use super::column::form;
+use super::column::layout;
 use super::*;
 use crate::eval::Evaluator;
 use crate::tests::support::Session;
@@ -203,7 +203,7 @@ fn values_survive_their_columns() {
     let values = [
         (SqlType::Numeric(None), Datum::Numeric(numeric)),
         (SqlType::Interval(None), interval),
-        (SqlType::Array(ElementType::Text), array.clone()),
+        (TypeId::Text.array(), array.clone()),
         (SqlType::Record, Datum::Record([array, Datum::Bool(true), Datum::Int2(-2)].into())),
         (SqlType::Uuid, Datum::Uuid([7; 16])),
         (SqlType::Bytea, Datum::Bytea(bytes::Bytes::from_static(b"\0\xff"))),
@@ -225,5 +225,22 @@ fn values_survive_their_columns() {
     assert!(builder.push(&[Datum::Null]).is_err(), "too few");
     let mut dates = BatchBuilder::new(&[SqlType::Date], &Pool::new(usize::MAX));
     assert!(dates.push(&[Datum::Int4(1)]).is_err(), "another type");
-    assert_eq!(form(SqlType::Date), form(SqlType::Int4));
+    assert_eq!(layout(SqlType::Date), layout(SqlType::Int4));
+}
+
+#[test]
+fn examples_of_every_type_go_through_columns() {
+    let format = sql_values::types::TextFormat::UTC;
+    for ty in SqlType::all() {
+        let mut builder = ColumnBuilder::new(ty);
+        let texts = ty.def().examples;
+        for text in texts {
+            builder.push(&Datum::parse_text(ty, text, &format).unwrap()).unwrap();
+        }
+        let column = builder.finish();
+        for (at, text) in texts.iter().enumerate() {
+            let value = column::read(&column, ty, at).unwrap();
+            assert_eq!(value.to_text(ty, &format), *text, "{ty:?}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 use std::sync::Arc;
 
-use super::column::{self, ColumnBuilder, Form};
+use super::column::{self, ColumnBuilder, Layout};
 use super::{Batch, arrow_bug};
 use crate::context::Run;
 use crate::eval::Evaluator;
@@ -249,9 +249,12 @@ pub(super) fn has_kernels(expr: &Expr) -> bool {
 
 /// Both are kept alike, as something whose order is PostgreSQL's.
 fn comparable(left: SqlType, right: SqlType) -> bool {
-    let form = column::form(left);
-    let plain = matches!(form, Form::Int16 | Form::Int32 | Form::Int64 | Form::UInt32 | Form::Utf8);
-    plain && form == column::form(right)
+    let layout = column::layout(left);
+    let plain = matches!(
+        layout,
+        Layout::Int16 | Layout::Int32 | Layout::Int64 | Layout::UInt32 | Layout::Utf8
+    );
+    plain && layout == column::layout(right)
 }
 
 impl Vector {

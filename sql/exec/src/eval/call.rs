@@ -22,6 +22,7 @@ fn long_bytes(value: &Datum) -> usize {
     match value {
         Datum::Text(text) => text.len(),
         Datum::Bytea(bytes) => bytes.len(),
+        Datum::Packed(_, bytes) => bytes.len(),
         Datum::Array(items) | Datum::Record(items) => size_of_val::<[Datum]>(items),
         _ => 0,
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::numeric::NumericSign;
-use sql_values::types::{Datum, Interval, Numeric, SqlType, datetime};
+use sql_values::types::{Datum, Form, Interval, Numeric, SqlType, TypeId, datetime};
 
 use super::{corrupted, ordered};
 
@@ -61,43 +61,44 @@ pub fn encode_key_datum(
 fn encode(out: &mut Vec<u8>, ty: SqlType, value: &Datum) -> SqlResult<()> {
     let mismatch =
         || SqlError::internal(format!("{value:?} cannot be a key of type {}", ty.name()));
-    match (ty, value) {
-        (SqlType::Bool, Datum::Bool(value)) => ordered::put_integer(out, u8::from(*value)),
-        (SqlType::Int2, _) => {
+    match (ty.form(), value) {
+        (Form::Bool, Datum::Bool(value)) => ordered::put_integer(out, u8::from(*value)),
+        (Form::Int2, _) => {
             let value = value.as_i64().and_then(|v| i16::try_from(v).ok()).ok_or_else(mismatch)?;
             ordered::put_integer(out, value);
         }
-        (SqlType::Int4, _) => {
+        (Form::Int4, _) => {
             let value = value.as_i64().and_then(|v| i32::try_from(v).ok()).ok_or_else(mismatch)?;
             ordered::put_integer(out, value);
         }
-        (SqlType::Int8, _) => ordered::put_integer(out, value.as_i64().ok_or_else(mismatch)?),
-        (SqlType::Float4, Datum::Float4(_)) | (SqlType::Float8, Datum::Float8(_)) => {
+        (Form::Int8, _) => ordered::put_integer(out, value.as_i64().ok_or_else(mismatch)?),
+        (Form::Float4, Datum::Float4(_)) | (Form::Float8, Datum::Float8(_)) => {
             let value = value.as_f64().ok_or_else(mismatch)?;
             ordered::put_digits(out, float_bits(value).into(), FLOAT_DIGITS);
         }
-        (SqlType::Numeric(_), Datum::Numeric(value)) => put_numeric(out, value),
-        (SqlType::Char(_), Datum::Text(text)) => {
+        (Form::Numeric, Datum::Numeric(value)) => put_numeric(out, value),
+        (Form::Padded, Datum::Text(text)) => {
             put_string(out, text.trim_end_matches(' ').as_bytes());
         }
-        (_, Datum::Text(text)) if ty.is_text() => put_string(out, text.as_bytes()),
-        (SqlType::Bytea, Datum::Bytea(bytes)) => put_string(out, bytes),
-        (SqlType::Date, Datum::Date(days)) => ordered::put_integer(out, *days),
-        (SqlType::Time(_), Datum::Time(micros))
-        | (SqlType::Timestamp(_), Datum::Timestamp(micros))
-        | (SqlType::TimestampTz(_), Datum::TimestampTz(micros)) => {
-            ordered::put_integer(out, *micros)
-        }
-        (SqlType::Interval(_), Datum::Interval { months, days, micros }) => {
+        (Form::Text, Datum::Text(text)) => put_string(out, text.as_bytes()),
+        (Form::Bytea, Datum::Bytea(bytes)) => put_string(out, bytes),
+        (Form::Date, Datum::Date(days)) => ordered::put_integer(out, *days),
+        (Form::Time, Datum::Time(micros))
+        | (Form::Timestamp, Datum::Timestamp(micros))
+        | (Form::TimestampTz, Datum::TimestampTz(micros)) => ordered::put_integer(out, *micros),
+        (Form::Interval, Datum::Interval { months, days, micros }) => {
             let span = Interval { months: *months, days: *days, micros: *micros }.span();
             ordered::put_digits(out, (span + SPAN_ZERO) as u128, SPAN_DIGITS);
         }
-        (SqlType::Uuid, Datum::Uuid(bytes)) => out.extend_from_slice(bytes),
-        (_, Datum::Oid(_) | Datum::Int4(_)) if ty.is_oid() => {
+        (Form::Uuid, Datum::Uuid(bytes)) => out.extend_from_slice(bytes),
+        (Form::Oid, Datum::Oid(_) | Datum::Int4(_)) => {
             let oid = value.as_i64().unwrap_or(0) as u32;
             ordered::put_integer(out, oid);
         }
-        (_, Datum::Array(values)) => {
+        (Form::Packed, Datum::Packed(of, bytes)) if of.def().oid == ty.oid() => {
+            put_string(out, bytes);
+        }
+        (Form::Array, Datum::Array(values)) => {
             let element = ty.element().ok_or_else(mismatch)?;
             for value in values.iter() {
                 encode_key_datum(out, element, value, false)?;
@@ -272,32 +273,38 @@ impl Reader<'_, '_> {
     }
 
     fn value(&mut self, ty: SqlType) -> SqlResult<Datum> {
-        Ok(match ty {
-            SqlType::Bool => match self.integer()? {
+        Ok(match ty.form() {
+            Form::Bool => match self.integer()? {
                 0u8 => Datum::Bool(false),
                 1 => Datum::Bool(true),
                 _ => return Err(corrupted("a key has an unknown boolean")),
             },
-            SqlType::Int2 => Datum::Int2(self.integer()?),
-            SqlType::Int4 => Datum::Int4(self.integer()?),
-            SqlType::Int8 => Datum::Int8(self.integer()?),
-            SqlType::Float4 => Datum::Float4(self.float()? as f32),
-            SqlType::Float8 => Datum::Float8(self.float()?),
-            SqlType::Numeric(_) => Datum::Numeric(self.numeric()?),
-            SqlType::Char(_) => Datum::Text(self.text()?).apply_modifier(ty, true)?,
-            SqlType::Bytea => Datum::Bytea(Bytes::from(self.string()?)),
-            SqlType::Date => Datum::Date(self.integer()?),
-            SqlType::Time(_) => Datum::Time(self.integer()?),
-            SqlType::Timestamp(_) => Datum::Timestamp(self.integer()?),
-            SqlType::TimestampTz(_) => Datum::TimestampTz(self.integer()?),
-            SqlType::Interval(_) => {
+            Form::Int2 => Datum::Int2(self.integer()?),
+            Form::Int4 => Datum::Int4(self.integer()?),
+            Form::Int8 => Datum::Int8(self.integer()?),
+            Form::Float4 => Datum::Float4(self.float()? as f32),
+            Form::Float8 => Datum::Float8(self.float()?),
+            Form::Numeric => Datum::Numeric(self.numeric()?),
+            Form::Padded => Datum::Text(self.text()?).apply_modifier(ty, true)?,
+            Form::Text => Datum::Text(self.text()?),
+            Form::Bytea => Datum::Bytea(Bytes::from(self.string()?)),
+            Form::Date => Datum::Date(self.integer()?),
+            Form::Time => Datum::Time(self.integer()?),
+            Form::Timestamp => Datum::Timestamp(self.integer()?),
+            Form::TimestampTz => Datum::TimestampTz(self.integer()?),
+            Form::Interval => {
                 let span = ordered::take_digits(SPAN_DIGITS, || self.byte())?;
                 interval_of(span as i128 - SPAN_ZERO)?.into()
             }
-            SqlType::Uuid => Datum::Uuid(self.bytes()?),
-            _ if ty.is_text() => Datum::Text(self.text()?),
-            _ if ty.is_oid() => Datum::Oid(self.integer()?),
-            _ => {
+            Form::Uuid => Datum::Uuid(self.bytes()?),
+            Form::Oid => Datum::Oid(self.integer()?),
+            Form::Packed => {
+                let id =
+                    TypeId::of(ty).ok_or_else(|| corrupted("a type cannot be part of a key"))?;
+                Datum::Packed(id, self.string()?.into())
+            }
+            Form::Record => return Err(corrupted("a type cannot be part of a key")),
+            Form::Array => {
                 let element =
                     ty.element().ok_or_else(|| corrupted("a type cannot be part of a key"))?;
                 let mut values = Vec::new();

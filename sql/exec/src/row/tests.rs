@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 
 use sql_catalog::descriptor::{ColumnDescriptor, ColumnId, TableKind};
-use sql_values::types::{ElementType, Numeric, datetime};
+use sql_values::types::{Numeric, TypeId, datetime};
 
 use super::*;
 
@@ -127,9 +127,9 @@ const TYPES: [SqlType; 22] = [
     SqlType::Interval(None),
     SqlType::Uuid,
     SqlType::Oid,
-    SqlType::Array(ElementType::Text),
-    SqlType::Array(ElementType::Numeric(None)),
-    SqlType::Array(ElementType::Int4),
+    TypeId::Text.array(),
+    TypeId::Numeric.array(),
+    TypeId::Int4.array(),
 ];
 
 fn encoded(ty: SqlType, value: &Datum, descending: bool) -> Vec<u8> {
@@ -361,4 +361,28 @@ fn the_formats_bytes_do_not_change() {
         "01010502020901610408000000000002020001".to_owned() + "1388"
     );
     assert_eq!(table_prefix(TableId(7)), [SYSTEM_PREFIX, 0x17]);
+}
+
+#[test]
+fn examples_of_every_type_go_round_in_keys_and_rows() {
+    let format = sql_values::types::TextFormat::UTC;
+    for ty in SqlType::all() {
+        let examples = ty.def().examples.iter();
+        let values: Vec<Datum> =
+            examples.map(|text| Datum::parse_text(ty, text, &format).unwrap()).collect();
+        for value in &values {
+            let row = decode_datum(&encode_datum(value).unwrap()).unwrap();
+            assert_eq!(row.to_text(ty, &format), value.to_text(ty, &format), "{ty:?}");
+            for descending in [false, true] {
+                let key = encoded(ty, value, descending);
+                let mut rest = &key[..];
+                let again = decode_key_datum(&mut rest, ty, descending).unwrap();
+                assert!(rest.is_empty() && ty.compare(&again, value).is_eq(), "{ty:?} {value:?}");
+            }
+        }
+        for pair in values.windows(2) {
+            let [a, b] = [0, 1].map(|at| encoded(ty, &pair[at], false));
+            assert!(a < b, "{ty:?} {pair:?}");
+        }
+    }
 }

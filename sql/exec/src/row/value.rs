@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sql_catalog::descriptor::{ColumnId, TableDescriptor};
 use sql_values::error::{SqlError, SqlResult};
-use sql_values::types::{Datum, Numeric};
+use sql_values::types::{Datum, Form, Numeric, SqlType, TypeId};
 
 use super::{VALUE_VERSION, corrupted};
 
@@ -33,6 +33,8 @@ const UUID: u8 = 16;
 const OID: u8 = 17;
 const ARRAY: u8 = 18;
 const RECORD: u8 = 19;
+/// An oid as a number of any length, and bytes with their length before them.
+const PACKED: u8 = 20;
 
 /// The value of a row: one datum a column of the table, in its order.
 pub fn encode_row(table: &TableDescriptor, row: &[Datum]) -> SqlResult<Bytes> {
@@ -263,6 +265,11 @@ fn put_datum(out: &mut BytesMut, value: &Datum, left: u8) -> SqlResult<()> {
             out.put_u8(OID);
             out.put_u32(*value);
         }
+        Datum::Packed(ty, bytes) => {
+            out.put_u8(PACKED);
+            put_varint(out, ty.def().oid.into());
+            put_bytes(out, bytes);
+        }
         Datum::Array(values) => put_values(out, ARRAY, values, left)?,
         Datum::Record(values) => put_values(out, RECORD, values, left)?,
     }
@@ -366,6 +373,12 @@ fn get_value<'b>(rest: &mut &'b [u8], left: u8) -> SqlResult<Value<'b>> {
             Datum::Uuid(bytes)
         }
         OID => Datum::Oid(rest.try_get_u32().map_err(short)?),
+        PACKED => {
+            let oid = u32::try_from(get_varint(rest)?).ok().and_then(SqlType::from_oid);
+            let ty = oid.filter(|ty| ty.form() == Form::Packed).and_then(TypeId::of);
+            let ty = ty.ok_or_else(|| corrupted("a row has a value of an unknown type"))?;
+            Datum::Packed(ty, get_bytes(rest)?.into())
+        }
         ARRAY => Datum::Array(get_values(rest, left)?),
         RECORD => Datum::Record(get_values(rest, left)?),
         _ => return Err(corrupted("a row has an unknown tag")),

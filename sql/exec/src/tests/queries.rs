@@ -152,11 +152,8 @@ async fn a_subquery_reaches_past_its_neighbours() {
     );
     let middle =
         Node::Project { input: Box::new(values(&[&[Some(10)], &[Some(20)]])), exprs: vec![inner] };
-    let exprs = vec![subquery(
-        SubqueryKind::Array,
-        middle,
-        SqlType::Array(sql_values::types::ElementType::Int4),
-    )];
+    let exprs =
+        vec![subquery(SubqueryKind::Array, middle, sql_values::types::TypeId::Int4.array())];
     let node = Node::Project { input: Box::new(values(&[&[Some(1)], &[Some(2)]])), exprs };
     let array = |a, b| vec![Datum::Array([Datum::Int4(a), Datum::Int4(b)].into())];
     assert_eq!(rows(&mut txn, node).await.unwrap(), [array(11, 21), array(12, 22)]);

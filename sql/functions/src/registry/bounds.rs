@@ -4,7 +4,7 @@ use sql_catalog::function::{Body, EvalContext, NoSession, ParamType};
 use sql_values::error::SqlState;
 use sql_values::interrupt::{Interrupt, Reason};
 use sql_values::memory::{Pool, heap_bytes};
-use sql_values::types::{Datum, Numeric, SqlType};
+use sql_values::types::{Datum, Form, Numeric, SqlType, TextFormat, TypeId};
 
 use super::golden::NoCatalog;
 use super::*;
@@ -62,6 +62,10 @@ fn extreme(ty: SqlType, nth: usize) -> Datum {
         },
         SqlType::Uuid => Datum::Uuid([0xff; 16]),
         ty if ty.is_oid() => Datum::Oid([u32::MAX, 0, 1259][nth]),
+        ty if ty.form() == Form::Packed => {
+            let examples = ty.def().examples;
+            Datum::parse_text(ty, examples[nth % examples.len()], &TextFormat::UTC).unwrap()
+        }
         SqlType::Record => Datum::Record(vec![Datum::Int4(1); 10_000].into()),
         ty => match ty.element() {
             Some(element) => {
@@ -83,9 +87,7 @@ fn extreme(ty: SqlType, nth: usize) -> Datum {
 fn arguments(function: &Function, nth: usize) -> Vec<Datum> {
     let value = |param: &ParamType| match param {
         ParamType::Exact(ty) => extreme(*ty, nth),
-        ParamType::AnyArray | ParamType::AnyCompatibleArray => {
-            extreme(SqlType::Array(sql_values::types::ElementType::Int4), nth)
-        }
+        ParamType::AnyArray | ParamType::AnyCompatibleArray => extreme(TypeId::Int4.array(), nth),
         ParamType::AnyElement | ParamType::AnyNonArray | ParamType::AnyCompatible => {
             extreme(SqlType::Int4, nth)
         }
@@ -218,7 +220,7 @@ fn texts_of_values_and_values_of_texts_are_counted() {
     // An array of numbers whose text is a thousand times as long.
     let pool = Pool::new(16 * LONG);
     let ctx = context(&interrupt, &pool);
-    let numbers = SqlType::Array(sql_values::types::ElementType::Numeric(None));
+    let numbers = TypeId::Numeric.array();
     let error = output(&ctx, numbers, &extreme(numbers, 0)).unwrap_err();
     assert_eq!(error.state, SqlState::OUT_OF_MEMORY);
     let to = SqlType::Text;

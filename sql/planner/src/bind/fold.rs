@@ -101,6 +101,7 @@ fn is_small(value: &Datum) -> bool {
     match value {
         Datum::Text(text) => text.len() <= MAX_CONSTANT,
         Datum::Bytea(bytes) => bytes.len() <= MAX_CONSTANT,
+        Datum::Packed(_, bytes) => bytes.len() <= MAX_CONSTANT,
         Datum::Numeric(number) => number.digits.len() <= MAX_CONSTANT,
         Datum::Array(values) | Datum::Record(values) => {
             values.len() <= MAX_CONSTANT && values.iter().all(is_small)

@@ -247,8 +247,7 @@ impl Binder<'_> {
                     SqlType::Unknown => SqlType::Text,
                     ty => ty.base(),
                 };
-                let ty =
-                    element.array().unwrap_or(SqlType::Array(sql_values::types::ElementType::Text));
+                let ty = element.array().unwrap_or(sql_values::types::TypeId::Text.array());
                 self.common(array, ty, "ANY", place)?
             }
             _ => array,

@@ -2,7 +2,7 @@
 
 use sql_plan::Expr;
 use sql_values::stack::roomy;
-use sql_values::types::{Datum, SqlType};
+use sql_values::types::{Datum, Form, SqlType};
 
 use super::facts::{Comparison, Facts};
 use super::pushdown::rank;
@@ -103,10 +103,7 @@ fn truth(value: bool) -> Expr {
 /// Types whose equal values have equal keys, whatever their modifiers: not padded strings, and not floats with their
 /// two zeros.
 fn spannable(ty: SqlType) -> bool {
-    !matches!(
-        ty,
-        SqlType::Char(_) | SqlType::Float4 | SqlType::Float8 | SqlType::Record | SqlType::Array(_)
-    )
+    !matches!(ty.form(), Form::Padded | Form::Float4 | Form::Float8 | Form::Record | Form::Array)
 }
 
 /// The column itself, or as text where its representation is text already, or widened from a narrower integer.

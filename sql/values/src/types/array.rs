@@ -1,12 +1,84 @@
-//! Array literals: `{1,NULL,"a b"}`. One dimension.
+//! Arrays of one dimension, and the vectors of the catalog, which count from 0. As text: `{1,NULL,"a b"}`.
 
 use std::sync::Arc;
 
+use bytes::{Buf, BufMut, BytesMut};
+
+use super::definition::{Codec, Form, TypeDef};
+use super::wire::{invalid, read_sized, too_short, write_sized};
 use super::{Datum, SqlType, TextFormat};
 use crate::error::{SqlError, SqlResult, SqlState};
 
 /// Elements that an array has at most: what PostgreSQL's size bound of arrays comes to.
 pub const ARRAY_LEN_MAX: usize = 134_217_727;
+
+/// What arrays have in common. Their oids and names follow from their elements'.
+pub(super) static ARRAY: TypeDef = TypeDef {
+    category: 'A',
+    functions: ARRAY_FUNCTIONS,
+    fit: Some(fit),
+    ..TypeDef::base(SqlType::Unknown, 0, "", Form::Array, CODEC)
+};
+
+/// The functions of every array type.
+const ARRAY_FUNCTIONS: [super::definition::Named; 4] =
+    [(750, "array_in"), (751, "array_out"), (2400, "array_recv"), (2401, "array_send")];
+
+pub(super) static INT2VECTOR: TypeDef = TypeDef {
+    category: 'A',
+    functions: [
+        (40, "int2vectorin"),
+        (41, "int2vectorout"),
+        (2410, "int2vectorrecv"),
+        (2411, "int2vectorsend"),
+    ],
+    examples: &["1", "1 2"],
+    ..TypeDef::base(SqlType::Int2Vector, 22, "int2vector", Form::Array, VECTOR_CODEC)
+};
+
+pub(super) static OIDVECTOR: TypeDef = TypeDef {
+    category: 'A',
+    functions: [
+        (54, "oidvectorin"),
+        (55, "oidvectorout"),
+        (2420, "oidvectorrecv"),
+        (2421, "oidvectorsend"),
+    ],
+    examples: &["1", "1 2"],
+    ..TypeDef::base(SqlType::OidVector, 30, "oidvector", Form::Array, VECTOR_CODEC)
+};
+
+const CODEC: Codec = Codec {
+    parse: |ty, text, format| parse_array(element(ty), text, format).map(Datum::Array),
+    write: |value, ty, format, out| match value {
+        Datum::Array(values) => write_array(values, ty, format, out),
+        other => other.write_as_it_is(ty, format, out),
+    },
+    receive: |ty, bytes, _| receive(ty, bytes).map(Datum::Array),
+    send,
+};
+
+const VECTOR_CODEC: Codec = Codec {
+    parse: |ty, text, format| {
+        let value = |part| Datum::parse_text(element(ty), part, format);
+        text.split_ascii_whitespace().map(value).collect::<SqlResult<_>>().map(Datum::Array)
+    },
+    ..CODEC
+};
+
+fn element(ty: SqlType) -> SqlType {
+    ty.element().unwrap_or(SqlType::Text)
+}
+
+fn fit(value: Datum, ty: SqlType, explicit: bool) -> SqlResult<Datum> {
+    match value {
+        Datum::Array(values) if ty.typmod() != -1 => {
+            let of_element = |value: &Datum| value.clone().apply_modifier(element(ty), explicit);
+            Ok(Datum::Array(values.iter().map(of_element).collect::<SqlResult<_>>()?))
+        }
+        value => Ok(value),
+    }
+}
 
 fn malformed(text: &str, detail: &str) -> SqlError {
     SqlError::new(
@@ -37,11 +109,7 @@ fn skip_bounds(text: &str) -> SqlResult<&str> {
 }
 
 /// Reads an array literal.
-pub(crate) fn parse_array(
-    element: SqlType,
-    text: &str,
-    format: &TextFormat,
-) -> SqlResult<Arc<[Datum]>> {
+fn parse_array(element: SqlType, text: &str, format: &TextFormat) -> SqlResult<Arc<[Datum]>> {
     let body = skip_bounds(text.trim())?;
     let Some(body) = body.strip_prefix('{') else {
         return Err(malformed(text, "Array value must start with \"{\" or dimension information."));
@@ -127,7 +195,7 @@ pub(crate) fn parse_array(
 }
 
 /// Appends an array literal; vectors are their elements with blanks between.
-pub(crate) fn write_array(values: &[Datum], ty: SqlType, format: &TextFormat, out: &mut String) {
+fn write_array(values: &[Datum], ty: SqlType, format: &TextFormat, out: &mut String) {
     let element = ty.element().unwrap_or(SqlType::Unknown);
     if ty.lower_bound() == 0 {
         for (at, value) in values.iter().enumerate() {
@@ -159,7 +227,7 @@ pub(crate) fn write_array(values: &[Datum], ty: SqlType, format: &TextFormat, ou
 }
 
 /// In quotes. Quotes and backslashes inside are escaped in arrays and doubled in rows.
-fn write_quoted(text: &str, escape: bool, out: &mut String) {
+pub(super) fn write_quoted(text: &str, escape: bool, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         if c == '"' || c == '\\' {
@@ -170,54 +238,60 @@ fn write_quoted(text: &str, escape: bool, out: &mut String) {
     out.push('"');
 }
 
-/// Appends a row: `(1,"a b",)`. Fields show by their representation: a record does not know its types.
-pub(crate) fn write_record(values: &[Datum], format: &TextFormat, out: &mut String) {
-    out.push('(');
-    for (at, value) in values.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        if value.is_null() {
-            continue;
-        }
-        let text = value.to_text(value.natural_type(), format);
-        let special = |c: char| c.is_ascii_whitespace() || c == '\x0b' || "()\",\\".contains(c);
-        if text.is_empty() || text.contains(special) {
-            write_quoted(&text, false, out);
-        } else {
-            out.push_str(&text);
-        }
+fn send(value: &Datum, ty: SqlType, out: &mut BytesMut) {
+    let Datum::Array(values) = value else { return value.send_as_it_is(ty, out) };
+    let element = element(ty);
+    let dimensions = i32::from(!values.is_empty());
+    out.put_i32(dimensions);
+    out.put_i32(i32::from(values.iter().any(Datum::is_null)));
+    out.put_u32(element.oid());
+    if dimensions == 1 {
+        out.put_i32(values.len() as i32);
+        out.put_i32(ty.lower_bound());
     }
-    out.push(')');
+    values.iter().for_each(|value| write_sized(value, element, out));
 }
 
-impl Datum {
-    /// The most usual type of its representation: for rows, which do not know their types.
-    pub fn natural_type(&self) -> SqlType {
-        match self {
-            Datum::Null => SqlType::Unknown,
-            Datum::Bool(_) => SqlType::Bool,
-            Datum::Int2(_) => SqlType::Int2,
-            Datum::Int4(_) => SqlType::Int4,
-            Datum::Int8(_) => SqlType::Int8,
-            Datum::Float4(_) => SqlType::Float4,
-            Datum::Float8(_) => SqlType::Float8,
-            Datum::Numeric(_) => SqlType::Numeric(None),
-            Datum::Text(_) => SqlType::Text,
-            Datum::Bytea(_) => SqlType::Bytea,
-            Datum::Date(_) => SqlType::Date,
-            Datum::Time(_) => SqlType::Time(None),
-            Datum::Timestamp(_) => SqlType::Timestamp(None),
-            Datum::TimestampTz(_) => SqlType::TimestampTz(None),
-            Datum::Interval { .. } => SqlType::Interval(None),
-            Datum::Uuid(_) => SqlType::Uuid,
-            Datum::Oid(_) => SqlType::Oid,
-            Datum::Array(values) => values
-                .iter()
-                .find(|value| !value.is_null())
-                .and_then(|value| value.natural_type().array())
-                .unwrap_or(SqlType::Array(super::ElementType::Text)),
-            Datum::Record(_) => SqlType::Record,
-        }
+fn receive(ty: SqlType, mut bytes: &[u8]) -> SqlResult<Arc<[Datum]>> {
+    let short = |_| too_short();
+    let dimensions = bytes.try_get_i32().map_err(short)?;
+    let flags = bytes.try_get_i32().map_err(short)?;
+    let oid = bytes.try_get_u32().map_err(short)?;
+    if !(0..=6).contains(&dimensions) {
+        return Err(invalid(format!("invalid number of dimensions: {dimensions}")));
     }
+    if !(0..=1).contains(&flags) {
+        return Err(invalid("invalid array flags"));
+    }
+    let element = element(ty);
+    if oid != element.oid() {
+        return Err(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "binary data has array element type {oid} ({}) instead of expected {} ({})",
+                SqlType::from_oid(oid).map_or("???".to_owned(), SqlType::name),
+                element.oid(),
+                element.name()
+            ),
+        ));
+    }
+    let count = match dimensions {
+        0 => 0,
+        1 => {
+            let count = bytes.try_get_i32().map_err(short)?;
+            let lower = bytes.try_get_i32().map_err(short)?;
+            if count > 0 && lower != ty.lower_bound() {
+                return Err(SqlError::unsupported("an array whose subscripts do not begin with 1"));
+            }
+            usize::try_from(count).map_err(|_| invalid("invalid array size"))?
+        }
+        _ => return Err(SqlError::unsupported("an array of more than one dimension")),
+    };
+    // Each element has at least its length: a count that cannot be is refused before anything is reserved.
+    if count > ARRAY_LEN_MAX || count > bytes.len() / 4 {
+        return Err(too_short());
+    }
+    let values =
+        (0..count).map(|_| read_sized(element, &mut bytes, 0)).collect::<SqlResult<_>>()?;
+    if bytes.is_empty() { Ok(values) } else { Err(invalid("incorrect binary data format")) }
 }

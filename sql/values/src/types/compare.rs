@@ -6,13 +6,13 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 use super::datetime::DAY;
-use super::{Datum, Numeric, SqlType};
+use super::{Datum, Form, Numeric, SqlType};
 
 impl SqlType {
     /// The order of two values of this type; neither is NULL (inside of arrays NULL is greatest).
     pub fn compare(self, a: &Datum, b: &Datum) -> Ordering {
-        match (self, a, b) {
-            (SqlType::Char(_), Datum::Text(a), Datum::Text(b)) => {
+        match (self.form(), a, b) {
+            (Form::Padded, Datum::Text(a), Datum::Text(b)) => {
                 a.trim_end_matches(' ').cmp(b.trim_end_matches(' '))
             }
             (_, Datum::Array(a), Datum::Array(b)) => {
@@ -34,8 +34,8 @@ impl SqlType {
 
     /// Feeds a value to a hasher: values that are equal by [`SqlType::compare`] feed the same.
     pub fn hash(self, value: &Datum, state: &mut impl Hasher) {
-        match (self, value) {
-            (SqlType::Char(_), Datum::Text(text)) => text.trim_end_matches(' ').hash(state),
+        match (self.form(), value) {
+            (Form::Padded, Datum::Text(text)) => text.trim_end_matches(' ').hash(state),
             _ => value.hash_value(state),
         }
     }
@@ -76,6 +76,7 @@ impl Datum {
             )),
             (Datum::Uuid(a), Datum::Uuid(b)) => a.cmp(b),
             (Datum::Oid(a), Datum::Oid(b)) => a.cmp(b),
+            (Datum::Packed(a_type, a), Datum::Packed(b_type, b)) => (a_type, a).cmp(&(b_type, b)),
             (Datum::Array(a), Datum::Array(b)) | (Datum::Record(a), Datum::Record(b)) => {
                 let differing = a.iter().zip(b.iter()).map(|(a, b)| a.compare(b));
                 differing.into_iter().find(|o| o.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
@@ -139,9 +140,10 @@ impl Datum {
             Datum::TimestampTz(_) => 9,
             Datum::Interval { .. } => 10,
             Datum::Uuid(_) => 11,
-            Datum::Array(_) => 12,
-            Datum::Record(_) => 13,
-            Datum::Null => 14,
+            Datum::Packed(..) => 12,
+            Datum::Array(_) => 13,
+            Datum::Record(_) => 14,
+            Datum::Null => 15,
         }
     }
 
@@ -167,6 +169,7 @@ impl Datum {
                 interval_span(*months, *days, *micros).hash(state);
             }
             Datum::Uuid(v) => v.hash(state),
+            Datum::Packed(ty, v) => (ty, v).hash(state),
             Datum::Array(values) | Datum::Record(values) => {
                 values.len().hash(state);
                 values.iter().for_each(|value| value.hash_value(state));

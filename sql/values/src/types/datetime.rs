@@ -6,6 +6,7 @@
 mod abbreviation;
 mod arithmetic;
 mod calendar;
+mod definition;
 mod fields;
 mod input;
 mod interval;
@@ -17,6 +18,7 @@ pub use arithmetic::{
     Source, add_interval_to_local, age, date_trunc, extract, timestamp_difference,
 };
 pub use calendar::{Civil, civil_from_days, days_from_civil, is_leap, month_days};
+pub(super) use definition::{DATE, INTERVAL, TIME, TIMESTAMP, TIMESTAMPTZ};
 pub use fields::{IntervalFields, IntervalModifier, MAX_TIME_DIGITS};
 pub use input::make_date;
 pub use input::{parse_date, parse_time, parse_timestamp, parse_timestamptz};

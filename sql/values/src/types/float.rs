@@ -1,7 +1,69 @@
-//! Floats as text: the shortest digits that read back the same.
+//! `real` and `double precision`. As text they are the shortest digits that read back the same.
 
+use bytes::{BufMut, BytesMut};
+
+use super::definition::{Codec, Form, Measure, TypeDef};
 use super::text::{invalid_syntax, trim};
+use super::{Datum, SqlType, TextFormat, wire};
 use crate::error::{SqlError, SqlResult, SqlState};
+
+pub(super) static FLOAT4: TypeDef = TypeDef {
+    array_oid: 1021,
+    name: "real",
+    len: 4,
+    category: 'N',
+    functions: [(200, "float4in"), (201, "float4out"), (2424, "float4recv"), (2425, "float4send")],
+    measure: |_| bits(24),
+    examples: &["-Infinity", "-1.5", "0", "1e-20", "Infinity", "NaN"],
+    ..TypeDef::base(SqlType::Float4, 700, "float4", Form::Float4, FLOAT4_CODEC)
+};
+
+pub(super) static FLOAT8: TypeDef = TypeDef {
+    array_oid: 1022,
+    name: "double precision",
+    aliases: &["float"],
+    len: 8,
+    align: 'd',
+    category: 'N',
+    preferred: true,
+    functions: [(214, "float8in"), (215, "float8out"), (2426, "float8recv"), (2427, "float8send")],
+    measure: |_| bits(53),
+    examples: &["-Infinity", "-1.5", "0", "1e-200", "Infinity", "NaN"],
+    ..TypeDef::base(SqlType::Float8, 701, "float8", Form::Float8, FLOAT8_CODEC)
+};
+
+const FLOAT4_CODEC: Codec = Codec {
+    parse: |_, text, _| parse_f32(text).map(Datum::Float4),
+    write,
+    receive: |_, bytes, _| Ok(Datum::Float4(f32::from_be_bytes(wire::exactly(bytes)?))),
+    send,
+};
+
+const FLOAT8_CODEC: Codec = Codec {
+    parse: |_, text, _| parse_f64(text).map(Datum::Float8),
+    receive: |_, bytes, _| Ok(Datum::Float8(f64::from_be_bytes(wire::exactly(bytes)?))),
+    ..FLOAT4_CODEC
+};
+
+fn bits(precision: i32) -> Measure {
+    Measure::Number { precision: Some(precision), radix: 2, scale: None }
+}
+
+fn write(value: &Datum, ty: SqlType, format: &TextFormat, out: &mut String) {
+    match value {
+        Datum::Float4(value) => write_f32_in(out, *value, format.style.float_digits),
+        Datum::Float8(value) => write_f64_in(out, *value, format.style.float_digits),
+        other => other.write_as_it_is(ty, format, out),
+    }
+}
+
+fn send(value: &Datum, ty: SqlType, out: &mut BytesMut) {
+    match value {
+        Datum::Float4(value) => out.put_f32(*value),
+        Datum::Float8(value) => out.put_f64(*value),
+        other => other.send_as_it_is(ty, out),
+    }
+}
 
 /// Decimal exponents from which on figures are written with an exponent: as many as the type's decimal digits.
 const F32_PLAIN_MAX: i32 = 6;

@@ -3,12 +3,14 @@
 mod arithmetic;
 mod convert;
 mod decimal;
+mod definition;
 mod transcendental;
 
 use std::cmp::Ordering;
 
 use crate::error::{SqlError, SqlResult, SqlState};
 use decimal::Decimal;
+pub(super) use definition::NUMERIC;
 
 /// Decimal places after the point that a value may show.
 const SCALE_MAX: i32 = 16_383;

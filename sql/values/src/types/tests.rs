@@ -22,7 +22,7 @@ fn what_is_equal_hashes_alike() {
         (SqlType::Char(None), "ab", "ab  "),
         (SqlType::Interval(None), "1 mon", "30 days"),
         (SqlType::Interval(None), "1 day", "24:00"),
-        (SqlType::Array(ElementType::Numeric(None)), "{1.0,NULL}", "{1.00,NULL}"),
+        (TypeId::Numeric.array(), "{1.0,NULL}", "{1.00,NULL}"),
     ];
     for (ty, a, b) in cases {
         let (a, b) = (parsed(ty, a), parsed(ty, b));
@@ -88,8 +88,59 @@ fn hostile_bytes_are_refused() {
     }
     let claims_too_much =
         [&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23][..], &[0x7f; 4], &[0, 0, 0, 1]].concat();
-    let array = SqlType::Array(ElementType::Int4);
+    let array = TypeId::Int4.array();
     assert_eq!(Datum::from_binary(array, &claims_too_much).unwrap_err().state.0, "08P01");
     assert_eq!(Datum::from_binary(SqlType::Text, &[0xff]).unwrap_err().state.0, "22021");
     assert_eq!(Datum::from_binary(SqlType::Int4, &[0; 5]).unwrap_err().state.0, "22P03");
+}
+
+/// All that a definition says of values agrees with itself, of every type and of arrays of it.
+#[test]
+fn examples_of_every_type_go_round_in_their_order() {
+    for ty in SqlType::all() {
+        let examples: Vec<String> = match ty.element() {
+            Some(element) if matches!(ty, SqlType::Array(_)) => {
+                let texts = element.def().examples.iter();
+                let values = texts.map(|text| vec![parsed(element, text)]);
+                values.map(|v| Datum::Array(v.into()).to_text(ty, &TextFormat::UTC)).collect()
+            }
+            _ => ty.def().examples.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        assert!(!examples.is_empty() || ty.def().pseudo, "{ty:?}");
+        let mut before: Option<Datum> = None;
+        for text in examples {
+            let value = parsed(ty, &text);
+            assert_eq!(value.to_text(ty, &TextFormat::UTC), text, "{ty:?}");
+            let again = Datum::from_binary(ty, &value.to_binary(ty)).unwrap();
+            assert!(ty.compare(&again, &value).is_eq(), "{ty:?} {text}");
+            assert_eq!(again.to_text(ty, &TextFormat::UTC), text, "{ty:?}");
+            assert_eq!(hash(ty, &again), hash(ty, &value), "{ty:?} {text}");
+            if let Some(before) = before.replace(value.clone()) {
+                assert!(ty.compare(&before, &value).is_lt(), "{ty:?} {text}");
+                assert!(ty.compare(&value, &before).is_gt(), "{ty:?} {text}");
+            }
+            // Whoever does not know the type shows a value by its form.
+            assert_eq!(value.natural_type().form() == ty.form(), ty.form() != Form::Padded);
+        }
+    }
+}
+
+/// Oids and names are nobody else's.
+#[test]
+fn no_two_types_share_what_names_them() {
+    let mut oids = std::collections::BTreeSet::new();
+    let mut names = std::collections::BTreeSet::new();
+    for id in TypeId::ALL {
+        let def = id.def();
+        assert_eq!(TypeId::of(def.ty), Some(*id));
+        assert_eq!(def.ty.typmod(), -1);
+        assert!(oids.insert(def.oid), "{id:?}");
+        assert!(def.array_oid == 0 || oids.insert(def.array_oid), "{id:?}");
+        let others = def.aliases.iter().chain([&def.name]);
+        assert!(others.into_iter().all(|name| names.insert(*name)), "{id:?}");
+        let modifier = def.modifier.map_or(&[][..], |modifier| &modifier.functions);
+        for (oid, name) in def.functions.iter().chain(modifier) {
+            assert!(oids.insert(*oid) && names.insert(name), "{id:?} {name}");
+        }
+    }
 }
