@@ -3,7 +3,9 @@
 //! raft-rs's own protobuf 2 messages never cross the network, because their decoder recurses without a bound
 //! on hostile input: [`RaftMessage`] carries the same content, and `crate::raft::wire` converts.
 
+use ::raft::eraftpb::MessageType;
 use bytes::Bytes;
+use protobuf::ProtobufEnum;
 
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::Lease;
@@ -64,6 +66,14 @@ pub struct RaftMessage {
     /// Index of a requested snapshot.
     #[prost(uint64, tag = "15")]
     pub request_snapshot: u64,
+}
+
+impl RaftMessage {
+    /// True iff it brings a part of a log, or says how far one is committed: such messages of a group are worth most in the
+    /// order in which they were sent. All others (heartbeats, votes, acknowledgements) are small and pass them.
+    pub fn is_append(&self) -> bool {
+        self.kind == MessageType::MsgAppend.value()
+    }
 }
 
 /// One entry of a Raft log.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::eraftpb::{Entry, Message};
+use raft::eraftpb::{Entry, HardState, Message};
 use raft::{Config, RawNode, Ready, StateRole};
 
 use crate::env::Rng;
@@ -59,6 +59,10 @@ pub(crate) struct Group<W> {
     withheld: Option<(u64, u64)>,
     /// Their bytes.
     withheld_bytes: usize,
+    /// Term and vote as the log has them.
+    written_vote: (u64, u64),
+    /// Entries of the turn that is being written.
+    appending: Vec<Entry>,
 }
 
 /// Bytes that an entry counts for in a queue.
@@ -91,6 +95,7 @@ impl<W> Group<W> {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, storage, &logger)
             .map_err(|error| LogError::Corrupt(format!("{range}: {error}")))?;
+        let written_vote = node.store().first_vote();
         let drawn_for = (node.raft.term, node.raft.state);
         let mut group = Group {
             range,
@@ -101,6 +106,8 @@ impl<W> Group<W> {
             pending: BTreeMap::new(),
             withheld: None,
             withheld_bytes: 0,
+            written_vote,
+            appending: Vec::new(),
         };
         group.draw_election_timeout();
         Ok(group)
@@ -237,6 +244,7 @@ impl<W> Group<W> {
     /// The state machine has applied through `index`.
     pub(crate) fn applied_to(&mut self, index: u64) {
         self.node.advance_apply_to(index);
+        self.node.mut_store().note_applied(index);
         self.fix_election_timeout();
     }
 
@@ -251,11 +259,14 @@ impl<W> Group<W> {
         let mut ready = self.node.ready();
         let messages = self.to_wire(ready.take_messages());
         let after_sync = self.to_wire(ready.take_persisted_messages());
-        let write = GroupWrite {
-            entries: ready.take_entries(),
-            hard_state: ready.hs().cloned(),
-            ..GroupWrite::default()
-        };
+        // A commit index that has grown is not worth a write of its own: whoever loses it finds it out again, as any
+        // replica does that hears of it late (Raft section 5.2: it is volatile), and what the engine has applied was committed.
+        let vote = |hard_state: &&HardState| (hard_state.term, hard_state.vote);
+        let hard_state = ready.hs().filter(|state| vote(state) != self.written_vote).cloned();
+        self.written_vote = hard_state.as_ref().map_or(self.written_vote, |state| vote(&state));
+        let write =
+            GroupWrite { entries: ready.take_entries(), hard_state, ..GroupWrite::default() };
+        self.appending.clone_from(&write.entries);
         let must_sync = ready.must_sync();
         let mut superseded = Vec::new();
         let committed = self.hand_out(ready.take_committed_entries(), room, &mut superseded);
@@ -354,12 +365,10 @@ impl<W> Group<W> {
         messages.into_iter().map(|message| wire::encode(self.range, message)).collect()
     }
 
-    /// The turn's write is in the log and, where the turn asked for it, durable. `last_entry` is the index of
-    /// its last entry, if it had any.
-    pub(crate) fn persisted(&mut self, ready: Ready, last_entry: Option<u64>) {
-        if let Some(index) = last_entry {
-            self.node.mut_store().note_appended(index);
-        }
+    /// The turn's write is in the log and, where the turn asked for it, durable.
+    pub(crate) fn persisted(&mut self, ready: Ready) {
+        let appended = std::mem::take(&mut self.appending);
+        self.node.mut_store().note_appended(appended);
         let number = ready.number();
         self.node.advance_append_async(ready);
         self.node.on_persist_ready(number);
@@ -391,7 +400,8 @@ mod tests {
         fn new() -> Self {
             let log = Arc::new(SimLog::open(SimDisk::new(), false).unwrap());
             let range = RangeId(7);
-            let storage = GroupStorage::open(log.clone(), range, vec![1, 2, 3], 10).unwrap();
+            let storage =
+                GroupStorage::open(log.clone(), range, vec![1, 2, 3], 10, Arc::default()).unwrap();
             let rng = Arc::new(Seeded::new(1));
             let group = Group::new(range, ReplicaId(1), storage, 10, rng).unwrap();
             World { log, group, settled: Vec::new(), superseded: Vec::new(), room: usize::MAX }
@@ -400,13 +410,12 @@ mod tests {
         fn drive(&mut self) {
             while self.group.has_turn() {
                 let turn = self.group.turn(self.room);
-                let last = turn.write.entries.last().map(|entry| entry.index);
                 let batch = LogBatch { groups: vec![(RangeId(7), turn.write)] };
                 self.log.write(batch, true).now_or_never().expect("no latency").unwrap();
                 let heard = turn.committed.into_iter();
                 self.settled.extend(heard.filter_map(|(entry, w)| Some((entry.index, w?))));
                 self.superseded.extend(turn.superseded);
-                self.group.persisted(turn.ready, last);
+                self.group.persisted(turn.ready);
             }
         }
 

@@ -20,8 +20,10 @@
 //! of a tick or a step. [`Group`] overwrites the timeout after every call that may have reset it.
 
 mod group;
+mod recent;
 mod storage;
 pub(crate) mod wire;
 
 pub(crate) use group::{ELECTION_TICKS, Group, UNCOMMITTED_BYTES_MAX, bytes_of};
+pub(crate) use recent::RecentBytes;
 pub(crate) use storage::GroupStorage;

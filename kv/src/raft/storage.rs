@@ -6,6 +6,7 @@ use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError};
 
+use super::recent::{Recent, RecentBytes};
 use crate::ids::RangeId;
 use crate::log::{GroupState, INITIAL_INDEX, INITIAL_TERM, LogError, RaftLog};
 
@@ -17,6 +18,7 @@ pub(crate) struct GroupStorage {
     hard_state: HardState,
     truncated: (u64, u64),
     last_index: u64,
+    recent: Recent,
 }
 
 impl GroupStorage {
@@ -26,6 +28,7 @@ impl GroupStorage {
         range: RangeId,
         voters: Vec<u64>,
         applied: u64,
+        recent: Arc<RecentBytes>,
     ) -> Result<Self, LogError> {
         let initial = || {
             let hard_state =
@@ -59,12 +62,26 @@ impl GroupStorage {
             hard_state: state.hard_state,
             truncated: state.truncated,
             last_index: state.last_index,
+            recent: Recent::new(recent),
         })
     }
 
-    /// The log now ends at `last_index`.
-    pub(crate) fn note_appended(&mut self, last_index: u64) {
-        self.last_index = last_index;
+    /// Term and vote as they were when the group was opened.
+    pub(super) fn first_vote(&self) -> (u64, u64) {
+        (self.hard_state.term, self.hard_state.vote)
+    }
+
+    /// The log now ends with these entries.
+    pub(super) fn note_appended(&mut self, entries: Vec<Entry>) {
+        if let Some(last) = entries.last() {
+            self.last_index = last.index;
+        }
+        self.recent.append(entries);
+    }
+
+    /// Entries through this one are applied.
+    pub(super) fn note_applied(&mut self, index: u64) {
+        self.recent.applied(index);
     }
 
     /// The log now begins after `index`.
@@ -74,7 +91,10 @@ impl GroupStorage {
 
     /// The entries of the half-open interval, up to `max_bytes` but one at least.
     pub(crate) fn read(&self, low: u64, high: u64, max_bytes: u64) -> Result<Vec<Entry>, LogError> {
-        self.log.entries(self.range, low, high, max_bytes)
+        match self.recent.read(low, high, max_bytes) {
+            Some(entries) => Ok(entries),
+            None => self.log.entries(self.range, low, high, max_bytes),
+        }
     }
 
     /// Index of the entry before the first one.
@@ -107,7 +127,7 @@ impl Storage for GroupStorage {
             return Err(Error::Store(StorageError::Compacted));
         }
         let max_bytes = max_size.into().unwrap_or(u64::MAX);
-        self.log.entries(self.range, low, high, max_bytes).map_err(to_raft)
+        self.read(low, high, max_bytes).map_err(to_raft)
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
@@ -120,7 +140,10 @@ impl Storage for GroupStorage {
         if index > self.last_index {
             return Err(Error::Store(StorageError::Unavailable));
         }
-        self.log.term(self.range, index).map_err(to_raft)
+        match self.recent.term(index) {
+            Some(term) => Ok(term),
+            None => self.log.term(self.range, index).map_err(to_raft),
+        }
     }
 
     fn first_index(&self) -> raft::Result<u64> {

@@ -1,5 +1,6 @@
-//! Help for this crate's tests of stores: a seeded stream of numbers.
+//! Help for this crate's tests: a seeded stream of numbers, and scripts.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use crate::env::Rng;
@@ -23,5 +24,17 @@ impl Rng for Seeded {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+/// Runs something for each file of a directory, by name.
+#[expect(clippy::disallowed_methods, reason = "tests read their scripts")]
+pub(crate) fn each_file(dir: &str, run: impl Fn(&Path) -> std::io::Result<()>) {
+    let files = std::fs::read_dir(dir).expect("a directory of scripts");
+    let mut paths: Vec<_> = files.map(|file| file.expect("a script").path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no scripts in {dir}");
+    for path in paths {
+        run(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }

@@ -41,7 +41,7 @@ impl Applier {
         }
     }
 
-    fn apply(&mut self, task: ApplyTask) -> Result<(), EngineError> {
+    pub(super) fn apply(&mut self, task: ApplyTask) -> Result<(), EngineError> {
         let range = task.range;
         let Some(state) = self.states.get_mut(&range) else {
             return Err(EngineError::Corrupt(format!("committed entries of unknown {range}")));
@@ -84,6 +84,7 @@ impl Applier {
             self.observer.on_event(event);
         }
         // The left side last: until it is seen as it is now, the right side's keys are its own.
+        let is_split = !created.is_empty();
         for right in created {
             let id = right.descriptor.id();
             self.shared.publish(&right, |notices, state| {
@@ -95,12 +96,15 @@ impl Applier {
         self.shared.publish(state, |notices, state| {
             notices.applied(range, state, task.bytes, truncate);
         });
-        // Somebody waits for the answers, and nobody for the core.
+        // Somebody waits for the answers, and hardly ever anybody for the core.
         for (waiter, fate) in answers {
             // Nobody waiting any more is no reason to stop.
             let _ = waiter.send(fate);
         }
-        self.shared.wake.notify_one();
+        match is_split {
+            true => self.shared.wake.notify_one(),
+            false => self.shared.wake_for_room(),
+        }
         reports.into_iter().for_each(|range| self.shared.report(range));
         Ok(())
     }

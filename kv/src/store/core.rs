@@ -29,7 +29,9 @@ use crate::env::Env;
 use crate::ids::{NodeId, RangeId, ReplicaId};
 use crate::log::{LogBatch, LogError, RaftLog};
 use crate::raft::wire::hands_over;
-use crate::raft::{ELECTION_TICKS, Group, GroupStorage, UNCOMMITTED_BYTES_MAX, bytes_of};
+use crate::raft::{
+    ELECTION_TICKS, Group, GroupStorage, RecentBytes, UNCOMMITTED_BYTES_MAX, bytes_of,
+};
 use crate::range::command::{
     Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Rejection, Truncate,
 };
@@ -102,7 +104,7 @@ pub(crate) struct Effects {
     pub(crate) messages: BTreeMap<NodeId, Vec<RaftMessage>>,
     pub(crate) log: LogBatch,
     pub(crate) must_sync: bool,
-    pub(crate) persisting: Vec<(RangeId, Ready, Option<u64>)>,
+    pub(crate) persisting: Vec<(RangeId, Ready)>,
     pub(crate) after_sync: BTreeMap<NodeId, Vec<RaftMessage>>,
     pub(crate) apply: Vec<ApplyTask>,
 }
@@ -141,6 +143,7 @@ pub(crate) struct Core {
     log: Arc<dyn RaftLog>,
     shared: SharedRef,
     holder: Holder,
+    recent: Arc<RecentBytes>,
     members: BTreeMap<RangeId, Member>,
     /// The groups that may have something to do: those that inputs, notices and ticks have touched. A turn looks at no
     /// others.
@@ -168,6 +171,7 @@ impl Core {
             log,
             shared,
             holder,
+            recent: Arc::default(),
             members: BTreeMap::new(),
             active: BTreeSet::new(),
             turned: BTreeSet::new(),
@@ -188,7 +192,8 @@ impl Core {
         };
         let voters = state.descriptor.replicas.iter().map(|r| r.replica_id).collect();
         let applied = state.applied_index;
-        let storage = GroupStorage::open(self.log.clone(), range, voters, applied)?;
+        let storage =
+            GroupStorage::open(self.log.clone(), range, voters, applied, self.recent.clone())?;
         let group = Group::new(range, replica, storage, applied, self.env.rng.clone())?;
         let member = Member {
             group,
@@ -477,9 +482,8 @@ impl Core {
                         }
                     }
                 }
-                let last = turn.write.entries.last().map(|entry| entry.index);
                 effects.must_sync |= turn.must_sync;
-                effects.persisting.push((range, turn.ready, last));
+                effects.persisting.push((range, turn.ready));
                 if !turn.write.entries.is_empty() || turn.write.hard_state.is_some() {
                     write = Some(turn.write);
                 }
@@ -515,6 +519,7 @@ impl Core {
             }
         }
         self.shared.applying.store(self.applying.bytes, Ordering::Relaxed);
+        self.shared.await_room(!self.waiting.is_empty());
         let nothing = effects.persisting.is_empty()
             && effects.log.groups.is_empty()
             && effects.apply.is_empty();
@@ -522,10 +527,10 @@ impl Core {
     }
 
     /// The turn's log write is done.
-    pub(crate) fn persisted(&mut self, persisting: Vec<(RangeId, Ready, Option<u64>)>) {
-        for (range, ready, last_entry) in persisting {
+    pub(crate) fn persisted(&mut self, persisting: Vec<(RangeId, Ready)>) {
+        for (range, ready) in persisting {
             if let Some(member) = self.members.get_mut(&range) {
-                member.group.persisted(ready, last_entry);
+                member.group.persisted(ready);
                 if member.group.has_turn() {
                     self.active.insert(range);
                 }

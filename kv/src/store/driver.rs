@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -41,8 +41,10 @@ impl Driver {
 
     async fn serve(&mut self) -> Result<(), LogError> {
         let mut next_tick = self.env.clock.monotonic() + self.tick;
+        let mut timer = self.env.clock.sleep(self.tick);
         loop {
-            let Some(open) = self.wait(next_tick).await else { return Ok(()) };
+            let woken = self.wait(&mut timer).await;
+            let is_tick = matches!(woken, Woken::Tick);
             if self.shared.failure.get().is_some() {
                 return Ok(());
             }
@@ -52,7 +54,11 @@ impl Driver {
                 self.shared.fail(Failure::new(FailureKind::Clock, complaint));
                 return Ok(());
             }
-            let mut inputs: Vec<Input> = open.into_iter().collect();
+            let mut inputs = match woken {
+                Woken::Input(first) => vec![first],
+                Woken::Notice | Woken::Tick => Vec::new(),
+                Woken::Over => return Ok(()),
+            };
             while !inputs.is_empty() && inputs.len() < INPUTS_PER_TURN_MAX {
                 let Ok(input) = self.inputs.try_recv() else { break };
                 inputs.push(input);
@@ -63,9 +69,11 @@ impl Driver {
                 self.core.step(self.env.clock.now(), input);
             }
             let now = self.env.clock.monotonic();
-            if now >= next_tick {
+            // Where inputs never end, the timer is not asked.
+            if is_tick || now >= next_tick {
                 // A stall counts as one tick: a node that slept must listen before it campaigns.
                 next_tick = now + self.tick;
+                timer = self.env.clock.sleep(self.tick);
                 self.core.step(self.env.clock.now(), Input::Tick);
             }
             while let Some(effects) = self.core.turn()? {
@@ -98,17 +106,26 @@ impl Driver {
         Ok(())
     }
 
-    /// The next input; `Some(None)` for a tick or a notice; `None` when there is no more to come.
-    async fn wait(&mut self, next_tick: Duration) -> Option<Option<Input>> {
-        let until_tick = next_tick.saturating_sub(self.env.clock.monotonic());
+    async fn wait(&mut self, timer: &mut BoxFuture<'static, ()>) -> Woken {
         let notice = std::pin::pin!(self.shared.wake.notified());
-        let other = select(notice, self.env.clock.sleep(until_tick));
+        let other = select(notice, timer);
         match select(std::pin::pin!(self.inputs.recv()), other).await {
-            Either::Left((Some(input), _)) => Some(Some(input)),
-            Either::Left((None, _)) => None,
-            Either::Right(_) => Some(None),
+            Either::Left((Some(input), _)) => Woken::Input(input),
+            Either::Left((None, _)) => Woken::Over,
+            Either::Right((Either::Left(_), _)) => Woken::Notice,
+            Either::Right((Either::Right(_), _)) => Woken::Tick,
         }
     }
+}
+
+/// Why the loop goes on.
+enum Woken {
+    Input(Input),
+    /// There are notices, or the store has failed.
+    Notice,
+    Tick,
+    /// Nobody can send inputs any more.
+    Over,
 }
 
 /// A message that no transport takes would be repeated and dropped for ever, and the range would stand still behind it

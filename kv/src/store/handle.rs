@@ -49,6 +49,12 @@ impl StoreHandle {
         StoreHandle { env, engine, shared, inputs, holder }
     }
 
+    /// The node's hybrid time.
+    #[cfg(test)]
+    pub(super) fn now(&self) -> Timestamp {
+        self.env.clock.now()
+    }
+
     pub(crate) fn shared(&self) -> SharedRef {
         self.shared.clone()
     }

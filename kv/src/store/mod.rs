@@ -27,6 +27,8 @@ mod credit;
 pub(crate) mod driver;
 mod handle;
 mod open;
+#[cfg(test)]
+mod scripts;
 mod shared;
 mod stall;
 #[cfg(test)]

@@ -125,6 +125,18 @@ impl Store {
         self.handle.clone()
     }
 
+    /// What decides and what applies, without the loops around them.
+    #[cfg(test)]
+    pub(super) fn into_parts(
+        self,
+        observer: Arc<dyn RangeObserver>,
+        tasks: mpsc::Receiver<super::core::ApplyTask>,
+    ) -> (Core, Applier) {
+        let (holder, engine, states, shared) =
+            (self.holder, self.engine, self.states, self.handle.shared());
+        (self.core, Applier { holder, engine, states, shared, observer, tasks })
+    }
+
     /// Starts the loops. `observer` hears of leases and splits from here on.
     pub fn start(self, observer: Arc<dyn RangeObserver>) {
         let shared = self.handle.shared();

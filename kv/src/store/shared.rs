@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
@@ -139,6 +139,8 @@ pub(crate) struct Shared {
     unsynced: Mutex<BTreeMap<RangeId, u64>>,
     /// The consensus loop has something to look at.
     pub(crate) wake: Notify,
+    /// It waits for room on the way to the engine. Otherwise what was applied can wait until it has something to do.
+    awaits_room: AtomicBool,
     /// Ranges of which the directory has to hear something.
     reportable: Mutex<BTreeSet<RangeId>>,
     reports: Notify,
@@ -154,6 +156,24 @@ impl Shared {
     pub(crate) fn notify(&self, write: impl FnOnce(&mut Notices)) {
         write(&mut self.notices.lock().expect("no panic while notices are held"));
         self.wake.notify_one();
+    }
+
+    /// The core wants to hear at once of what is applied, or need not.
+    pub(crate) fn await_room(&self, awaits: bool) {
+        self.awaits_room.store(awaits, Ordering::SeqCst);
+        // What was applied between the core's last look and now has woken nobody.
+        if awaits
+            && !self.notices.lock().expect("no panic while notices are held").applied.is_empty()
+        {
+            self.wake.notify_one();
+        }
+    }
+
+    /// To be called after something was noted as applied.
+    pub(crate) fn wake_for_room(&self) {
+        if self.awaits_room.load(Ordering::SeqCst) {
+            self.wake.notify_one();
+        }
     }
 
     pub(crate) fn take_notices(&self) -> Notices {

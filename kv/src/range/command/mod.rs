@@ -178,12 +178,11 @@ impl Command {
     }
 
     /// Reads a log entry. `None` means that it was written by a newer version or is damaged: either way this
-    /// node cannot go on with the range.
-    pub fn from_entry_data(data: &[u8]) -> Option<Command> {
-        let (&version, body) = data.split_first()?;
-        if version != VERSION {
+    /// node cannot go on with the range. Keys and values share the entry's buffer.
+    pub fn from_entry_data(data: &Bytes) -> Option<Command> {
+        if data.first() != Some(&VERSION) {
             return None;
         }
-        Command::decode(body).ok().filter(|command| command.kind.is_some())
+        Command::decode(data.slice(1..)).ok().filter(|command| command.kind.is_some())
     }
 }

@@ -1,190 +1,227 @@
-//! The checks at application, one story a test. Invariant numbers are the machine's.
+//! Scripts over one range's state machine: `kv/testdata/machine`. `UPDATE_GOLDENFILES=1` writes what they show.
+
+use std::error::Error;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
+use goldenscript::Command as Line;
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::engine::{Engine, EngineOp};
 use crate::ids::NodeId;
 use crate::keys::{self, Space};
-use crate::log::INITIAL_INDEX;
+use crate::range::batch::WriteBatch;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, initial_ranges};
-use crate::range::command::{Batch, CommandKind, LeaseChange, LeaseReplaced, Split};
+use crate::range::command::{Batch, CommandKind, LeaseChange, Split, Truncate};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::Lease;
-use crate::seam::WriteBatch;
 
+type Answer<T> = Result<T, Box<dyn Error>>;
+
+/// A range and what its log has made of it.
 struct World {
-    machine: RangeState,
-    batch: EngineBatch,
+    state: RangeState,
 }
 
 impl World {
     fn new() -> Self {
         let ranges = initial_ranges(&[NodeId(1), NodeId(2), NodeId(3)]);
-        let data = ranges.into_iter().find(|r| r.id() == FIRST_DATA_RANGE).unwrap();
-        let machine = RangeState::initial(data, None, Timestamp::ZERO);
-        World { machine, batch: EngineBatch::default() }
+        let data = ranges.into_iter().find(|range| range.id() == FIRST_DATA_RANGE);
+        let data = data.expect("there is one at the beginning");
+        World { state: RangeState::initial(data, None, Timestamp::ZERO) }
     }
 
-    fn apply(&mut self, command: Command) -> Outcome {
-        let entry = Entry {
-            index: self.machine.applied.index + 1,
-            term: 6,
-            data: command.to_entry_data(),
-            ..Entry::default()
+    /// Applies an entry; says what came of it, and what goes to the engine.
+    fn entry(&mut self, data: Bytes) -> Answer<String> {
+        let index = self.state.applied.index + 1;
+        let entry = Entry { index, term: 6, data, ..Entry::default() };
+        let mut batch = EngineBatch::default();
+        let outcome = self.state.apply(&entry, &mut batch)?;
+        let mut out = match outcome {
+            Err(rejection) => format!("rejected: {rejection:?}\n"),
+            Ok(effects) => effects_text(&effects)?,
         };
-        self.machine.apply(&entry, &mut self.batch).unwrap()
+        for op in batch.ops() {
+            writeln!(out, "  {}", op_text(op))?;
+        }
+        Ok(out)
     }
 
-    fn lease(&mut self, previous: Option<Lease>, next: Lease) -> Outcome {
-        let kind = Some(CommandKind::Lease(LeaseChange { previous, next }));
-        self.apply(Command { kind, ..Command::default() })
-    }
-
-    fn put(&mut self, lease_sequence: u64, max_lease_index: u64, ts: u64, key: &[u8]) -> Outcome {
-        let mut batch = WriteBatch::default();
-        batch.put(Space::Data, Bytes::copy_from_slice(key), Bytes::new(), Bytes::from_static(b"v"));
-        let kind = Some(CommandKind::Batch(Batch { ops: batch.ops }));
-        self.apply(Command { lease_sequence, max_lease_index, write_ts: ts, kind })
-    }
-
-    fn written(&self, key: &[u8]) -> bool {
-        let key = keys::engine_key(Space::Data, key, &[]);
-        self.batch
-            .ops()
-            .iter()
-            .any(|op| matches!(op, crate::engine::EngineOp::Put(k, _) if *k == key))
+    fn command(&mut self, line: &Line, kind: CommandKind) -> Answer<String> {
+        let mut args = line.consume_args();
+        let mut number =
+            |name| -> Answer<u64> { Ok(args.take_key(name).map_or(Ok(0), str::parse)?) };
+        let command = Command {
+            lease_sequence: number("lease")?,
+            max_lease_index: number("index")?,
+            write_ts: number("ts")?,
+            kind: Some(kind),
+        };
+        self.entry(command.to_entry_data())
     }
 }
 
-fn lease(sequence: u64, replica: u64, start: u64, expiration: u64) -> Lease {
-    Lease { sequence, replica_id: replica, node_id: replica, incarnation: 7, start, expiration }
+impl goldenscript::Runner for World {
+    type Command = Line;
+
+    fn run(&mut self, line: &Line, _: &goldenscript::Context) -> Answer<String> {
+        let mut args = line.consume_args();
+        let first = args.next_pos().unwrap_or_default();
+        let kind = match &line.name[..] {
+            // The meta range instead, which knows the ranges of the beginning.
+            "meta" => {
+                let ranges = initial_ranges(&[NodeId(1), NodeId(2), NodeId(3)]);
+                let meta = RangeState::initial(ranges[0].clone(), None, Timestamp::ZERO);
+                self.state = meta.with_directory(100, &ranges);
+                return Ok(String::new());
+            }
+            "state" => {
+                let (state, applied) = (&self.state, &self.state.applied);
+                let lease = state.lease.as_ref().map_or("none".into(), lease_text);
+                return Ok(format!(
+                    "{}, lease {lease}, applied {}@{}, lease index {}, floor {}\n",
+                    range_text(&state.descriptor),
+                    applied.index,
+                    applied.term,
+                    applied.lease_index,
+                    applied.floor
+                ));
+            }
+            "reload" => {
+                let engine = crate::sim::engine::SimEngine::open(crate::sim::disk::SimDisk::new())?;
+                let mut batch = EngineBatch::default();
+                self.state.save(&mut batch);
+                engine.apply(batch)?;
+                let loaded = RangeState::load_all(&*engine.snapshot())?;
+                return Ok(match loaded == [self.state.clone()] {
+                    true => "the same\n".into(),
+                    false => format!("another: {loaded:?}\n"),
+                });
+            }
+            // What a new leader begins with.
+            "empty" => return self.entry(Bytes::new()),
+            "raw" => {
+                let bytes: Result<Vec<u8>, _> = first.split('.').map(str::parse).collect();
+                return self.entry(bytes?.into());
+            }
+            "lease" => {
+                let previous = args.take_key("after").map(lease).transpose()?;
+                CommandKind::Lease(LeaseChange { previous, next: lease(first)? })
+            }
+            "put" | "delete" => {
+                let mut batch = WriteBatch::default();
+                let space = args.take_key("space").map(str::parse).transpose()?;
+                for key in std::iter::once(first).chain(std::iter::from_fn(|| args.next_pos())) {
+                    let key = Bytes::copy_from_slice(key.as_bytes());
+                    match &line.name[..] {
+                        "put" => batch.put(Space::Data, key, Bytes::new(), "v".into()),
+                        _ => batch.delete(Space::Data, key, Bytes::new()),
+                    }
+                }
+                batch.ops.iter_mut().for_each(|op| op.space = space.unwrap_or(op.space));
+                CommandKind::Batch(Batch { ops: batch.ops })
+            }
+            "split" => {
+                let old = &self.state.descriptor;
+                let key = Bytes::copy_from_slice(first.as_bytes());
+                let generation = args.take_key("generation").map(str::parse).transpose()?;
+                let generation = generation.unwrap_or(old.generation + 1);
+                let left = RangeDescriptor { end: key.clone(), generation, ..old.clone() };
+                let range_id = args.take_key("id").map_or(Ok(100), str::parse)?;
+                let right = RangeDescriptor { range_id, start: key, generation, ..old.clone() };
+                CommandKind::Split(Split { left, right })
+            }
+            "truncate" => CommandKind::Truncate(Truncate { index: first.parse()? }),
+            "floor" => CommandKind::SetFloor(first.parse()?),
+            "ids" => CommandKind::AllocateIds(first.parse()?),
+            "upsert" => {
+                let mut bound =
+                    |name| Bytes::from(args.take_key(name).unwrap_or_default().to_owned());
+                let (start, end) = (bound("start"), bound("end"));
+                let generation = args.take_key("generation").map_or(Ok(1), str::parse)?;
+                let range_id = first.parse()?;
+                CommandKind::DirectoryUpsert(RangeDescriptor {
+                    range_id,
+                    start,
+                    end,
+                    generation,
+                    replicas: Vec::new(),
+                })
+            }
+            other => return Err(format!("no command {other}").into()),
+        };
+        self.command(line, kind)
+    }
 }
 
-fn applied() -> Outcome {
-    Ok(SideEffects::default())
-}
-
-fn replaces(previous: Lease) -> Outcome {
-    let lease = Some(LeaseReplaced { previous: Some(previous) });
-    Ok(SideEffects { lease, ..SideEffects::default() })
-}
-
-#[test]
-fn a_command_of_another_lease_is_rejected_and_still_moves_the_applied_index() {
-    let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200)).unwrap();
-    assert_eq!(world.put(1, 1, 150, b"\x03a"), applied());
-    assert_eq!(world.put(2, 2, 150, b"\x03b"), Err(Rejection::Lease));
-    assert_eq!(world.machine.applied.index, INITIAL_INDEX + 3);
-    assert!(world.written(b"\x03a") && !world.written(b"\x03b"));
-}
-
-#[test]
-fn a_lease_follows_the_one_it_names_and_never_overlaps_it() {
-    let mut world = World::new();
-    let first = lease(1, 1, 100, 200);
-    world.lease(None, first.clone()).unwrap();
-    let rejected = Err(Rejection::Lease);
-    // Names no lease, begins too early, skips a sequence number.
-    assert_eq!(world.lease(None, lease(2, 2, 300, 400)), rejected);
-    assert_eq!(world.lease(Some(first.clone()), lease(2, 2, 199, 400)), rejected);
-    assert_eq!(world.lease(Some(first.clone()), lease(3, 2, 300, 400)), rejected);
-    // An extension by another replica, and one that shortens.
-    assert_eq!(world.lease(Some(first.clone()), lease(1, 2, 100, 400)), rejected);
-    assert_eq!(world.lease(Some(first.clone()), lease(1, 1, 100, 199)), rejected);
-    // A real extension, after which the unextended lease is no longer the current one.
-    let longer = lease(1, 1, 100, 250);
-    let extended = replaces(first.clone());
-    assert_eq!(world.lease(Some(first.clone()), longer.clone()), extended);
-    assert_eq!(world.lease(Some(first), lease(2, 2, 250, 400)), rejected);
-    let second = lease(2, 2, 250, 400);
-    assert_eq!(world.lease(Some(longer.clone()), second.clone()), replaces(longer));
-    assert_eq!(world.machine.lease, Some(second));
-}
-
-#[test]
-fn a_repeated_or_overtaken_lease_index_is_rejected_and_gaps_are_legal() {
-    let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200)).unwrap();
-    assert_eq!(world.put(1, 5, 150, b"\x03a"), applied());
-    assert_eq!(world.put(1, 5, 150, b"\x03b"), Err(Rejection::LeaseIndex));
-    assert_eq!(world.put(1, 3, 150, b"\x03c"), Err(Rejection::LeaseIndex));
-    assert_eq!(world.put(1, 6, 150, b"\x03d"), applied());
-}
-
-#[test]
-fn writes_at_or_below_the_floor_are_rejected_and_the_floor_never_sinks() {
-    let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200)).unwrap();
-    let floor = |index, ts| Command {
-        lease_sequence: 1,
-        max_lease_index: index,
-        write_ts: 0,
-        kind: Some(CommandKind::SetFloor(ts)),
+/// SEQUENCE/REPLICA/START/EXPIRATION.
+fn lease(text: &str) -> Answer<Lease> {
+    let numbers: Result<Vec<u64>, _> = text.split('/').map(str::parse).collect();
+    let [sequence, replica_id, start, expiration] = numbers?[..] else {
+        return Err(format!("no lease: {text}").into());
     };
-    world.apply(floor(1, 150)).unwrap();
-    world.apply(floor(2, 120)).unwrap();
-    assert_eq!(world.put(1, 3, 150, b"\x03a"), Err(Rejection::Floor));
-    assert_eq!(world.put(1, 4, 151, b"\x03a"), applied());
+    Ok(Lease { sequence, replica_id, node_id: replica_id, incarnation: 7, start, expiration })
+}
+
+fn lease_text(lease: &Lease) -> String {
+    format!("{}/{}/{}/{}", lease.sequence, lease.replica_id, lease.start, lease.expiration)
+}
+
+fn range_text(range: &RangeDescriptor) -> String {
+    let (start, end) = (range.start.escape_ascii(), range.end.escape_ascii());
+    format!("{} [{start}, {end}) generation {}", range.id(), range.generation)
+}
+
+fn effects_text(effects: &SideEffects) -> Answer<String> {
+    let mut out = String::from("applied");
+    if let Some(replaced) = &effects.lease {
+        let previous = replaced.previous.as_ref().map_or("none".into(), lease_text);
+        write!(out, ", lease replaces {previous}")?;
+    }
+    if let Some(right) = &effects.created {
+        let lease = right.lease.as_ref().map_or("none".into(), lease_text);
+        write!(
+            out,
+            ", created {}, lease {lease}, floor {}",
+            range_text(&right.descriptor),
+            right.applied.floor
+        )?;
+    }
+    if let Some(index) = effects.truncate {
+        write!(out, ", log not needed through {index}")?;
+    }
+    if effects.value != 0 {
+        write!(out, ", value {}", effects.value)?;
+    }
+    Ok(out + "\n")
+}
+
+fn op_text(op: &EngineOp) -> String {
+    let (verb, key) = match op {
+        EngineOp::Put(key, _) => ("put", key),
+        EngineOp::Delete(key) => ("delete", key),
+    };
+    if key[0] == Space::RangeId as u8 {
+        let range = u64::from_be_bytes(key[1..9].try_into().expect("eight bytes"));
+        let (kind, rest) = key[9..].split_at(1);
+        let kind = match kind {
+            b"a" => "applied state",
+            b"d" => "descriptor",
+            b"l" => "lease",
+            b"i" => "next id",
+            b"m" => "directory",
+            _ => "something",
+        };
+        return format!("{verb} r{range} {kind} {}", rest.escape_ascii()).trim_end().into();
+    }
+    let space = Space::KEYED.into_iter().find(|space| *space as u8 == key[0]);
+    let (user_key, _) = keys::decode_engine_key(key).expect("a keyed space's");
+    format!("{verb} {:?} {}", space.expect("a keyed space"), user_key.escape_ascii())
 }
 
 #[test]
-fn a_split_hands_lease_and_floor_to_the_right_and_voids_evaluations_that_raced_it() {
-    let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200)).unwrap();
-    let old = world.machine.descriptor.clone();
-    let left = RangeDescriptor {
-        end: Bytes::from_static(b"\x03m"),
-        generation: old.generation + 1,
-        ..old.clone()
-    };
-    let right = RangeDescriptor {
-        range_id: 100,
-        start: Bytes::from_static(b"\x03m"),
-        generation: old.generation + 1,
-        ..old
-    };
-    let split = Command {
-        lease_sequence: 1,
-        max_lease_index: 1,
-        write_ts: 0,
-        kind: Some(CommandKind::Split(Split { left: left.clone(), right: right.clone() })),
-    };
-    let machine = world.apply(split.clone()).unwrap().created.expect("it is split");
-    assert_eq!(machine.descriptor, right);
-    assert_eq!(machine.lease, world.machine.lease);
-    assert_eq!(machine.applied.index, INITIAL_INDEX);
-    assert_eq!(world.machine.descriptor, left);
-    assert_eq!(world.put(1, 2, 150, b"\x03x"), Err(Rejection::Bounds));
-    assert_eq!(world.put(1, 3, 150, b"\x03a"), applied());
-    // The same split again does not fit the bounds any more.
-    let again = Command { max_lease_index: 4, ..split };
-    assert_eq!(world.apply(again), Err(Rejection::Bounds));
-}
-
-#[test]
-fn an_entry_of_an_unknown_version_stops_the_node() {
-    let mut world = World::new();
-    let entry =
-        Entry { index: INITIAL_INDEX + 1, data: vec![9, 1, 2, 3].into(), ..Entry::default() };
-    assert!(world.machine.apply(&entry, &mut world.batch).is_err());
-}
-
-#[test]
-fn the_whole_state_survives_saving_and_loading() {
-    use crate::engine::Engine;
-    let disk = crate::sim::disk::SimDisk::new();
-    let engine = crate::sim::engine::SimEngine::open(disk).unwrap();
-    let mut world = World::new();
-    world.lease(None, lease(1, 1, 100, 200)).unwrap();
-    let ranges = initial_ranges(&[NodeId(1), NodeId(2), NodeId(3)]);
-    let meta =
-        RangeState::initial(ranges[0].clone(), None, Timestamp::ZERO).with_directory(100, &ranges);
-    let mut batch = EngineBatch::default();
-    meta.save(&mut batch);
-    world.machine.save(&mut batch);
-    engine.apply(batch).unwrap();
-    let loaded = RangeState::load_all(&*engine.snapshot()).unwrap();
-    assert_eq!(loaded, vec![meta, world.machine]);
+fn scripts() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/machine");
+    crate::sim::testing::each_file(dir, |path| goldenscript::run(&mut World::new(), path));
 }

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use kv::env::RpcError;
 use kv::rpc::{MAX_MESSAGE_BYTES, RpcRequest, RpcResponse};
@@ -43,7 +42,7 @@ struct Table {
 struct Pending {
     /// The stream has it, or may have it.
     handed_over: bool,
-    answer: oneshot::Sender<Result<Bytes, RpcError>>,
+    answer: oneshot::Sender<Result<RpcResponse, RpcError>>,
 }
 
 impl CallLink {
@@ -66,21 +65,17 @@ impl CallLink {
             let answer = answer.await;
             drop(pending);
             // Without an answer the link's task is gone: so is the node.
-            let bytes = answer.unwrap_or(Err(RpcError::Unknown))?;
-            RpcResponse::decode(bytes).map_err(|error| {
-                tracing::warn!(%error, "undecodable response");
-                RpcError::Unknown
-            })
+            answer.unwrap_or(Err(RpcError::Unknown))
         }
     }
 
     fn begin(
         &self,
         request: RpcRequest,
-    ) -> Result<(PendingCall, oneshot::Receiver<Result<Bytes, RpcError>>), RpcError> {
-        let request = Bytes::from(request.encode_to_vec());
-        if request.len() > MAX_MESSAGE_BYTES {
-            tracing::error!(bytes = request.len(), "request too large");
+    ) -> Result<(PendingCall, oneshot::Receiver<Result<RpcResponse, RpcError>>), RpcError> {
+        let bytes = request.encoded_len();
+        if bytes > MAX_MESSAGE_BYTES {
+            tracing::error!(bytes, "request too large");
             return Err(RpcError::NotSent);
         }
         let (sender, answer) = oneshot::channel();
@@ -91,7 +86,7 @@ impl CallLink {
         table.next_id += 1;
         let id = table.next_id;
         // Under the lock: a link that fails empties both the table and the queue.
-        self.queue.try_send(Call { id, request }).map_err(|_| RpcError::NotSent)?;
+        self.queue.try_send(Call { id, request: Some(request) }).map_err(|_| RpcError::NotSent)?;
         table.pending.insert(id, Pending { handed_over: false, answer: sender });
         Ok((PendingCall { table: self.table.clone(), id }, answer))
     }
@@ -175,7 +170,7 @@ async fn session(
     let write = async {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            for mut calls in frames(std::mem::take(&mut batch), |call| call.request.len()) {
+            for mut calls in frames(std::mem::take(&mut batch), Call::encoded_len) {
                 // Room first: what waits for room is not handed over yet.
                 let Ok(room) = outgoing.reserve().await else { return };
                 {
@@ -219,7 +214,7 @@ async fn session(
 fn finish(table: &Mutex<Table>, reply: Reply, admitted: bool) {
     let Some(pending) = lock(table).pending.remove(&reply.id) else { return };
     let result = match Outcome::try_from(reply.outcome) {
-        Ok(Outcome::Answered) if admitted => Ok(reply.response),
+        Ok(Outcome::Answered) if admitted => reply.response.ok_or(RpcError::Unknown),
         Ok(Outcome::Refused) if admitted => Err(RpcError::NotSent),
         _ => Err(RpcError::Unknown),
     };

@@ -1,11 +1,12 @@
 //! Messages between real nodes: tonic, over long-lived streams.
 //!
-//! A node dials every peer of its address book twice: a Raft link and a call link, each one HTTP/2 connection
-//! with one stream, so that a large answer never stands in front of a heartbeat. A peer dials back the same
-//! way; the two directions share nothing.
+//! A node dials every peer of its address book three times: two Raft links and a call link, each one HTTP/2 connection
+//! with one stream, so that neither a large answer nor a large append ever stands in front of a heartbeat. A peer dials
+//! back the same way; the two directions share nothing.
 //!
 //! ```text
-//!   send_raft ─▶ queue (4,096) ─▶ raft link ══ Raft stream ══▶ server ─▶ Inbound::raft
+//!   send_raft ─┬▶ appends ─▶ raft link ══ Raft stream ══▶ server ─▶ Inbound::raft
+//!              └▶ the rest ▶ raft link ══ Raft stream ══▶ server ─▶ Inbound::raft
 //!   call ─▶ table + queue ─▶ call link ══ Calls stream ══▶ server ─▶ task: Inbound::serve
 //!              ▲                     ◀══ answers ══         ◀────────────┘
 //! ```
@@ -19,8 +20,8 @@
 //!   dropped: Raft repeats what matters, and old messages are worth nothing.
 //! - I2. `NotSent` is returned only for a request that was not handed to a stream, or that the receiver says
 //!   it has not executed. After the hand-over everything else is `Unknown`.
-//! - I3. Every queue is bounded: 4,096 Raft messages and 4,096 calls in flight per peer, 16,384 requests
-//!   being served, a few frames per stream.
+//! - I3. Every queue is bounded: 4,096 messages and 64 MiB of appends, 4,096 and 4 MiB of other Raft messages, and 4,096
+//!   calls in flight per peer; 16,384 requests being served, a few frames per stream.
 //! - I4. A peer that says nothing is noticed ([`crate::liveness`]): its calls end, and further ones fail at once. So do those
 //!   to a peer whose disk gives no answer: it closes its call streams, and takes none, until the disk is back.
 //! - I5. When the scope stops, so does everything: links, listener, and the connections that tonic spawns
@@ -48,14 +49,11 @@ use kv::ids::NodeId;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::inbound::{ClockGate, Inbound, InboundSlot};
 use crate::real::setup::Membership;
 use crate::scope::ScopeHandle;
-
-/// Raft messages that may wait for a link.
-const RAFT_QUEUE_MAX: usize = 4_096;
 
 /// The identity of a cluster; drawn when it is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +100,7 @@ pub struct RealTransport {
     shared: Arc<Shared>,
     peers: RwLock<BTreeMap<NodeId, Peer>>,
     /// Raft messages to the own node.
-    loopback: mpsc::Sender<RaftMessage>,
+    loopback: raft::Lane,
 }
 
 /// What every part of a transport uses.
@@ -123,7 +121,7 @@ struct Shared {
 
 struct Peer {
     address: watch::Sender<SocketAddr>,
-    raft: mpsc::Sender<RaftMessage>,
+    raft: raft::RaftLinks,
     calls: calls::CallLink,
 }
 
@@ -149,7 +147,7 @@ impl RealTransport {
             handshakes_refused: AtomicU64::new(0),
             streams_opened: AtomicU64::new(0),
         });
-        let (loopback, own) = mpsc::channel(RAFT_QUEUE_MAX);
+        let (loopback, own) = raft::loopback();
         shared.scope.spawn("transport.loopback", Box::pin(run_loopback(shared.clone(), own)));
         let transport = Arc::new(RealTransport { shared, peers: RwLock::default(), loopback });
         for (node, address) in config.addresses {
@@ -182,10 +180,10 @@ impl RealTransport {
             return;
         }
         let (sender, _) = watch::channel(address);
-        let (raft, queue) = mpsc::channel(RAFT_QUEUE_MAX);
         let dialer = || dialer::Dialer::new(self.shared.clone(), node, sender.subscribe());
         let scope = &self.shared.scope;
-        scope.spawn("transport.raft", Box::pin(raft::run(dialer(), queue)));
+        let (raft, run) = raft::RaftLinks::new(dialer);
+        run.into_iter().for_each(|run| scope.spawn("transport.raft", run));
         let (calls, run) = calls::CallLink::new(dialer());
         scope.spawn("transport.calls", run);
         peers.insert(node, Peer { address: sender, raft, calls });
@@ -225,20 +223,19 @@ impl RealTransport {
 
 impl Transport for RealTransport {
     fn send_raft(&self, to: NodeId, messages: Vec<RaftMessage>) {
-        let peers;
-        let queue = if to == self.shared.node_id {
-            Some(&self.loopback)
+        let count = messages.len();
+        let sent = if to == self.shared.node_id {
+            messages
+                .into_iter()
+                .filter_map(|message| self.loopback.send(message).then_some(()))
+                .count()
         } else {
-            peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
-            peers.get(&to).map(|peer| &peer.raft)
+            let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+            let links = peers.get(&to).map(|peer| &peer.raft);
+            let send = |message| links.is_some_and(|links| links.send(message));
+            messages.into_iter().filter_map(|message| send(message).then_some(())).count()
         };
-        let mut dropped = 0;
-        for message in messages {
-            if queue.is_none_or(|queue| queue.try_send(message).is_err()) {
-                dropped += 1;
-            }
-        }
-        self.shared.count_raft_dropped(dropped);
+        self.shared.count_raft_dropped(count - sent);
     }
 
     fn call(
@@ -275,16 +272,16 @@ impl Shared {
 
 /// Delivers Raft messages of the node to itself, from a task: the sender may hold what the receiver needs.
 /// When the scope stops, this also forgets the receiver, which often owns the transport.
-async fn run_loopback(shared: Arc<Shared>, mut queue: mpsc::Receiver<RaftMessage>) {
+async fn run_loopback(shared: Arc<Shared>, mut queue: raft::Queue) {
     let _unregister = Unregister(shared.slot.clone());
-    let mut batch = Vec::new();
-    while queue.recv_many(&mut batch, wire::BATCH_MAX).await > 0 {
+    loop {
+        let batch = queue.next().await;
+        if batch.is_empty() {
+            break;
+        }
         match shared.slot.get() {
-            Some(inbound) => inbound.raft(shared.node_id, std::mem::take(&mut batch)),
-            None => {
-                shared.count_raft_dropped(batch.len());
-                batch.clear();
-            }
+            Some(inbound) => inbound.raft(shared.node_id, batch),
+            None => shared.count_raft_dropped(batch.len()),
         }
     }
     // The transport is gone, but its peers may still be served until the scope stops.

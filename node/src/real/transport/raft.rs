@@ -1,5 +1,13 @@
-//! The Raft link: a queue of messages that goes out in batches and never waits for anyone.
+//! The Raft links of one peer: two lanes, each a queue of messages that goes out in batches and never waits for anyone.
+//!
+//! - I1. What elects leaders and keeps them passes whatever is queued: heartbeats, votes and acknowledgements have a
+//!   connection of their own.
+//! - I2. A queue is bounded by messages and by bytes. What has no room is dropped, and Raft repeats what matters.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::BoxFuture;
 use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
 use prost::Message;
 use tokio::sync::mpsc;
@@ -10,36 +18,113 @@ use super::dialer::Dialer;
 use super::wire::proto::RaftFrame;
 use super::wire::{BATCH_MAX, FRAMES_MAX, frames};
 
+/// Messages that may wait in a lane.
+const LANE_MESSAGES_MAX: usize = 4_096;
+/// Bytes of appends that may wait for a peer, or a single message: two of the largest.
+const APPEND_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all other messages that may wait for a peer.
+const URGENT_BYTES_MAX: usize = 4 << 20;
+
+/// The senders' end of the two lanes.
+pub(super) struct RaftLinks {
+    urgent: Lane,
+    appends: Lane,
+}
+
+/// The senders' end of a queue.
+#[derive(Clone)]
+pub(super) struct Lane {
+    queue: mpsc::Sender<Queued>,
+    bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
+
+/// A message in a queue, and what it takes there.
+struct Queued {
+    message: RaftMessage,
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The other end of a queue.
+pub(super) struct Queue(mpsc::Receiver<Queued>);
+
+/// A queue of so many messages and bytes.
+pub(super) fn lane(bytes_max: usize) -> (Lane, Queue) {
+    let (queue, queued) = mpsc::channel(LANE_MESSAGES_MAX);
+    (Lane { queue, bytes: Arc::default(), bytes_max }, Queue(queued))
+}
+
+impl Lane {
+    /// Queues a message, if there is room. An empty queue takes whatever there is.
+    pub(super) fn send(&self, message: RaftMessage) -> bool {
+        let bytes = message.encoded_len();
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let queued = Queued { message, bytes, all: self.bytes.clone() };
+        (before == 0 || before + bytes <= self.bytes_max) && self.queue.try_send(queued).is_ok()
+    }
+}
+
+impl Queue {
+    /// The next messages, as many as are there and fit a batch; none when there are no more to come.
+    pub(super) async fn next(&mut self) -> Vec<RaftMessage> {
+        let mut batch = Vec::new();
+        self.0.recv_many(&mut batch, BATCH_MAX).await;
+        batch.into_iter().map(|mut queued| std::mem::take(&mut queued.message)).collect()
+    }
+
+    /// Forgets what is queued. Gives how much that was.
+    fn clear(&mut self) -> usize {
+        std::iter::from_fn(|| self.0.try_recv().ok()).count()
+    }
+}
+
+impl RaftLinks {
+    /// Two links, and the tasks that keep them connected until the peer is removed.
+    pub(super) fn new(dialer: impl Fn() -> Dialer) -> (Self, [BoxFuture<'static, ()>; 2]) {
+        let (urgent, first) = lane(URGENT_BYTES_MAX);
+        let (appends, second) = lane(APPEND_BYTES_MAX);
+        let links = RaftLinks { urgent, appends };
+        (links, [Box::pin(run(dialer(), first)), Box::pin(run(dialer(), second))])
+    }
+
+    /// Queues a message in its lane, if there is room.
+    pub(super) fn send(&self, message: RaftMessage) -> bool {
+        let lane = if message.is_append() { &self.appends } else { &self.urgent };
+        lane.send(message)
+    }
+}
+
+/// A lane of a node to itself.
+pub(super) fn loopback() -> (Lane, Queue) {
+    lane(APPEND_BYTES_MAX)
+}
+
 /// Keeps a stream to the peer open, until the peer is removed.
-pub(super) async fn run(mut dialer: Dialer, mut queue: mpsc::Receiver<RaftMessage>) {
+async fn run(mut dialer: Dialer, mut queue: Queue) {
     while dialer.is_wanted() {
         let Err(why) = session(&mut dialer, &mut queue).await else { continue };
         let pause = dialer.backoff("raft", &why);
         let pause = dialer.shared.clock().sleep(pause);
-        drop_queued(&dialer, &mut queue);
+        dialer.shared.count_raft_dropped(queue.clear());
         tokio::select! {
             biased;
             () = dialer.moved() => {}
             () = pause => {}
         }
         // Also what came during the pause: nobody was there to take it.
-        drop_queued(&dialer, &mut queue);
+        dialer.shared.count_raft_dropped(queue.clear());
     }
-}
-
-fn drop_queued(dialer: &Dialer, queue: &mut mpsc::Receiver<RaftMessage>) {
-    let mut dropped = 0;
-    while queue.try_recv().is_ok() {
-        dropped += 1;
-    }
-    dialer.shared.count_raft_dropped(dropped);
 }
 
 /// One stream, from its opening to its end. `Ok` when the peer has moved.
-async fn session(
-    dialer: &mut Dialer,
-    queue: &mut mpsc::Receiver<RaftMessage>,
-) -> Result<(), Status> {
+async fn session(dialer: &mut Dialer, queue: &mut Queue) -> Result<(), Status> {
     let shared = dialer.shared.clone();
     let mut client = dialer.connect().await?;
     let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
@@ -53,16 +138,18 @@ async fn session(
 
     let peer = dialer.peer;
     let write = async {
-        let mut batch = Vec::new();
-        while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let encoded = batch.drain(..).map(|message| message.encode_to_vec().into());
-            let (fitting, large): (Vec<bytes::Bytes>, Vec<_>) =
-                encoded.partition(|bytes: &bytes::Bytes| bytes.len() <= MAX_MESSAGE_BYTES);
-            if !large.is_empty() {
-                tracing::error!(peer = %dialer.peer, count = large.len(), "Raft message too large");
-                shared.count_raft_dropped(large.len());
+        loop {
+            let mut batch = queue.next().await;
+            if batch.is_empty() {
+                return;
             }
-            for messages in frames(fitting, bytes::Bytes::len) {
+            let queued = batch.len();
+            batch.retain(|message| message.encoded_len() <= MAX_MESSAGE_BYTES);
+            if batch.len() < queued {
+                tracing::error!(peer = %dialer.peer, "Raft message too large");
+                shared.count_raft_dropped(queued - batch.len());
+            }
+            for messages in frames(batch, RaftMessage::encoded_len) {
                 let frame = RaftFrame { header: shared.header(peer), hello: None, messages };
                 if outgoing.send(frame).await.is_err() {
                     return;
@@ -82,5 +169,41 @@ async fn session(
         end = read => end,
         _ = address.changed() => Ok(()),
         () = write => Err(Status::unavailable("stream closed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv::rpc::LogEntry;
+
+    use super::*;
+
+    fn append(bytes: usize) -> RaftMessage {
+        let entry = LogEntry { data: vec![7; bytes].into(), ..LogEntry::default() };
+        // MsgAppend, in raft-rs's numbering.
+        RaftMessage { kind: 3, entries: vec![entry], ..RaftMessage::default() }
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_bounded_by_bytes_and_gives_them_back() {
+        let (lane, mut queue) = lane(1_000);
+        assert!(lane.send(append(5_000)), "an empty queue takes whatever there is");
+        assert!(!lane.send(append(1)));
+        assert_eq!(queue.next().await.len(), 1);
+        assert!((0..9).all(|_| lane.send(append(90))));
+        assert!(!lane.send(append(400)));
+        assert_eq!(queue.clear(), 9);
+        assert!(lane.send(append(5_000)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_append_has_a_lane_of_its_own() {
+        let ((urgent, mut first), (appends, mut second)) = (lane(1_000), lane(1_000));
+        let links = RaftLinks { urgent, appends };
+        while links.send(append(300)) {}
+        let heartbeat = RaftMessage { kind: 8, ..RaftMessage::default() };
+        assert!(links.send(heartbeat.clone()), "the appends' queue is full");
+        assert_eq!(first.next().await, [heartbeat]);
+        assert_eq!(second.next().await.len(), 3);
     }
 }

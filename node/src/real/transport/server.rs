@@ -8,7 +8,7 @@ use futures::Stream;
 use futures::future::FutureExt;
 use kv::env::TaskScope;
 use kv::ids::NodeId;
-use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage, RpcRequest};
+use kv::rpc::MAX_MESSAGE_BYTES;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -140,12 +140,8 @@ async fn receive_raft(
         if !shared.check_header(peer, frame.header)? {
             continue;
         }
-        let messages = frame.messages.into_iter().map(RaftMessage::decode);
-        let messages = messages
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         if let Some(inbound) = shared.slot.get() {
-            inbound.raft(peer, messages);
+            inbound.raft(peer, frame.messages);
         }
     }
     Ok(())
@@ -164,9 +160,7 @@ async fn receive_calls(
             let id = call.id;
             let inbound = shared.slot.get().filter(|_| admitted);
             let permit = serves.clone().try_acquire_owned();
-            let (Some(inbound), Ok(permit), Ok(request)) =
-                (inbound, permit, RpcRequest::decode(call.request))
-            else {
+            let (Some(inbound), Ok(permit), Some(request)) = (inbound, permit, call.request) else {
                 let refused = Reply { id, outcome: Outcome::Refused.into(), ..Reply::default() };
                 // A peer that does not read its answers is not listened to either.
                 if replies.send((refused, None)).await.is_err() {
@@ -178,11 +172,11 @@ async fn receive_calls(
             let serve = async move {
                 let response = inbound.serve(request).await;
                 let mut reply = Reply { id, ..Reply::default() };
-                let bytes = response.encode_to_vec();
-                if bytes.len() <= MAX_MESSAGE_BYTES {
-                    reply.response = bytes.into();
+                let bytes = response.encoded_len();
+                if bytes <= MAX_MESSAGE_BYTES {
+                    reply.response = Some(response);
                 } else {
-                    tracing::error!(%peer, bytes = bytes.len(), "response too large");
+                    tracing::error!(%peer, bytes, "response too large");
                     reply.outcome = Outcome::Lost.into();
                 }
                 // The stream may be gone; the caller knows by itself.
@@ -229,7 +223,7 @@ async fn write_until_closed(
         }
         // A request counts as being served until its answer is framed.
         let replies = batch.drain(..).map(|(reply, _permit)| reply).collect();
-        for replies in frames(replies, |reply: &Reply| reply.response.len()) {
+        for replies in frames(replies, Reply::encoded_len) {
             let frame = ReplyFrame { header: shared.header(peer), hello: None, replies };
             if outgoing.send(Ok(frame)).await.is_err() {
                 return;

@@ -1,0 +1,308 @@
+//! Scripts over three nodes' stores, in a world of ticks: elections, leases, what a command meets on its way, splits.
+//! `kv/testdata/store`; `UPDATE_GOLDENFILES=1` writes what they show.
+//!
+//! The stores are real, with their logs and engines; the loops around them are here, because a script says what happens
+//! when. Messages arrive in the tick in which they were sent, unless a node is cut off.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use goldenscript::Command as Line;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, TimeSource};
+use crate::env::{Env, RpcError, TaskScope, Transport};
+use crate::ids::{NodeId, RangeId};
+use crate::keys::Space;
+use crate::log::RaftLog;
+use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
+use crate::range::command::{Batch, Command, CommandKind, Split};
+use crate::range::descriptor::RangeDescriptor;
+use crate::rpc::{RaftMessage, RpcRequest, RpcResponse};
+use crate::seam::{RangeEvent, RangeObserver, Ranges, WriteBatch};
+use crate::sim::disk::SimDisk;
+use crate::sim::engine::SimEngine;
+use crate::sim::log::SimLog;
+use crate::sim::testing::{Seeded, each_file};
+use crate::store::applier::Applier;
+use crate::store::core::{Core, Fate, Input, Proposal};
+use crate::store::handle::StoreHandle;
+use crate::store::{Store, StoreConfig};
+
+type Answer<T> = Result<T, Box<dyn Error>>;
+
+const TICK_MS: u64 = 100;
+const BEGIN_MS: u64 = 1_800_000_000_000;
+
+/// The time of all nodes, in milliseconds since the beginning.
+struct Time(AtomicU64);
+
+impl TimeSource for Time {
+    fn wall_ms(&self) -> u64 {
+        BEGIN_MS + self.0.load(Ordering::Relaxed)
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Nobody sends but the script.
+struct Nothing;
+
+impl Transport for Nothing {
+    fn send_raft(&self, _: NodeId, _: Vec<RaftMessage>) {}
+    fn call(&self, _: NodeId, _: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl TaskScope for Nothing {
+    fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {}
+}
+
+/// What happens, in order.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn tell(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+/// Writes down what a node's observer hears.
+struct Watcher {
+    node: NodeId,
+    time: Arc<Time>,
+    told: Told,
+}
+
+impl RangeObserver for Watcher {
+    fn on_event(&self, event: &RangeEvent) {
+        let text = match event {
+            RangeEvent::LeaseAcquired { descriptor, lease } => {
+                let until = lease.expiration_ts().wall_ms() - BEGIN_MS;
+                format!("{} lease {} acquired, until {until}", descriptor.id(), lease.sequence)
+            }
+            RangeEvent::LeaseLost { descriptor } => format!("{} lease lost", descriptor.id()),
+            RangeEvent::Split { left, right } => {
+                format!("{} split at {}: {}", left.id(), right.start.escape_ascii(), right.id())
+            }
+        };
+        let at = self.time.0.load(Ordering::Relaxed);
+        self.told.tell(format!("{at} ms {}: {text}", self.node));
+    }
+}
+
+/// A node that runs.
+struct Node {
+    core: Core,
+    log: Arc<SimLog>,
+    applier: Applier,
+    handle: StoreHandle,
+    /// Proposals without an answer, by what they write.
+    waiting: Vec<(String, oneshot::Receiver<Fate>)>,
+}
+
+/// Three nodes.
+struct World {
+    time: Arc<Time>,
+    told: Told,
+    disks: BTreeMap<NodeId, Arc<SimDisk>>,
+    nodes: BTreeMap<NodeId, Node>,
+    cut: BTreeSet<NodeId>,
+    starts: u64,
+}
+
+impl World {
+    fn new() -> World {
+        let ids = [1, 2, 3].map(NodeId);
+        let mut world = World {
+            time: Arc::new(Time(AtomicU64::new(0))),
+            told: Told::default(),
+            disks: ids.into_iter().map(|id| (id, SimDisk::new())).collect(),
+            nodes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            starts: 0,
+        };
+        for id in ids {
+            let engine = SimEngine::open(world.disks[&id].clone()).unwrap();
+            let ident = StoreIdent { cluster_id: 1, node_id: id.0 };
+            bootstrap(&engine, &ident, &ids).now_or_never().expect("no latency").unwrap();
+            world.start(id);
+        }
+        world
+    }
+
+    fn start(&mut self, id: NodeId) {
+        self.starts += 1;
+        let disk = self.disks[&id].clone();
+        let log = Arc::new(SimLog::open(disk.clone(), false).unwrap());
+        let env = Env {
+            node_id: id,
+            clock: Clock::new(self.time.clone(), Duration::from_millis(500)),
+            rng: Arc::new(Seeded::new(10 * self.starts + id.0)),
+            transport: Arc::new(Nothing),
+            tasks: Arc::new(Nothing),
+            mutant: None,
+        };
+        let engine = Arc::new(SimEngine::open(disk).unwrap());
+        let store =
+            Store::open(env, StoreConfig::recommended(), engine, log.clone()).expect("it opens");
+        let (handle, watcher) = (store.handle(), self.watcher(id));
+        // Tasks go to the applier by hand.
+        let (_, tasks) = mpsc::channel(1);
+        let (core, applier) = store.into_parts(watcher, tasks);
+        self.nodes.insert(id, Node { core, log, applier, handle, waiting: Vec::new() });
+    }
+
+    fn watcher(&self, node: NodeId) -> Arc<dyn RangeObserver> {
+        Arc::new(Watcher { node, time: self.time.clone(), told: self.told.clone() })
+    }
+
+    /// Everybody does what there is to do, until there is nothing more.
+    fn settle(&mut self) -> Answer<()> {
+        let mut mail: VecDeque<(NodeId, NodeId, Vec<RaftMessage>)> = VecDeque::new();
+        loop {
+            for (&from, node) in &mut self.nodes {
+                node.core.notices()?;
+                while let Some(effects) = node.core.turn()? {
+                    mail.extend(effects.messages.into_iter().map(|(to, mail)| (from, to, mail)));
+                    let write = node.log.write(effects.log, effects.must_sync);
+                    write.now_or_never().expect("no latency")?;
+                    node.core.persisted(effects.persisting);
+                    mail.extend(effects.after_sync.into_iter().map(|(to, mail)| (from, to, mail)));
+                    for task in effects.apply {
+                        node.applier.apply(task)?;
+                    }
+                    node.core.notices()?;
+                }
+                node.core.publish_leaders();
+                let told = &self.told;
+                node.waiting.retain_mut(|(what, fate)| {
+                    let fate = match fate.try_recv() {
+                        Err(oneshot::error::TryRecvError::Empty) => return true,
+                        Err(oneshot::error::TryRecvError::Closed) => "unknown".into(),
+                        Ok(fate) => format!("{fate:?}"),
+                    };
+                    told.tell(format!("{from}: {what}: {fate}"));
+                    false
+                });
+            }
+            let Some((from, to, messages)) = mail.pop_front() else { return Ok(()) };
+            let is_cut = self.cut.contains(&from) || self.cut.contains(&to);
+            if let Some(node) = self.nodes.get_mut(&to).filter(|_| !is_cut) {
+                let now = node.handle.now();
+                node.core.step(now, Input::Raft(messages, None));
+            }
+        }
+    }
+
+    fn propose(&mut self, id: NodeId, range: RangeId, what: String, kind: CommandKind) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let shared = node.handle.shared();
+        let lease = shared.published(range).and_then(|published| published.lease.clone());
+        let lease_sequence = lease.map_or(0, |lease| lease.sequence);
+        let command = Command { lease_sequence, kind: Some(kind), ..Command::default() };
+        let (waiter, fate) = oneshot::channel();
+        let now = node.handle.now();
+        let proposal = Box::new(Proposal { range, command, waiter, queued: None });
+        node.core.step(now, Input::Propose(proposal));
+        node.waiting.push((what, fate));
+    }
+
+    fn state(&self, range: RangeId) -> Answer<String> {
+        let mut out = String::new();
+        for (id, node) in &self.nodes {
+            let Some(state) = node.handle.shared().published(range) else { continue };
+            let now = node.handle.now();
+            let lease = state.lease.as_ref().map_or("none".into(), |lease| {
+                let until = lease.expiration_ts().wall_ms() - BEGIN_MS;
+                format!("{} of n{} until {until}", lease.sequence, lease.node_id)
+            });
+            let leader = node.handle.leader_of(range).map_or("none".into(), |id| id.to_string());
+            let (start, end) = (&state.descriptor.start, &state.descriptor.end);
+            let serves = match node.handle.begin(range, start, end, now) {
+                Ok(_) => ", serves",
+                Err(_) => "",
+            };
+            writeln!(out, "{id}: leader {leader}, lease {lease}{serves}")?;
+        }
+        Ok(out)
+    }
+}
+
+impl goldenscript::Runner for World {
+    type Command = Line;
+
+    fn run(&mut self, line: &Line, _: &goldenscript::Context) -> Answer<String> {
+        let mut args = line.consume_args();
+        let node = |text: Option<&str>| -> Answer<NodeId> {
+            let number = text.and_then(|text| text.strip_prefix('n')).ok_or("which node?")?;
+            Ok(NodeId(number.parse()?))
+        };
+        let here = args.take_key("on");
+        let range = args.take_key("range").map(str::parse).transpose()?;
+        let range = range.map_or(FIRST_DATA_RANGE, RangeId);
+        match &line.name[..] {
+            // So many units of time pass.
+            "tick" => {
+                let count: u64 = args.next_pos().map_or(Ok(1), str::parse)?;
+                for _ in 0..count {
+                    self.time.0.fetch_add(TICK_MS, Ordering::Relaxed);
+                    for node in self.nodes.values_mut() {
+                        let now = node.handle.now();
+                        node.core.step(now, Input::Tick);
+                    }
+                    self.settle()?;
+                }
+            }
+            // Nothing that a node sends arrives, and it hears nothing.
+            "cut" => drop(self.cut.insert(node(args.next_pos())?)),
+            "heal" => self.cut.clear(),
+            // The process ends, with what the disk has.
+            "kill" => drop(self.nodes.remove(&node(args.next_pos())?)),
+            "start" => self.start(node(args.next_pos())?),
+            "put" => {
+                let key = args.next_pos().unwrap_or_default().to_owned();
+                let mut batch = WriteBatch::default();
+                batch.put(Space::Data, key.clone().into(), Bytes::new(), "v".into());
+                let kind = CommandKind::Batch(Batch { ops: batch.ops });
+                self.propose(node(here)?, range, format!("put {key}"), kind);
+                self.settle()?;
+            }
+            "split" => {
+                let id = node(here)?;
+                let key: Bytes = args.next_pos().unwrap_or_default().to_owned().into();
+                let new = args.take_key("new").map_or(Ok(100), str::parse)?;
+                let state = self.nodes[&id].handle.shared().published(range);
+                let old = (*state.ok_or("no such range")?.descriptor).clone();
+                let generation = old.generation + 1;
+                let left = RangeDescriptor { end: key.clone(), generation, ..old.clone() };
+                let right = RangeDescriptor { range_id: new, start: key, generation, ..old };
+                self.propose(id, range, "split".into(), CommandKind::Split(Split { left, right }));
+                self.settle()?;
+            }
+            "state" => return self.state(range),
+            other => return Err(format!("no command {other}").into()),
+        }
+        let lines: Vec<String> = std::mem::take(&mut *self.told.0.lock().unwrap());
+        Ok(lines.into_iter().map(|line| line + "\n").collect())
+    }
+}
+
+#[test]
+fn scripts() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/store");
+    each_file(dir, |path| goldenscript::run(&mut World::new(), path));
+}
