@@ -155,6 +155,10 @@ fn checked_length(length: u64, ty: &str) -> SqlResult<u32> {
     Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, what))
 }
 
+/// Names of types that PostgreSQL has, of which some are not here: those are not implemented, rather than unknown.
+const POSTGRESQLS: [&str; 9] =
+    ["json", "jsonb", "timetz", "inet", "cidr", "money", "xml", "point", "macaddr"];
+
 /// Names that sqlparser does not know as types.
 fn custom(name: &ast::ObjectName, modifiers: &[String]) -> SqlResult<SqlType> {
     let parts = name::parts(name)?;
@@ -189,9 +193,9 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> SqlResult<SqlType> {
             return Err(SqlError::unsupported(format!("type {last}"))
                 .hint("Sequences do not exist yet; use an integer column and give its values."));
         }
-        "json" | "jsonb" | "timetz" | "inet" | "cidr" | "money" | "xml" | "point" | "macaddr" => {
-            return Err(SqlError::unsupported(format!("type {last}")));
-        }
-        other => SqlType::from_name(other).ok_or_else(|| undefined(&parts.join(".")))?,
+        other => SqlType::from_name(other).ok_or_else(|| match POSTGRESQLS.contains(&other) {
+            true => SqlError::unsupported(format!("type {other}")),
+            false => undefined(&parts.join(".")),
+        })?,
     })
 }
