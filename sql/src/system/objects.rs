@@ -239,7 +239,7 @@ fn types(rows: &mut Builder<'_>) {
             ("typnamespace", Datum::Oid(oids::PG_CATALOG)),
             ("typowner", Datum::Oid(oids::OWNER)),
             ("typlen", Datum::Int2(ty.typlen())),
-            ("typbyval", Datum::Bool((1..=8).contains(&ty.typlen()))),
+            ("typbyval", Datum::Bool(ty.is_by_value())),
             ("typtype", letter(if def.pseudo { 'p' } else { 'b' })),
             ("typcategory", letter(ty.category())),
             ("typispreferred", Datum::Bool(ty.preferred())),

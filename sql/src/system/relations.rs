@@ -141,7 +141,7 @@ fn attribute(rows: &mut Builder<'_>, relation: u32, number: i16, column: &Column
         ("attndims", Datum::Int4(i32::from(matches!(ty, SqlType::Array(_))))),
         ("attcacheoff", Datum::Int4(-1)),
         ("atttypmod", Datum::Int4(ty.typmod())),
-        ("attbyval", Datum::Bool((1..=8).contains(&ty.typlen()))),
+        ("attbyval", Datum::Bool(ty.is_by_value())),
         ("attalign", letter(ty.def().align)),
         ("attstorage", letter(if ty.typlen() < 0 { 'x' } else { 'p' })),
         ("attcompression", text("")),

@@ -78,6 +78,11 @@ impl SqlType {
         self.def().len
     }
 
+    /// `typbyval`: PostgreSQL passes it in a register.
+    pub fn is_by_value(self) -> bool {
+        matches!(self.typlen(), 1 | 2 | 4 | 8)
+    }
+
     /// `typcategory`: what the resolution of operators goes by.
     pub fn category(self) -> char {
         self.def().category
