@@ -12,6 +12,7 @@ mod definition;
 mod float;
 mod identity;
 mod integer;
+mod macaddr;
 pub mod numeric;
 mod oid;
 mod record;
@@ -132,6 +133,8 @@ types! {
     Interval(Option<IntervalModifier>) = datetime::INTERVAL;
     /// `uuid`.
     Uuid = uuid::UUID;
+    /// `macaddr`.
+    Macaddr = macaddr::MACADDR;
     /// `oid`.
     Oid = oid::OID;
     /// `regclass`: an oid that prints as a table's name.
