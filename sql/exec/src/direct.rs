@@ -5,7 +5,7 @@
 //!   Inner plans of an Apply run here too, so that a lookup for each row makes no batches.
 //! - D2. Expressions mean here what they mean in batches: the evaluator is the same, and so is everything that writes.
 
-use sql_plan::{IndexSpan, Node};
+use sql_plan::{IndexSpan, Node, node};
 use sql_values::error::{SqlError, SqlResult};
 
 use super::context::{ExecContext, Row, Run};
@@ -18,9 +18,9 @@ const MAX_STEPS: usize = 8;
 /// True iff a plan can be run by [`rows`].
 pub(crate) fn is_direct(root: &Node) -> bool {
     match root {
-        Node::Insert { input, .. } | Node::Update { input, .. } | Node::Delete { input, .. } => {
-            is_chain(input)
-        }
+        Node::Insert(node::Insert { input, .. })
+        | Node::Update(node::Update { input, .. })
+        | Node::Delete(node::Delete { input, .. }) => is_chain(input),
         node => is_chain(node),
     }
 }
@@ -30,9 +30,10 @@ pub(crate) fn is_chain(node: &Node) -> bool {
     let mut node = node;
     for _ in 0..MAX_STEPS {
         match node {
-            Node::Filter { input, .. } | Node::Project { input, .. } => node = input,
-            Node::Values { rows, .. } => return rows.len() == 1,
-            Node::Scan { table, index, spans, limit, .. } => {
+            Node::Filter(node::Filter { input, .. })
+            | Node::Project(node::Project { input, .. }) => node = input,
+            Node::Values(node::Values { rows, .. }) => return rows.len() == 1,
+            Node::Scan(node::Scan { table, index, spans, limit, .. }) => {
                 let [IndexSpan { equal, lower: None, upper: None, .. }] = spans.as_slice() else {
                     return false;
                 };
@@ -99,17 +100,19 @@ pub(crate) async fn write_each(
 pub(crate) async fn chain(node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
     let mut steps = Vec::new();
     let mut source = node;
-    while let Node::Filter { input, .. } | Node::Project { input, .. } = source {
+    while let Node::Filter(node::Filter { input, .. })
+    | Node::Project(node::Project { input, .. }) = source
+    {
         steps.push(source);
         source = input;
     }
     let mut row = match source {
-        Node::Values { rows, .. } => match rows.as_slice() {
+        Node::Values(node::Values { rows, .. }) => match rows.as_slice() {
             [exprs] => run.eval_all(exprs, &[]).await?,
             _ => return Err(SqlError::internal("a chain over several rows")),
         },
-        Node::Scan { filter, .. } => {
-            let Some(row) = point_row(source, run).await? else {
+        Node::Scan(scan @ node::Scan { filter, .. }) => {
+            let Some(row) = point_row(scan, run).await? else {
                 return Ok(None);
             };
             if let Some(filter) = filter
@@ -123,10 +126,10 @@ pub(crate) async fn chain(node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Ro
     };
     for step in steps.into_iter().rev() {
         match step {
-            Node::Filter { predicate, .. } if !run.holds(predicate, &row).await? => {
+            Node::Filter(node::Filter { predicate, .. }) if !run.holds(predicate, &row).await? => {
                 return Ok(None);
             }
-            Node::Project { exprs, .. } => row = run.eval_all(exprs, &row).await?,
+            Node::Project(node::Project { exprs, .. }) => row = run.eval_all(exprs, &row).await?,
             _ => {}
         }
     }

@@ -98,9 +98,9 @@ pub async fn run_each(
 /// CommandComplete's tag of a statement.
 pub fn tag(plan: &Plan, affected: u64) -> String {
     match &plan.root {
-        Node::Insert { .. } => format!("INSERT 0 {affected}"),
-        Node::Update { .. } => format!("UPDATE {affected}"),
-        Node::Delete { .. } => format!("DELETE {affected}"),
+        Node::Insert(_) => format!("INSERT 0 {affected}"),
+        Node::Update(_) => format!("UPDATE {affected}"),
+        Node::Delete(_) => format!("DELETE {affected}"),
         _ => format!("SELECT {affected}"),
     }
 }
@@ -277,9 +277,7 @@ impl Execution {
                     self.state = State::Operators(op);
                     return Ok(rows);
                 }
-                if let Op::Write(write) = &op {
-                    self.written = Some(write.affected());
-                }
+                self.written = op.affected().or(self.written);
                 Vec::new()
             }
             State::Ended => return Ok(Vec::new()),

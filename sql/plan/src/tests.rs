@@ -4,7 +4,7 @@ use sql_catalog::function::{Body, Function, ParamType, Volatility};
 use sql_values::stack::{Tree, roomy};
 use sql_values::types::{Datum, SqlType};
 
-use crate::{Expr, Node};
+use crate::{Expr, Node, node};
 
 /// Runs on a thread with hardly any stack of its own.
 fn cramped(run: impl FnOnce() + Send) {
@@ -33,7 +33,7 @@ static SUM: Function = Function {
 #[test]
 fn the_deepest_plans_have_room() {
     let one = || Expr::Const(Datum::Int4(1), SqlType::Int4);
-    let nothing = || Node::Values { rows: Vec::new(), types: Vec::new() };
+    let nothing = || Node::Values(node::Values { rows: Vec::new(), types: Vec::new() });
     cramped(|| {
         let sum = (0..DEEPEST).fold(one(), |left, _| Expr::Call {
             function: &SUM,
@@ -45,11 +45,13 @@ fn the_deepest_plans_have_room() {
         roomy(|| assert_eq!(*sum, *other));
     });
     cramped(|| {
-        let stack = (0..DEEPEST / 2).fold(nothing(), |node, _| Node::SetOp {
-            left: Box::new(node),
-            right: Box::new(nothing()),
-            except: true,
-            all: false,
+        let stack = (0..DEEPEST / 2).fold(nothing(), |node, _| {
+            Node::SetOp(node::SetOp {
+                left: Box::new(node),
+                right: Box::new(nothing()),
+                except: true,
+                all: false,
+            })
         });
         let stack = Tree::new(stack);
         let other = stack.clone();

@@ -35,7 +35,7 @@ pub(crate) fn outcome(text: &str, raw: bool) -> SqlResult<Vec<String>> {
         let types = plan.root.types();
         let outputs: Vec<SqlType> = plan.columns.iter().map(|c| c.ty).collect();
         assert_eq!(types, outputs, "what {text} yields is not what it says");
-        lines.extend(crate::explain::explain(&plan, functions));
+        lines.extend(sql_plan::explain::explain(&plan, functions));
     }
     Ok(lines)
 }

@@ -3,14 +3,13 @@
 //! ```text
 //!  Query ─▶ bind (names, types, overloads, casts) ─▶ Plan as it was written ─▶ optimize (rules) ─▶ Plan to be run
 //!             ▲ Environment: catalog, functions                                                     │
-//!             └ what parameters there are                                    explain (as text) ◀────┘
+//!             └ what parameters there are                                                           ┘
 //! ```
 //!
 //! Reads the catalog through [`sql_catalog::CatalogView`] alone, and knows no transaction. The modules
 //! stand in reading order.
 
 pub mod bind;
-pub mod explain;
 mod optimize;
 
 use sql_parse::Query;

@@ -5,7 +5,7 @@ use sql_catalog::function::Volatility;
 use sql_exec::row::encode_datum;
 use sql_exec::sink::Notice;
 use sql_parse::{AlterAction, AlterTable, ColumnSpec, ConstraintSpec};
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
@@ -185,8 +185,8 @@ impl Work<'_> {
     /// The default of the last column, if it is the same for all rows.
     async fn constant_default(&mut self, table: &TableDescriptor) -> SqlResult<Option<Datum>> {
         let plan = self.bind_text(&format!("insert into {} default values", quoted(table))).await?;
-        let Node::Insert { input, .. } = &plan.root else { return Ok(None) };
-        let Node::Values { rows, types } = &**input else { return Ok(None) };
+        let Node::Insert(node::Insert { input, .. }) = &plan.root else { return Ok(None) };
+        let Node::Values(node::Values { rows, types }) = &**input else { return Ok(None) };
         let row = rows.first().and_then(|row| row.last());
         let (Some(expr), Some(ty)) = (row, types.last()) else { return Ok(None) };
         let is_volatile = expr.any(&mut |part| match part {

@@ -295,7 +295,7 @@ impl Session {
             return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
         }
         let plan = self.work()?.plan(query, text, types).await?;
-        Ok(sql_planner::explain::explain(&plan, sql_functions::registry()))
+        Ok(sql_plan::explain::explain(&plan, sql_functions::registry()))
     }
 }
 

@@ -148,12 +148,15 @@ impl SqlEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sql_plan::{Expr, Node};
+    use sql_plan::{Expr, Node, node};
     use sql_values::types::Datum;
 
     fn plan(rows: usize) -> Arc<Plan> {
         let row = || vec![Expr::Const(Datum::Int4(1), SqlType::Int4)];
-        let root = Node::Values { rows: (0..rows).map(|_| row()).collect(), types: Vec::new() };
+        let root = Node::Values(node::Values {
+            rows: (0..rows).map(|_| row()).collect(),
+            types: Vec::new(),
+        });
         Arc::new(Plan {
             root,
             columns: Vec::new(),

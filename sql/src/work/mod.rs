@@ -17,7 +17,7 @@ use sql_exec::{ExecContext, Execution, Row};
 use sql_functions as func;
 use sql_parse as parse;
 use sql_parse::{Name, Query, Statement};
-use sql_plan::{Expr, Node, Plan};
+use sql_plan::{Expr, Node, Plan, node};
 use sql_planner::bind;
 use sql_planner::bind::Environment;
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -364,7 +364,7 @@ impl Work<'_> {
 
     async fn row_of(&mut self, exprs: Vec<Expr>, types: Vec<SqlType>) -> SqlResult<Row> {
         let plan = Plan {
-            root: Node::Values { rows: vec![exprs], types },
+            root: Node::Values(node::Values { rows: vec![exprs], types }),
             columns: Vec::new(),
             parameters: Vec::new(),
             tables: Vec::new(),
@@ -452,9 +452,9 @@ pub(crate) fn undefined(name: &Name) -> SqlError {
 /// What a plan does, as PostgreSQL's errors call it.
 fn verb(plan: &Plan) -> &'static str {
     match &plan.root {
-        Node::Insert { .. } => "INSERT",
-        Node::Update { .. } => "UPDATE",
-        Node::Delete { .. } => "DELETE",
+        Node::Insert(_) => "INSERT",
+        Node::Update(_) => "UPDATE",
+        Node::Delete(_) => "DELETE",
         _ => "SELECT",
     }
 }

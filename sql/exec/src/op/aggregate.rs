@@ -3,7 +3,7 @@
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use sql_catalog::function::{Accumulator, Body};
-use sql_plan::{AggregateCall, Expr, Node};
+use sql_plan::{AggregateCall, Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Reservation, heap_bytes, row_bytes};
 use sql_values::types::Datum;
@@ -37,18 +37,16 @@ pub(crate) struct Aggregate {
 }
 
 impl Aggregate {
-    pub(super) fn new(input: &Node) -> Self {
-        Aggregate { input: Op::open(input), parts: Parts::new(), done: None }
+    pub(super) fn open(node: &node::Aggregate) -> Self {
+        Aggregate { input: Op::open(&node.input), parts: Parts::new(), done: None }
     }
 
     pub(super) async fn next(
         &mut self,
-        node: &Node,
+        node: &node::Aggregate,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let Node::Aggregate { input, keys, aggregates } = node else {
-            return Err(SqlError::internal("an aggregate is run with another node"));
-        };
+        let node::Aggregate { input, keys, aggregates } = node;
         if self.done.is_none() {
             let mut held = run.shared.pool.reserve();
             let rows = self.read(input, keys, aggregates, run, &mut held).await?;

@@ -1,6 +1,6 @@
 //! Apply: an inner plan for each row of the input.
 
-use sql_plan::{JoinKind, Node};
+use sql_plan::{JoinKind, Node, node};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::{Datum, SqlType};
 
@@ -55,18 +55,16 @@ pub(crate) struct Apply {
 }
 
 impl Apply {
-    pub(super) fn new(input: &Node) -> Self {
-        Apply { input: Input::new(input), current: None, types: Vec::new() }
+    pub(super) fn open(node: &node::Apply) -> Self {
+        Apply { input: Input::new(&node.input), current: None, types: Vec::new() }
     }
 
     pub(super) async fn next(
         &mut self,
-        node: &Node,
+        node: &node::Apply,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let Node::Apply { kind, input, inner, condition } = node else {
-            return Err(SqlError::internal("an apply is run with another node"));
-        };
+        let node::Apply { kind, input, inner, condition } = node;
         if *kind == JoinKind::Full {
             return Err(SqlError::internal("a full join cannot be applied"));
         }

@@ -1,6 +1,6 @@
 //! DISTINCT and DISTINCT ON: the first row of each key, as it comes.
 
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, node};
 use sql_values::error::SqlResult;
 use sql_values::memory::Reservation;
 
@@ -16,16 +16,16 @@ pub(crate) struct Distinct {
 }
 
 impl Distinct {
-    pub(super) fn new(input: &Node) -> Self {
-        Distinct { input: Input::new(input), seen: None }
+    pub(super) fn open(node: &node::Distinct) -> Self {
+        Distinct { input: Input::new(&node.input), seen: None }
     }
 
     pub(super) async fn next(
         &mut self,
-        input: &Node,
-        on: &[Expr],
+        node: &node::Distinct,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
+        let node::Distinct { input, on } = node;
         let types = input.types();
         let (seen, held) = self.seen.get_or_insert_with(|| {
             let whole = on.is_empty();

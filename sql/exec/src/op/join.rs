@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray};
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::Reservation;
 use sql_values::types::SqlType;
@@ -82,18 +82,17 @@ struct Pairs {
 }
 
 impl Join {
-    pub(super) fn new(left: &Node, right: &Node) -> Self {
-        Join { left: Op::open(left), right: Op::open(right), build: None, probe: None, rest: None }
+    pub(super) fn open(node: &node::Join) -> Self {
+        let (left, right) = (Op::open(&node.left), Op::open(&node.right));
+        Join { left, right, build: None, probe: None, rest: None }
     }
 
     pub(super) async fn next(
         &mut self,
-        node: &Node,
+        node: &node::Join,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
-        let Node::Join { kind, left, right, equal, condition } = node else {
-            return Err(SqlError::internal("a join is run with another node"));
-        };
+        let node::Join { kind, left, right, equal, condition } = node;
         let build = match &mut self.build {
             Some(build) => build,
             none => none.insert(Build::read(&mut self.right, right, equal, run).await?),

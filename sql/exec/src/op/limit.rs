@@ -1,6 +1,6 @@
 //! LIMIT and OFFSET.
 
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
@@ -15,22 +15,21 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    pub(super) fn new(input: &Node) -> Self {
-        Limit { op: Op::open(input), left: None }
+    pub(super) fn open(node: &node::Limit) -> Self {
+        Limit { op: Op::open(&node.input), left: None }
     }
 
     pub(super) async fn next(
         &mut self,
-        input: &Node,
-        limit: Option<&Expr>,
-        offset: Option<&Expr>,
+        node: &node::Limit,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
+        let node::Limit { input, limit, offset } = node;
         let (mut skip, mut give) = match self.left {
             Some(left) => left,
             None => (
-                bound(offset, "OFFSET", run).await?.unwrap_or(0),
-                bound(limit, "LIMIT", run).await?.unwrap_or(u64::MAX),
+                bound(offset.as_ref(), "OFFSET", run).await?.unwrap_or(0),
+                bound(limit.as_ref(), "LIMIT", run).await?.unwrap_or(u64::MAX),
             ),
         };
         let mut result = None;

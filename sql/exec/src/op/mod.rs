@@ -1,4 +1,4 @@
-//! Operators: what nodes of a plan do when they are run.
+//! Operators: what nodes of a plan do when they are run. Each is one file, and one line in the list below.
 //!
 //! An operator is a node's state and nothing of the plan: whoever runs it brings the node along with every call. So
 //! a portal keeps the plan (shared, unchanging) and the state side by side, without one borrowing from the other,
@@ -12,8 +12,11 @@
 //!   in the order of their first insertion.
 
 mod aggregate;
+mod append;
 mod apply;
+mod cte_scan;
 mod distinct;
+mod filter;
 mod input;
 mod join;
 mod keys;
@@ -22,9 +25,11 @@ mod parts;
 mod project;
 pub(crate) mod scan;
 mod setop;
-mod simple;
 mod sort;
 mod span;
+mod table_function;
+mod values;
+mod virtual_scan;
 
 use sql_plan::Node;
 use sql_values::error::{SqlError, SqlResult};
@@ -36,24 +41,63 @@ use super::write::Write;
 pub(crate) use input::Input;
 pub(crate) use keys::KeyTable;
 
-/// The state of a node that is being run.
-pub(crate) enum Op {
-    Values(simple::Values),
-    Scan(Box<scan::Scan>),
-    VirtualScan(simple::Rows),
-    TableFunction(simple::Function),
-    CteScan(simple::CteScan),
-    Filter(Box<Op>),
-    Project(Box<project::Project>),
-    Join(Box<join::Join>),
-    Apply(Box<apply::Apply>),
-    Aggregate(Box<aggregate::Aggregate>),
-    Distinct(Box<distinct::Distinct>),
-    Sort(Box<sort::Sort>),
-    Limit(Box<limit::Limit>),
-    Append(Box<simple::Append>),
-    Set(Box<setop::SetOp>),
-    Write(Box<Write>),
+/// Makes the state of each node of their list from its operator, which is opened for a node and asked for the next rows of
+/// it. `whole`: one operator serves several nodes.
+macro_rules! operators {
+    ($($node:ident: $op:ty $(, $whole:ident)?;)*) => {
+        /// The state of a node that is being run.
+        pub(crate) enum Op { $($node(Box<$op>)),* }
+
+        impl Op {
+            fn open_here(node: &Node) -> Op {
+                match node {
+                    $(Node::$node(own) => Op::$node(Box::new(<$op>::open(own!(node, own $(, $whole)?)))),)*
+                }
+            }
+
+            async fn next_here(
+                &mut self,
+                node: &Node,
+                run: &mut Run<'_>,
+            ) -> SqlResult<Option<Batch>> {
+                match (self, node) {
+                    $((Op::$node(op), Node::$node(own)) => op.next(own!(node, own $(, $whole)?), run).await,)*
+                    _ => Err(SqlError::internal("a node is run with another's state")),
+                }
+            }
+        }
+    };
+}
+
+macro_rules! own {
+    ($node:expr, $own:expr) => {
+        $own
+    };
+    ($node:expr, $own:expr, whole) => {{
+        let _ = $own;
+        $node
+    }};
+}
+
+operators! {
+    Values: values::Values;
+    Scan: scan::Scan;
+    VirtualScan: virtual_scan::VirtualScan;
+    TableFunction: table_function::TableFunction;
+    CteScan: cte_scan::CteScan;
+    Filter: filter::Filter;
+    Project: project::Project;
+    Join: join::Join;
+    Apply: apply::Apply;
+    Aggregate: aggregate::Aggregate;
+    Distinct: distinct::Distinct;
+    Sort: sort::Sort;
+    Limit: limit::Limit;
+    Append: append::Append;
+    SetOp: setop::SetOp;
+    Insert: Write, whole;
+    Update: Write, whole;
+    Delete: Write, whole;
 }
 
 impl Op {
@@ -62,28 +106,11 @@ impl Op {
         roomy(|| Op::open_here(node))
     }
 
-    fn open_here(node: &Node) -> Op {
-        match node {
-            Node::Values { .. } => Op::Values(simple::Values::default()),
-            Node::Scan { .. } => Op::Scan(Box::default()),
-            Node::VirtualScan { .. } => Op::VirtualScan(simple::Rows::default()),
-            Node::TableFunction { .. } => Op::TableFunction(simple::Function::default()),
-            Node::CteScan { .. } => Op::CteScan(simple::CteScan::default()),
-            Node::Filter { input, .. } => Op::Filter(Box::new(Op::open(input))),
-            Node::Project { input, .. } => Op::Project(Box::new(project::Project::new(input))),
-            Node::Join { left, right, .. } => Op::Join(Box::new(join::Join::new(left, right))),
-            Node::Apply { input, .. } => Op::Apply(Box::new(apply::Apply::new(input))),
-            Node::Aggregate { input, .. } => {
-                Op::Aggregate(Box::new(aggregate::Aggregate::new(input)))
-            }
-            Node::Distinct { input, .. } => Op::Distinct(Box::new(distinct::Distinct::new(input))),
-            Node::Sort { input, .. } => Op::Sort(Box::new(sort::Sort::new(input))),
-            Node::Limit { input, .. } => Op::Limit(Box::new(limit::Limit::new(input))),
-            Node::Append { inputs } => Op::Append(Box::new(simple::Append::new(inputs))),
-            Node::SetOp { left, right, .. } => Op::Set(Box::new(setop::SetOp::new(left, right))),
-            Node::Insert { input, .. }
-            | Node::Update { input, .. }
-            | Node::Delete { input, .. } => Op::Write(Box::new(Write::new(input))),
+    /// How many rows it has written, if it writes.
+    pub(crate) fn affected(&self) -> Option<u64> {
+        match self {
+            Op::Insert(op) | Op::Update(op) | Op::Delete(op) => Some(op.affected()),
+            _ => None,
         }
     }
 
@@ -97,42 +124,7 @@ impl Op {
             run.step().await?;
             // What is computed on the way is gone at the end; what is passed on has its own reservation.
             let scratch = run.shared.pool.scratch();
-            let batch = match (self, node) {
-                (Op::Values(op), Node::Values { rows, types }) => op.next(rows, types, run).await,
-                (Op::Scan(op), Node::Scan { .. }) => op.next(node, run).await,
-                (Op::VirtualScan(op), Node::VirtualScan { table, columns, filter }) => {
-                    op.next_virtual(table, columns, filter.as_ref(), node, run).await
-                }
-                (Op::TableFunction(op), Node::TableFunction { calls, types, ordinality }) => {
-                    op.next(calls, types, *ordinality, run).await
-                }
-                (Op::CteScan(op), Node::CteScan { index, types }) => op.next(*index, types, run),
-                (Op::Filter(op), Node::Filter { input, predicate }) => loop {
-                    let Some(batch) = op.next(input, run).await? else { break Ok(None) };
-                    if let Some(batch) = run.select(predicate, batch).await? {
-                        break Ok(Some(batch));
-                    }
-                },
-                (Op::Project(op), Node::Project { input, exprs }) => {
-                    op.next(input, exprs, run).await
-                }
-                (Op::Join(op), Node::Join { .. }) => op.next(node, run).await,
-                (Op::Apply(op), Node::Apply { .. }) => op.next(node, run).await,
-                (Op::Aggregate(op), Node::Aggregate { .. }) => op.next(node, run).await,
-                (Op::Distinct(op), Node::Distinct { input, on }) => op.next(input, on, run).await,
-                (Op::Sort(op), Node::Sort { input, keys, limit }) => {
-                    op.next(input, keys, limit.as_ref(), run).await
-                }
-                (Op::Limit(op), Node::Limit { input, limit, offset }) => {
-                    op.next(input, limit.as_ref(), offset.as_ref(), run).await
-                }
-                (Op::Append(op), Node::Append { inputs }) => op.next(inputs, run).await,
-                (Op::Set(op), Node::SetOp { left, right, except, all }) => {
-                    op.next(left, right, *except, *all, run).await
-                }
-                (Op::Write(op), node) => op.next(node, run).await,
-                _ => Err(SqlError::internal("a node is run with another's state")),
-            };
+            let batch = self.next_here(node, run).await;
             run.shared.pool.set_scratch(scratch);
             batch
         })

@@ -1,6 +1,6 @@
 //! Project: the values of expressions for each row.
 
-use sql_plan::{Expr, Node};
+use sql_plan::node;
 use sql_values::error::SqlResult;
 
 use super::Op;
@@ -17,16 +17,16 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    pub(super) fn new(input: &Node) -> Self {
-        Project { input: Op::open(input), rest: None, parts: Parts::new() }
+    pub(super) fn open(node: &node::Project) -> Self {
+        Project { input: Op::open(&node.input), rest: None, parts: Parts::new() }
     }
 
     pub(super) async fn next(
         &mut self,
-        input: &Node,
-        exprs: &[Expr],
+        node: &node::Project,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
+        let node::Project { input, exprs } = node;
         loop {
             let Some((batch, done)) = &mut self.rest else {
                 let Some(batch) = self.input.next(input, run).await? else {

@@ -9,8 +9,7 @@
 
 use bytes::Bytes;
 use sql_catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
-use sql_plan::Node;
-use sql_plan::{RowLock, WaitPolicy};
+use sql_plan::{RowLock, WaitPolicy, node};
 use sql_values::error::{SqlError, SqlResult};
 use txn::mvcc::Order;
 use txn::rows::Rows;
@@ -48,22 +47,20 @@ struct Started {
 }
 
 impl Scan {
-    pub(super) async fn next(
-        &mut self,
-        node: &Node,
-        run: &mut Run<'_>,
-    ) -> SqlResult<Option<Batch>> {
-        let batch = self.next_of(node, run).await;
-        batch.map_err(|error| match node {
-            Node::Scan { table, .. } => of_table(error, &table.name),
-            _ => error,
-        })
+    pub(super) fn open(_: &node::Scan) -> Self {
+        Self::default()
     }
 
-    async fn next_of(&mut self, node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Batch>> {
-        let Node::Scan { table, index, spans, columns, filter, lock, limit, reverse } = node else {
-            return Err(SqlError::internal("a scan is run with another node"));
-        };
+    pub(super) async fn next(
+        &mut self,
+        node: &node::Scan,
+        run: &mut Run<'_>,
+    ) -> SqlResult<Option<Batch>> {
+        self.next_of(node, run).await.map_err(|error| of_table(error, &node.table.name))
+    }
+
+    async fn next_of(&mut self, node: &node::Scan, run: &mut Run<'_>) -> SqlResult<Option<Batch>> {
+        let node::Scan { table, index, spans, columns, filter, lock, limit, reverse } = node;
         let index = table.index(*index);
         let index = index.ok_or_else(|| SqlError::internal("no such index"))?;
         let started = match &mut self.started {
@@ -230,10 +227,8 @@ async fn rows_of(
 }
 
 /// The row of a scan that reads one key at most, with the scan's columns; the filter is not looked at.
-pub(crate) async fn point_row(node: &Node, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
-    let Node::Scan { table, index, spans, columns, lock, .. } = node else {
-        return Err(SqlError::internal("a point read of what is no scan"));
-    };
+pub(crate) async fn point_row(node: &node::Scan, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
+    let node::Scan { table, index, spans, columns, lock, .. } = node;
     let index = table.index(*index);
     let index = index.ok_or_else(|| SqlError::internal("no such index"))?;
     let Some(Keys::Point(key)) = span::keys(table, index, spans, run).await?.pop() else {

@@ -1,6 +1,6 @@
 //! INTERSECT and EXCEPT, with and without ALL. Rows come as the left input has them.
 
-use sql_plan::Node;
+use sql_plan::node;
 use sql_values::error::SqlResult;
 use sql_values::memory::Reservation;
 
@@ -24,18 +24,16 @@ pub(crate) struct SetOp {
 }
 
 impl SetOp {
-    pub(super) fn new(left: &Node, right: &Node) -> Self {
-        SetOp { left: Input::new(left), right: Input::new(right), counts: None }
+    pub(super) fn open(node: &node::SetOp) -> Self {
+        SetOp { left: Input::new(&node.left), right: Input::new(&node.right), counts: None }
     }
 
     pub(super) async fn next(
         &mut self,
-        left: &Node,
-        right: &Node,
-        except: bool,
-        all: bool,
+        node: &node::SetOp,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
+        let node::SetOp { left, right, except, all } = node;
         let types = left.types();
         if self.counts.is_none() {
             let mut table = KeyTable::new(types.clone());
@@ -58,14 +56,14 @@ impl SetOp {
             let Some(row) = self.left.next(left, run).await? else {
                 break;
             };
-            let give = if all {
+            let give = if *all {
                 // Each row on the right stands for one on the left.
                 match table.find(&row) {
                     Some(number) if counts[number].right > 0 => {
                         counts[number].right -= 1;
-                        !except
+                        !*except
                     }
-                    _ => except,
+                    _ => *except,
                 }
             } else {
                 let (number, is_new) = table.insert(row.clone(), held)?;
@@ -73,7 +71,7 @@ impl SetOp {
                     counts.push(Count::default());
                 }
                 let count = &mut counts[number];
-                let is_right = (count.right > 0) != except;
+                let is_right = (count.right > 0) != *except;
                 is_right && !std::mem::replace(&mut count.given, true)
             };
             if give {

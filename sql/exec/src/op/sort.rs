@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use sql_plan::{Expr, Node, SortKey};
+use sql_plan::{Node, SortKey, node};
 use sql_values::error::SqlResult;
 use sql_values::memory::{Reservation, row_bytes};
 use sql_values::types::Datum;
@@ -25,19 +25,18 @@ pub(crate) struct Sort {
 }
 
 impl Sort {
-    pub(super) fn new(input: &Node) -> Self {
-        Sort { input: Op::open(input), parts: Parts::new(), sorted: None }
+    pub(super) fn open(node: &node::Sort) -> Self {
+        Sort { input: Op::open(&node.input), parts: Parts::new(), sorted: None }
     }
 
     pub(super) async fn next(
         &mut self,
-        input: &Node,
-        keys: &[SortKey],
-        limit: Option<&Expr>,
+        node: &node::Sort,
         run: &mut Run<'_>,
     ) -> SqlResult<Option<Batch>> {
+        let node::Sort { input, keys, limit } = node;
         if self.sorted.is_none() {
-            let limit = bound(limit, "LIMIT", run).await?;
+            let limit = bound(limit.as_ref(), "LIMIT", run).await?;
             let limit =
                 limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
             let mut held = run.shared.pool.reserve();

@@ -1,4 +1,4 @@
-use sql_plan::{AggregateCall, Expr, JoinKind, Node, SortKey, SubqueryKind};
+use sql_plan::{AggregateCall, Expr, JoinKind, Node, SortKey, SubqueryKind, node};
 use sql_values::error::SqlState;
 use sql_values::types::{Datum, SqlType};
 
@@ -24,7 +24,7 @@ fn join(kind: JoinKind, by_hash: bool, condition: Option<Expr>) -> Node {
         conditions.insert(0, call(EQ, slot(0), slot(2)));
     }
     let condition = (!conditions.is_empty()).then_some(Expr::And(conditions));
-    Node::Join { kind, left, right, equal, condition }
+    Node::Join(node::Join { kind, left, right, equal, condition })
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,15 +61,19 @@ async fn joins_of_every_kind_by_hash_and_by_loop() {
 #[tokio::test(start_paused = true)]
 async fn apply_gives_each_row_its_own_inner_rows() {
     let mut txn = begin();
-    let inner = || Node::Filter {
-        input: Box::new(values(RIGHT)),
-        predicate: call(EQ, slot(0), outer(0, 0)),
+    let inner = || {
+        Node::Filter(node::Filter {
+            input: Box::new(values(RIGHT)),
+            predicate: call(EQ, slot(0), outer(0, 0)),
+        })
     };
-    let apply = |kind| Node::Apply {
-        kind,
-        input: Box::new(values(LEFT)),
-        inner: Box::new(inner()),
-        condition: None,
+    let apply = |kind| {
+        Node::Apply(node::Apply {
+            kind,
+            input: Box::new(values(LEFT)),
+            inner: Box::new(inner()),
+            condition: None,
+        })
     };
     for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Semi, JoinKind::Anti] {
         let applied = rows(&mut txn, apply(kind)).await.unwrap();
@@ -88,19 +92,19 @@ async fn subqueries_see_their_row_and_run_only_when_needed() {
     let count = |kind| {
         subquery(
             kind,
-            Node::Aggregate {
-                input: Box::new(Node::Filter {
+            Node::Aggregate(node::Aggregate {
+                input: Box::new(Node::Filter(node::Filter {
                     input: Box::new(values(RIGHT)),
                     predicate: call(EQ, slot(0), outer(0, 0)),
-                }),
+                })),
                 keys: vec![],
                 aggregates: vec![aggregate(COUNT_ALL, vec![])],
-            },
+            }),
             SqlType::Int8,
         )
     };
     let exprs = vec![slot(1), count(SubqueryKind::Scalar)];
-    let node = Node::Project { input: Box::new(values(LEFT)), exprs };
+    let node = Node::Project(node::Project { input: Box::new(values(LEFT)), exprs });
     let found = rows(&mut txn, node).await.unwrap();
     let counts: Vec<_> = found.iter().map(|row| row[1].clone()).collect();
     assert_eq!(counts, [0, 2, 2, 0].map(Datum::Int8));
@@ -113,7 +117,8 @@ async fn subqueries_see_their_row_and_run_only_when_needed() {
     };
     let no = Expr::Const(Datum::Bool(false), SqlType::Bool);
     let yes = Expr::Const(Datum::Bool(true), SqlType::Bool);
-    let one = |expr| Node::Values { rows: vec![vec![expr]], types: vec![SqlType::Int4] };
+    let one =
+        |expr| Node::Values(node::Values { rows: vec![vec![expr]], types: vec![SqlType::Int4] });
     assert_eq!(rows(&mut txn, one(case(no))).await.unwrap(), ints(&[&[Some(0)]]));
     let error = rows(&mut txn, one(case(yes))).await.unwrap_err();
     assert_eq!(error.state, SqlState::CARDINALITY_VIOLATION);
@@ -122,7 +127,7 @@ async fn subqueries_see_their_row_and_run_only_when_needed() {
         let list: Vec<_> = list.iter().map(std::slice::from_ref).collect();
         let kind = SubqueryKind::In { input: Box::new(slot(0)), equals: function(EQ) };
         let exprs = vec![subquery(kind, values(&list), SqlType::Bool)];
-        Node::Project { input: Box::new(values(&[&[Some(1)], &[None]])), exprs }
+        Node::Project(node::Project { input: Box::new(values(&[&[Some(1)], &[None]])), exprs })
     };
     let (t, f, n) = (vec![Datum::Bool(true)], vec![Datum::Bool(false)], vec![Datum::Null]);
     assert_eq!(rows(&mut txn, within(&[Some(1), None])).await.unwrap(), [t.clone(), n.clone()]);
@@ -144,17 +149,20 @@ async fn a_subquery_reaches_past_its_neighbours() {
     // For each left row, whether a right row exists for which no left row has its number plus the outer's.
     let inner = subquery(
         SubqueryKind::Scalar,
-        Node::Values {
+        Node::Values(node::Values {
             rows: vec![vec![call(ADD, outer(0, 0), outer(1, 0))]],
             types: vec![SqlType::Int4],
-        },
+        }),
         SqlType::Int4,
     );
-    let middle =
-        Node::Project { input: Box::new(values(&[&[Some(10)], &[Some(20)]])), exprs: vec![inner] };
+    let middle = Node::Project(node::Project {
+        input: Box::new(values(&[&[Some(10)], &[Some(20)]])),
+        exprs: vec![inner],
+    });
     let exprs =
         vec![subquery(SubqueryKind::Array, middle, sql_values::types::TypeId::Int4.array())];
-    let node = Node::Project { input: Box::new(values(&[&[Some(1)], &[Some(2)]])), exprs };
+    let node =
+        Node::Project(node::Project { input: Box::new(values(&[&[Some(1)], &[Some(2)]])), exprs });
     let array = |a, b| vec![Datum::Array([Datum::Int4(a), Datum::Int4(b)].into())];
     assert_eq!(rows(&mut txn, node).await.unwrap(), [array(11, 21), array(12, 22)]);
 }
@@ -162,8 +170,9 @@ async fn a_subquery_reaches_past_its_neighbours() {
 #[tokio::test(start_paused = true)]
 async fn groups_and_aggregates() {
     let mut txn = begin();
-    let group =
-        |keys, aggregates| Node::Aggregate { input: Box::new(values(LEFT)), keys, aggregates };
+    let group = |keys, aggregates| {
+        Node::Aggregate(node::Aggregate { input: Box::new(values(LEFT)), keys, aggregates })
+    };
     let sum = || aggregate(SUM, vec![slot(1)]);
     let mut large = sum();
     large.filter = Some(call(GT, slot(1), int(20)));
@@ -180,11 +189,11 @@ async fn groups_and_aggregates() {
         ]
     );
     // One group of nothing.
-    let nothing = Node::Aggregate {
+    let nothing = Node::Aggregate(node::Aggregate {
         input: Box::new(values(&[])),
         keys: vec![],
         aggregates: vec![aggregate(COUNT_ALL, vec![]), aggregate(SUM, vec![int(1)])],
-    };
+    });
     assert_eq!(rows(&mut txn, nothing).await.unwrap(), [[i(0), n]]);
 }
 
@@ -195,10 +204,12 @@ fn key(expr: Expr, descending: bool, nulls_first: bool) -> SortKey {
 #[tokio::test(start_paused = true)]
 async fn sorts_are_stable_and_know_where_nulls_go() {
     let mut txn = begin();
-    let sort = |key, limit: Option<i64>| Node::Sort {
-        input: Box::new(values(LEFT)),
-        keys: vec![key],
-        limit: limit.map(|limit| Expr::Const(Datum::Int8(limit), SqlType::Int8)),
+    let sort = |key, limit: Option<i64>| {
+        Node::Sort(node::Sort {
+            input: Box::new(values(LEFT)),
+            keys: vec![key],
+            limit: limit.map(|limit| Expr::Const(Datum::Int8(limit), SqlType::Int8)),
+        })
     };
     let at = |positions: &[usize]| ints(&positions.iter().map(|at| LEFT[*at]).collect::<Vec<_>>());
     let found = rows(&mut txn, sort(key(slot(0), false, false), None)).await.unwrap();
@@ -210,10 +221,12 @@ async fn sorts_are_stable_and_know_where_nulls_go() {
     // Many rows, of which few are wanted.
     let many: Vec<[Option<i32>; 2]> = (0..5_000).map(|n| [Some(n * 7 % 50), Some(n)]).collect();
     let many: Vec<&[Option<i32>]> = many.iter().map(|row| &row[..]).collect();
-    let node = |limit| Node::Sort {
-        input: Box::new(values(&many)),
-        keys: vec![key(slot(0), false, false)],
-        limit,
+    let node = |limit| {
+        Node::Sort(node::Sort {
+            input: Box::new(values(&many)),
+            keys: vec![key(slot(0), false, false)],
+            limit,
+        })
     };
     let all = rows(&mut txn, node(None)).await.unwrap();
     let limit = Expr::Const(Datum::Int8(120), SqlType::Int8);
@@ -229,19 +242,19 @@ async fn sets_and_limits() {
     };
     let left = || one(&[1, 2, 2, 2, 3, 3]);
     let right = || one(&[2, 2, 3, 4]);
-    let set = |except, all| Node::SetOp { left: left(), right: right(), except, all };
+    let set = |except, all| Node::SetOp(node::SetOp { left: left(), right: right(), except, all });
     let as_rows = |list: &[i32]| list.iter().map(|n| vec![Datum::Int4(*n)]).collect::<Vec<_>>();
     assert_eq!(rows(&mut txn, set(false, false)).await.unwrap(), as_rows(&[2, 3]));
     assert_eq!(rows(&mut txn, set(false, true)).await.unwrap(), as_rows(&[2, 2, 3]));
     assert_eq!(rows(&mut txn, set(true, false)).await.unwrap(), as_rows(&[1]));
     assert_eq!(rows(&mut txn, set(true, true)).await.unwrap(), as_rows(&[1, 2, 3]));
-    let union = Node::Append { inputs: vec![*left(), *right()] };
-    let distinct = Node::Distinct { input: Box::new(union), on: vec![] };
+    let union = Node::Append(node::Append { inputs: vec![*left(), *right()] });
+    let distinct = Node::Distinct(node::Distinct { input: Box::new(union), on: vec![] });
     assert_eq!(rows(&mut txn, distinct).await.unwrap(), as_rows(&[1, 2, 3, 4]));
     let limit = |limit, offset| {
         let bound =
             |value: Option<i64>| value.map(|value| Expr::Const(Datum::Int8(value), SqlType::Int8));
-        Node::Limit { input: left(), limit: bound(limit), offset: bound(offset) }
+        Node::Limit(node::Limit { input: left(), limit: bound(limit), offset: bound(offset) })
     };
     assert_eq!(rows(&mut txn, limit(Some(2), Some(3))).await.unwrap(), as_rows(&[2, 3]));
     assert_eq!(rows(&mut txn, limit(None, Some(5))).await.unwrap(), as_rows(&[3]));
@@ -253,7 +266,7 @@ async fn sets_and_limits() {
 #[tokio::test(start_paused = true)]
 async fn distinct_on_keeps_the_first_of_each_key() {
     let mut txn = begin();
-    let node = Node::Distinct { input: Box::new(values(LEFT)), on: vec![slot(0)] };
+    let node = Node::Distinct(node::Distinct { input: Box::new(values(LEFT)), on: vec![slot(0)] });
     let found = rows(&mut txn, node).await.unwrap();
     assert_eq!(found, ints(&[LEFT[0], LEFT[1], LEFT[3]]));
 }

@@ -2,7 +2,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use sql_catalog::descriptor::{ColumnId, IndexId, PRIMARY_INDEX};
 use sql_plan::RowLock;
-use sql_plan::{Expr, IndexSpan, JoinKind, Node, OutputColumn};
+use sql_plan::{Expr, IndexSpan, JoinKind, Node, OutputColumn, node};
 use sql_values::error::SqlResult;
 use sql_values::types::{Datum, SqlType};
 use txn::db::Txn;
@@ -22,7 +22,7 @@ fn with(
     mut node: Node,
     change: impl FnOnce(&mut Option<Expr>, &mut Option<u64>, &mut bool, &mut Option<RowLock>),
 ) -> Node {
-    if let Node::Scan { filter, limit, reverse, lock, .. } = &mut node {
+    if let Node::Scan(node::Scan { filter, limit, reverse, lock, .. }) = &mut node {
         change(filter, limit, reverse, lock);
     }
     node
@@ -90,9 +90,10 @@ async fn a_point_read_means_the_same_both_ways() {
                 let base = scan(IndexId(index), vec![equal(int(key))]);
                 let base = with(base, |_, _, _, locks| *locks = lock);
                 let condition = call(condition, slot(1), int(3));
-                let filter = Node::Filter { input: Box::new(base), predicate: condition };
+                let filter =
+                    Node::Filter(node::Filter { input: Box::new(base), predicate: condition });
                 let exprs = vec![call(ADD, slot(0), slot(1)), Expr::Slot(2, SqlType::Text)];
-                let plan = plan(Node::Project { input: Box::new(filter), exprs });
+                let plan = plan(Node::Project(node::Project { input: Box::new(filter), exprs }));
                 assert!(crate::direct::is_direct(&plan.root));
                 let one = operators.run(&mut txn, &plan).await.unwrap();
                 let other = Session::default().run(&mut txn, &plan).await.unwrap();
@@ -107,7 +108,7 @@ async fn columns_come_as_asked_and_parameters_are_filled_in() {
     let mut txn = filled(5).await;
     let key = Expr::Param(0, SqlType::Int4);
     let mut node = scan(PRIMARY_INDEX, vec![equal(key)]);
-    if let Node::Scan { columns, .. } = &mut node {
+    if let Node::Scan(node::Scan { columns, .. }) = &mut node {
         *columns = vec![ColumnId(2), ColumnId(1), ColumnId(2)];
     }
     let session = Session { params: vec![Datum::Int4(4)], ..Session::default() };
@@ -141,11 +142,13 @@ async fn a_lookup_for_each_row_finds_its_row_or_none() {
         scan(PRIMARY_INDEX, vec![span])
     };
     for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Semi, JoinKind::Anti] {
-        let apply = |inner| Node::Apply {
-            kind,
-            input: keys(),
-            inner: Box::new(inner),
-            condition: Some(call(GT, slot(2), int(2))),
+        let apply = |inner| {
+            Node::Apply(node::Apply {
+                kind,
+                input: keys(),
+                inner: Box::new(inner),
+                condition: Some(call(GT, slot(2), int(2))),
+            })
         };
         let direct = rows(&mut txn, apply(by_id())).await.unwrap();
         assert_eq!(direct, rows(&mut txn, apply(at_id())).await.unwrap(), "{kind:?}");

@@ -8,7 +8,7 @@ use sql_catalog::descriptor::{
     TableKind,
 };
 use sql_catalog::function::{EvalContext, Function, NoSession};
-use sql_plan::{Expr, IndexSpan, Node, Plan};
+use sql_plan::{Expr, IndexSpan, Node, Plan, node};
 use sql_values::error::SqlResult;
 use sql_values::interrupt::Interrupt;
 use sql_values::memory::{DEFAULT_STATEMENT_BYTES, Pool};
@@ -142,7 +142,7 @@ pub(crate) fn database() -> Db {
 }
 
 pub(crate) fn plan(root: Node) -> Plan {
-    let writes = matches!(root, Node::Insert { .. } | Node::Update { .. } | Node::Delete { .. });
+    let writes = matches!(root, Node::Insert(_) | Node::Update(_) | Node::Delete(_));
     let (columns, parameters, tables, ctes) = (vec![], vec![], vec![], vec![]);
     Plan { root, columns, parameters, tables, ctes, writes }
 }
@@ -226,10 +226,10 @@ pub(crate) fn call(oid: u32, left: Expr, right: Expr) -> Expr {
 pub(crate) fn values(rows: &[&[Option<i32>]]) -> Node {
     let width = rows.first().map_or(0, |row| row.len());
     let value = |value: &Option<i32>| value.map_or_else(null, int);
-    Node::Values {
+    Node::Values(node::Values {
         rows: rows.iter().map(|row| row.iter().map(value).collect()).collect(),
         types: vec![SqlType::Int4; width],
-    }
+    })
 }
 
 /// `(id, n, name)`.
@@ -243,10 +243,10 @@ pub(crate) fn t_values(rows: &[T]) -> Node {
             name.map_or_else(|| Expr::Const(Datum::Null, SqlType::Text), text),
         ]
     };
-    Node::Values {
+    Node::Values(node::Values {
         rows: rows.iter().map(row).collect(),
         types: vec![SqlType::Int4, SqlType::Int4, SqlType::Text],
-    }
+    })
 }
 
 pub(crate) fn t_row((id, n, name): T) -> Row {
@@ -254,17 +254,17 @@ pub(crate) fn t_row((id, n, name): T) -> Row {
 }
 
 pub(crate) fn insert(rows: &[T]) -> Node {
-    Node::Insert {
+    Node::Insert(node::Insert {
         table: table(),
         input: Box::new(t_values(rows)),
         checks: vec![],
         on_conflict: None,
         returning: None,
-    }
+    })
 }
 
 pub(crate) fn scan(index: IndexId, spans: Vec<IndexSpan>) -> Node {
-    Node::Scan {
+    Node::Scan(node::Scan {
         table: table(),
         index,
         spans,
@@ -273,7 +273,7 @@ pub(crate) fn scan(index: IndexId, spans: Vec<IndexSpan>) -> Node {
         lock: None,
         limit: None,
         reverse: false,
-    }
+    })
 }
 
 pub(crate) fn all() -> Node {

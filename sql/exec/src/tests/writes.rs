@@ -1,5 +1,5 @@
 use sql_catalog::descriptor::IndexId;
-use sql_plan::{Expr, Node, OnConflict};
+use sql_plan::{Expr, Node, OnConflict, node};
 use sql_values::error::SqlState;
 use sql_values::types::{Datum, SqlType};
 use txn::db::{Txn, TxnOptions};
@@ -8,28 +8,28 @@ use super::support::*;
 use crate::{Execution, Row, from_txn, tag};
 
 fn update(input: Node, assignments: Vec<(usize, Expr)>) -> Node {
-    Node::Update {
+    Node::Update(node::Update {
         table: table(),
         input: Box::new(input),
         assignments,
         checks: vec![],
         returning: None,
-    }
+    })
 }
 
 fn delete(input: Node) -> Node {
     let returning = Some(vec![slot(0)]);
-    Node::Delete { table: table(), input: Box::new(input), returning }
+    Node::Delete(node::Delete { table: table(), input: Box::new(input), returning })
 }
 
 fn on_conflict(rows: &[T], index: Option<u32>, update: Option<Vec<(usize, Expr)>>) -> Node {
-    Node::Insert {
+    Node::Insert(node::Insert {
         table: table(),
         input: Box::new(t_values(rows)),
         checks: vec![],
         on_conflict: Some(OnConflict { index: index.map(IndexId), update, condition: None }),
         returning: Some(vec![slot(0), slot(1)]),
-    }
+    })
 }
 
 const ONE: T = (1, Some(10), Some("a"));
@@ -68,11 +68,11 @@ async fn a_duplicate_key_is_refused_with_its_constraint() {
 async fn constraints_name_the_row_that_fails() {
     let mut txn = begin();
     let mut row = t_values(&[ONE]);
-    if let Node::Values { rows, .. } = &mut row {
+    if let Node::Values(node::Values { rows, .. }) = &mut row {
         rows[0][0] = null();
     }
     let mut node = insert(&[]);
-    if let Node::Insert { input, .. } = &mut node {
+    if let Node::Insert(node::Insert { input, .. }) = &mut node {
         **input = row;
     }
     let error = write(&mut txn, node).await.unwrap_err();
@@ -83,7 +83,7 @@ async fn constraints_name_the_row_that_fails() {
     );
     assert_eq!(error.detail.unwrap(), "Failing row contains (null, 10, a).");
     let mut node = insert(&[ONE, (2, None, None)]);
-    if let Node::Insert { checks, .. } = &mut node {
+    if let Node::Insert(node::Insert { checks, .. }) = &mut node {
         checks.push(("small".into(), call(LT, slot(1), int(10))));
     }
     let error = write(&mut txn, node).await.unwrap_err();
@@ -129,7 +129,7 @@ async fn an_update_does_not_meet_its_own_rows() {
 async fn a_row_is_updated_once_however_often_it_is_joined() {
     let mut txn = begin();
     write(&mut txn, insert(&[ONE])).await.unwrap();
-    let twice = Node::Append { inputs: vec![all(), all()] };
+    let twice = Node::Append(node::Append { inputs: vec![all(), all()] });
     let set = vec![(1, call(ADD, slot(1), int(1)))];
     assert_eq!(write(&mut txn, update(twice.clone(), set)).await.unwrap().1, 1);
     assert_eq!(contents(&mut txn).await, [t_row((1, Some(11), Some("a")))]);
@@ -181,11 +181,11 @@ async fn a_statement_sees_nothing_of_itself_and_leaves_nothing_when_it_fails() {
     let mut txn = begin();
     write(&mut txn, insert(&[ONE])).await.unwrap();
     // WITH x AS (INSERT …) SELECT count(*) FROM t.
-    let mut both = plan(Node::Aggregate {
+    let mut both = plan(Node::Aggregate(node::Aggregate {
         input: Box::new(all()),
         keys: vec![],
         aggregates: vec![super::queries::aggregate(COUNT_ALL, vec![])],
-    });
+    }));
     both.ctes = vec![insert(&[TWO])];
     both.writes = true;
     let (rows, _) = Session::default().run(&mut txn, &both).await.unwrap();
@@ -224,7 +224,7 @@ async fn who_inserts_the_same_key_waits() {
 async fn a_portal_over_a_write_has_written_before_its_first_row() {
     let mut txn = begin();
     let mut node = insert(&[ONE, TWO]);
-    if let Node::Insert { returning, .. } = &mut node {
+    if let Node::Insert(node::Insert { returning, .. }) = &mut node {
         *returning = Some(vec![Expr::Slot(2, SqlType::Text)]);
     }
     let plan = plan(node);

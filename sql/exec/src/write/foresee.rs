@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use sql_catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
-use sql_plan::{Expr, Node, OnConflict};
+use sql_plan::{Expr, Node, OnConflict, node};
 use sql_values::error::SqlResult;
 use sql_values::types::Datum;
 
@@ -17,15 +17,15 @@ impl Run<'_> {
     /// Locks and reads what is going to be asked for the rows of a write's input.
     pub(super) async fn foresee_rows(&mut self, node: &Node, rows: &[Row]) -> SqlResult<()> {
         match node {
-            Node::Insert { table, on_conflict: None, .. } => {
+            Node::Insert(node::Insert { table, on_conflict: None, .. }) => {
                 let keys = keys_of(table, table.maintained(), rows);
                 self.foresee(keys).await
             }
-            Node::Insert { table, on_conflict: Some(conflict), .. } => {
+            Node::Insert(node::Insert { table, on_conflict: Some(conflict), .. }) => {
                 self.foresee_conflicts(table, conflict, rows).await
             }
-            Node::Delete { table, .. } => self.foresee_written(table, rows).await,
-            Node::Update { table, assignments, .. } => {
+            Node::Delete(node::Delete { table, .. }) => self.foresee_written(table, rows).await,
+            Node::Update(node::Update { table, assignments, .. }) => {
                 self.foresee_written(table, rows).await?;
                 if rows.len() < 2 {
                     return Ok(());

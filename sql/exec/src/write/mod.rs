@@ -22,7 +22,7 @@ mod insert;
 mod modify;
 mod pending;
 
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Reservation, row_bytes};
 use sql_values::types::Datum;
@@ -51,8 +51,10 @@ pub(crate) struct Written {
 }
 
 impl Write {
-    pub(crate) fn new(input: &Node) -> Self {
-        Write { input: Input::new(input), done: None }
+    /// Of an INSERT, UPDATE or DELETE.
+    pub(crate) fn open(node: &Node) -> Self {
+        // Another node is refused when rows are asked for.
+        Write { input: Input::new(input_of(node).unwrap_or(node)), done: None }
     }
 
     /// Rows written; zero before the first call of [`Write::next`].
@@ -136,13 +138,15 @@ impl Written {
     /// Writes what a row of the input asks for.
     async fn write(&mut self, node: &Node, row: Row, run: &mut Run<'_>) -> SqlResult<()> {
         let (written, returning) = match node {
-            Node::Insert { table, checks, on_conflict, returning, .. } => {
+            Node::Insert(node::Insert { table, checks, on_conflict, returning, .. }) => {
                 (run.insert(table, row, checks, on_conflict.as_ref()).await?, returning)
             }
-            Node::Update { table, assignments, checks, returning, .. } => {
+            Node::Update(node::Update { table, assignments, checks, returning, .. }) => {
                 (run.update(table, row, assignments, checks).await?, returning)
             }
-            Node::Delete { table, returning, .. } => (run.delete(table, row)?, returning),
+            Node::Delete(node::Delete { table, returning, .. }) => {
+                (run.delete(table, row)?, returning)
+            }
             _ => return Err(SqlError::internal("a write is run with another node")),
         };
         let Some(row) = written else {
@@ -166,9 +170,9 @@ impl Written {
 /// Where the rows of a write come from.
 pub(crate) fn input_of(node: &Node) -> SqlResult<&Node> {
     match node {
-        Node::Insert { input, .. } | Node::Update { input, .. } | Node::Delete { input, .. } => {
-            Ok(input)
-        }
+        Node::Insert(node::Insert { input, .. })
+        | Node::Update(node::Update { input, .. })
+        | Node::Delete(node::Delete { input, .. }) => Ok(input),
         _ => Err(SqlError::internal("a write is run with another node")),
     }
 }

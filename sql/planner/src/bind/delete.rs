@@ -1,6 +1,6 @@
 //! DELETE.
 
-use sql_plan::{Node, OutputColumn};
+use sql_plan::{Node, OutputColumn, node};
 use sql_values::error::{SqlError, SqlResult};
 use sqlparser::ast::{self, FromTable};
 
@@ -24,9 +24,9 @@ impl Binder<'_> {
         let (filter, level) =
             self.within(level, |binder| binder.where_clause(delete.selection.as_ref()))?;
         if let Some(predicate) = filter {
-            node = Node::Filter { input: Box::new(node), predicate };
+            node = Node::Filter(node::Filter { input: Box::new(node), predicate });
         }
         let (returning, columns) = self.returning(delete.returning.as_deref(), level.scope)?;
-        Ok((Node::Delete { table, input: Box::new(node), returning }, columns))
+        Ok((Node::Delete(node::Delete { table, input: Box::new(node), returning }), columns))
     }
 }

@@ -1,7 +1,7 @@
 //! FROM: tables, subqueries, functions, and what may refer to what stands before it.
 
 use sql_parse::name;
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, TableFactor, TableWithJoins};
@@ -31,7 +31,10 @@ impl Binder<'_> {
         }
         Ok(match result {
             Some(source) => (source.node, source.scope),
-            None => (Node::Values { rows: vec![Vec::new()], types: Vec::new() }, Scope::default()),
+            None => (
+                Node::Values(node::Values { rows: vec![Vec::new()], types: Vec::new() }),
+                Scope::default(),
+            ),
         })
     }
 
@@ -86,8 +89,8 @@ impl Binder<'_> {
                 let named = source.scope.items.first().map(|item| item.name.as_str());
                 let wanted = named.and_then(|name| self.locking.of(name));
                 match &mut source.node {
-                    Node::Scan { lock, .. } => *lock = wanted,
-                    Node::VirtualScan { table, .. } if wanted.is_some() => {
+                    Node::Scan(node::Scan { lock, .. }) => *lock = wanted,
+                    Node::VirtualScan(node::VirtualScan { table, .. }) if wanted.is_some() => {
                         let what = format!("a row lock on \"{}\"", table.name);
                         return Err(SqlError::unsupported(what));
                     }
@@ -229,16 +232,18 @@ impl Binder<'_> {
             types.push(SqlType::Int8);
         }
         let node = match function {
-            Some(function) => {
-                Node::TableFunction { calls: vec![(function, args)], types, ordinality }
-            }
+            Some(function) => Node::TableFunction(node::TableFunction {
+                calls: vec![(function, args)],
+                types,
+                ordinality,
+            }),
             // A function of one row: its number is 1.
             None => {
                 let mut row = args;
                 if ordinality {
                     row.push(Expr::Const(Datum::Int8(1), SqlType::Int8));
                 }
-                Node::Values { rows: vec![row], types }
+                Node::Values(node::Values { rows: vec![row], types })
             }
         };
         // A single column goes by the alias.
@@ -268,9 +273,9 @@ pub(crate) fn pair(
 ) -> Node {
     let (left, right) = (Box::new(left), Box::new(right));
     if lateral {
-        return Node::Apply { kind, input: left, inner: right, condition };
+        return Node::Apply(node::Apply { kind, input: left, inner: right, condition });
     }
-    Node::Join { kind, left, right, equal: Vec::new(), condition }
+    Node::Join(node::Join { kind, left, right, equal: Vec::new(), condition })
 }
 
 /// Gives a part its alias, and its columns theirs.

@@ -1,7 +1,7 @@
 //! ORDER BY and GROUP BY: what their keys mean, and the groups between FROM's rows and what is made of them.
 
 use sql_parse::name;
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sqlparser::ast;
 
@@ -134,9 +134,9 @@ impl Binder<'_> {
         let keys = std::mem::take(&mut parts.groups);
         let keys = super::aggregate::over_groups(keys, exprs, &level.scope, &level.reads)?;
         let aggregates = std::mem::take(&mut level.aggregates);
-        let mut node = Node::Aggregate { input: Box::new(node), keys, aggregates };
+        let mut node = Node::Aggregate(node::Aggregate { input: Box::new(node), keys, aggregates });
         if let Some(predicate) = parts.having.take() {
-            node = Node::Filter { input: Box::new(node), predicate };
+            node = Node::Filter(node::Filter { input: Box::new(node), predicate });
         }
         Ok(node)
     }

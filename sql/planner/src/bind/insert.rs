@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sql_catalog::descriptor::{IndexId, TableDescriptor};
 use sql_parse::name;
-use sql_plan::{Expr, Node, OnConflict, OutputColumn};
+use sql_plan::{Expr, Node, OnConflict, OutputColumn, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 use sqlparser::ast::{self, ConflictTarget, OnConflictAction, OnInsert, SetExpr, TableObject};
@@ -57,7 +57,7 @@ impl Binder<'_> {
         scope.add(item, table::columns(&table));
         let (returning, columns) = self.returning(insert.returning.as_deref(), scope)?;
         let input = Box::new(input);
-        Ok((Node::Insert { table, input, checks, on_conflict, returning }, columns))
+        Ok((Node::Insert(node::Insert { table, input, checks, on_conflict, returning }), columns))
     }
 
     /// The columns that get values, by position: all that are not hidden if none are named.
@@ -93,7 +93,7 @@ impl Binder<'_> {
         for column in &table.columns {
             row.push(self.default_of(column)?);
         }
-        Ok(Node::Values { rows: vec![row], types: types_of(table) })
+        Ok(Node::Values(node::Values { rows: vec![row], types: types_of(table) }))
     }
 
     fn insert_values(
@@ -104,7 +104,7 @@ impl Binder<'_> {
         implicit: bool,
     ) -> SqlResult<Node> {
         let defaults = self.default_row(table)?;
-        let Node::Values { rows: defaults, types } = defaults else {
+        let Node::Values(node::Values { rows: defaults, types }) = defaults else {
             return Err(SqlError::internal("defaults that are no row"));
         };
         let default = defaults.into_iter().next().unwrap_or_default();
@@ -138,7 +138,7 @@ impl Binder<'_> {
             }
             Ok(rows)
         })?;
-        Ok(Node::Values { rows, types })
+        Ok(Node::Values(node::Values { rows, types }))
     }
 
     /// Without a list of columns there may be fewer values than columns, with one there may not.
@@ -177,7 +177,7 @@ impl Binder<'_> {
         let plain = ast::Query { with: None, ..query.clone() };
         let (node, columns) = self.query(&plain, Some(&wanted))?;
         self.check_count(columns.len(), targets, &[], implicit)?;
-        let Node::Values { rows, types: _ } = self.default_row(table)? else {
+        let Node::Values(node::Values { rows, types: _ }) = self.default_row(table)? else {
             return Err(SqlError::internal("defaults that are no row"));
         };
         let mut exprs = rows.into_iter().next().unwrap_or_default();
@@ -188,7 +188,7 @@ impl Binder<'_> {
                 *place = expr;
             }
         }
-        Ok(Node::Project { input: Box::new(node), exprs })
+        Ok(Node::Project(node::Project { input: Box::new(node), exprs }))
     }
 
     fn on_conflict(

@@ -1,7 +1,7 @@
 //! Joins: conditions, USING, NATURAL.
 
 use sql_parse::name;
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 use sqlparser::ast::{self, JoinConstraint, JoinOperator};
@@ -189,5 +189,5 @@ fn right_join(
     let types = left_types.into_iter().chain(right_types);
     let exprs = types.enumerate().map(|(slot, ty)| Expr::Slot(exchanged(slot), ty)).collect();
     let node = pair(JoinKind::Left, right, left, false, condition);
-    Node::Project { input: Box::new(node), exprs }
+    Node::Project(node::Project { input: Box::new(node), exprs })
 }

@@ -2,7 +2,7 @@
 
 use sql_catalog::function::CastContext;
 use sql_parse::name;
-use sql_plan::{Expr, Node, OutputColumn, SortKey};
+use sql_plan::{Expr, Node, OutputColumn, SortKey, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 use sqlparser::ast::{self, LimitClause, OrderByKind, SetExpr};
@@ -188,7 +188,7 @@ impl Binder<'_> {
             let ty = columns.get(slot).map_or(SqlType::Unknown, |column| column.ty);
             keys.push(output::sort_key(Expr::Slot(slot, ty), &key.options)?);
         }
-        Ok(Node::Sort { input: Box::new(node), keys, limit: None })
+        Ok(Node::Sort(node::Sort { input: Box::new(node), keys, limit: None }))
     }
 }
 
@@ -224,5 +224,5 @@ pub(crate) fn limited(node: Node, limit: Option<Expr>, offset: Option<Expr>) -> 
     if limit.is_none() && offset.is_none() {
         return node;
     }
-    Node::Limit { input: Box::new(node), limit, offset }
+    Node::Limit(node::Limit { input: Box::new(node), limit, offset })
 }

@@ -1,6 +1,6 @@
 //! SELECT: from FROM to the projected, sorted and limited rows.
 
-use sql_plan::{Expr, JoinKind, Node, OutputColumn, SortKey};
+use sql_plan::{Expr, JoinKind, Node, OutputColumn, SortKey, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 use sqlparser::ast::{self, Distinct, GroupByExpr};
@@ -42,7 +42,7 @@ impl Binder<'_> {
         let (mut parts, mut level) =
             self.within(level, |binder| binder.parts(select, tail.order, wanted))?;
         if let Some(predicate) = parts.filter.take() {
-            node = Node::Filter { input: Box::new(node), predicate };
+            node = Node::Filter(node::Filter { input: Box::new(node), predicate });
         }
         let grouped =
             !parts.groups.is_empty() || !level.aggregates.is_empty() || parts.having.is_some();
@@ -81,7 +81,7 @@ impl Binder<'_> {
         let types: Vec<SqlType> = exprs.iter().map(Expr::ty).collect();
         let slot =
             |index: usize| Expr::Slot(index, types.get(index).copied().unwrap_or(SqlType::Unknown));
-        let mut node = Node::Project { input: Box::new(node), exprs };
+        let mut node = Node::Project(node::Project { input: Box::new(node), exprs });
         let keys: Vec<SortKey> = parts
             .order
             .iter()
@@ -93,22 +93,22 @@ impl Binder<'_> {
         match distinct {
             None | Some(Distinct::All) => {}
             Some(Distinct::Distinct) => {
-                node = Node::Distinct { input: Box::new(node), on: Vec::new() };
+                node = Node::Distinct(node::Distinct { input: Box::new(node), on: Vec::new() });
             }
             Some(Distinct::On(_)) => {
                 on = Some(parts.distinct_on.iter().map(|index| slot(*index)).collect::<Vec<_>>());
             }
         }
         if !keys.is_empty() {
-            node = Node::Sort { input: Box::new(node), keys, limit: None };
+            node = Node::Sort(node::Sort { input: Box::new(node), keys, limit: None });
         }
         if let Some(on) = on {
-            node = Node::Distinct { input: Box::new(node), on };
+            node = Node::Distinct(node::Distinct { input: Box::new(node), on });
         }
         node = limited(node, tail.limit, tail.offset);
         if extra {
             let exprs = (0..width).map(slot).collect();
-            node = Node::Project { input: Box::new(node), exprs };
+            node = Node::Project(node::Project { input: Box::new(node), exprs });
         }
         Ok((node, columns))
     }
@@ -209,19 +209,19 @@ fn expand_sets(node: Node, parts: &mut Parts, level: Level) -> SqlResult<Node> {
         calls.push((function, args));
         types.push(ty);
     }
-    let inner = Node::TableFunction { calls, types, ordinality: false };
+    let inner = Node::TableFunction(node::TableFunction { calls, types, ordinality: false });
     let exprs = parts.outputs.iter_mut().map(|output| &mut output.expr);
     for expr in exprs.chain(&mut parts.extras) {
         expr.map_slots(&mut |slot, ty| {
             Expr::Slot(if slot >= SETS { width + slot - SETS } else { slot }, ty)
         });
     }
-    Ok(Node::Apply {
+    Ok(Node::Apply(node::Apply {
         kind: JoinKind::Inner,
         input: Box::new(node),
         inner: Box::new(inner),
         condition: None,
-    })
+    }))
 }
 
 /// DISTINCT ON keeps the first row of each group: the order must begin with what is grouped by.

@@ -1,7 +1,7 @@
 //! UNION, INTERSECT, EXCEPT, VALUES.
 
 use sql_catalog::function::CastContext;
-use sql_plan::{Expr, Node, OutputColumn};
+use sql_plan::{Expr, Node, OutputColumn, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
@@ -100,27 +100,31 @@ impl Binder<'_> {
             SetOperator::Union => {
                 // UNION ALL of UNION ALL is one, and UNION of UNION.
                 let mut inputs = match left {
-                    Node::Append { inputs } if all => inputs,
-                    Node::Distinct { input, on } if !all && on.is_empty() => match *input {
-                        Node::Append { inputs } => inputs,
-                        input => vec![Node::Distinct { input: Box::new(input), on }],
-                    },
+                    Node::Append(node::Append { inputs }) if all => inputs,
+                    Node::Distinct(node::Distinct { input, on }) if !all && on.is_empty() => {
+                        match *input {
+                            Node::Append(node::Append { inputs }) => inputs,
+                            input => {
+                                vec![Node::Distinct(node::Distinct { input: Box::new(input), on })]
+                            }
+                        }
+                    }
                     left => vec![left],
                 };
                 inputs.push(right);
-                let append = Node::Append { inputs };
+                let append = Node::Append(node::Append { inputs });
                 if all {
                     append
                 } else {
-                    Node::Distinct { input: Box::new(append), on: Vec::new() }
+                    Node::Distinct(node::Distinct { input: Box::new(append), on: Vec::new() })
                 }
             }
-            _ => Node::SetOp {
+            _ => Node::SetOp(node::SetOp {
                 left: Box::new(left),
                 right: Box::new(right),
                 except: op == SetOperator::Except,
                 all,
-            },
+            }),
         };
         Ok((node, columns))
     }
@@ -132,14 +136,14 @@ impl Binder<'_> {
             return Ok(node);
         }
         match node {
-            Node::Project { input, exprs } => {
+            Node::Project(node::Project { input, exprs }) => {
                 let mut cast = Vec::with_capacity(exprs.len());
                 for (expr, ty) in exprs.into_iter().zip(types) {
                     cast.push(self.common(expr, *ty, what, None)?);
                 }
-                Ok(Node::Project { input, exprs: cast })
+                Ok(Node::Project(node::Project { input, exprs: cast }))
             }
-            Node::Values { rows, .. } => {
+            Node::Values(node::Values { rows, .. }) => {
                 let mut cast = Vec::with_capacity(rows.len());
                 for row in rows {
                     let mut exprs = Vec::with_capacity(row.len());
@@ -148,14 +152,14 @@ impl Binder<'_> {
                     }
                     cast.push(exprs);
                 }
-                Ok(Node::Values { rows: cast, types: types.to_vec() })
+                Ok(Node::Values(node::Values { rows: cast, types: types.to_vec() }))
             }
             node => {
                 let mut exprs = Vec::with_capacity(now.len());
                 for (slot, (from, to)) in now.iter().zip(types).enumerate() {
                     exprs.push(self.common(Expr::Slot(slot, *from), *to, what, None)?);
                 }
-                Ok(Node::Project { input: Box::new(node), exprs })
+                Ok(Node::Project(node::Project { input: Box::new(node), exprs }))
             }
         }
     }
@@ -223,6 +227,6 @@ impl Binder<'_> {
                 source: None,
             })
             .collect();
-        Ok((Node::Values { rows: bound, types }, columns))
+        Ok((Node::Values(node::Values { rows: bound, types }), columns))
     }
 }

@@ -3,7 +3,7 @@
 //! Where PostgreSQL's three-valued IN, ANY and ALL have no direct form, they are put together from EXISTS: true if some
 //! row compares true, else NULL if some row compares NULL, else false.
 
-use sql_plan::{Expr, Node, OutputColumn, SubqueryKind};
+use sql_plan::{Expr, Node, OutputColumn, SubqueryKind, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 use sqlparser::ast;
@@ -113,8 +113,9 @@ impl Binder<'_> {
         }
         let again = self.copy(&test)?;
         let decides = if all { Expr::Not(Box::new(again)) } else { again };
-        let filtered =
-            |plan: Node, predicate: Expr| exists(Node::Filter { input: Box::new(plan), predicate });
+        let filtered = |plan: Node, predicate: Expr| {
+            exists(Node::Filter(node::Filter { input: Box::new(plan), predicate }))
+        };
         let decided = filtered(self.copy_plan(&plan)?, decides);
         let unknown = filtered(plan, Expr::IsNull(Box::new(test)));
         let value = |value: bool| Expr::Const(Datum::Bool(value), SqlType::Bool);
@@ -136,7 +137,7 @@ fn projected(plan: Node, expr: Expr) -> Node {
     if matches!(expr, Expr::Slot(0, _)) {
         return plan;
     }
-    Node::Project { input: Box::new(plan), exprs: vec![expr] }
+    Node::Project(node::Project { input: Box::new(plan), exprs: vec![expr] })
 }
 
 fn one_column(query: &ast::Query, binder: &Binder<'_>) -> SqlError {

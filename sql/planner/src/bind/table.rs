@@ -8,7 +8,7 @@ use sql_catalog::descriptor::{
 use sql_parse as parse;
 use sql_parse::Name;
 use sql_plan::RowLock;
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 
@@ -52,8 +52,10 @@ impl Item {
 pub(crate) fn scan(table: &Arc<TableDescriptor>, lock: Option<RowLock>) -> Node {
     let columns: Vec<ColumnId> = table.columns.iter().map(|column| column.id).collect();
     match table.kind {
-        TableKind::Virtual => Node::VirtualScan { table: table.clone(), columns, filter: None },
-        TableKind::Stored => Node::Scan {
+        TableKind::Virtual => {
+            Node::VirtualScan(node::VirtualScan { table: table.clone(), columns, filter: None })
+        }
+        TableKind::Stored => Node::Scan(node::Scan {
             table: table.clone(),
             index: PRIMARY_INDEX,
             spans: Vec::new(),
@@ -62,7 +64,7 @@ pub(crate) fn scan(table: &Arc<TableDescriptor>, lock: Option<RowLock>) -> Node 
             lock,
             limit: None,
             reverse: false,
-        },
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sql_catalog::descriptor::TableDescriptor;
 use sql_parse::name;
-use sql_plan::{LockStrength, RowLock};
+use sql_plan::{LockStrength, RowLock, node};
 use sql_plan::{Node, OutputColumn};
 use sql_values::error::{SqlError, SqlResult};
 use sqlparser::ast::{self, TableFactor, UpdateTableFromKind};
@@ -70,7 +70,7 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("UPDATE with JOIN, ORDER BY or LIMIT"));
         }
         let (mut source, table) = self.written_source(&update.table.relation)?;
-        if let Node::Scan { lock, .. } = &mut source.node
+        if let Node::Scan(node::Scan { lock, .. }) = &mut source.node
             && !changes_key(&table, &update.assignments)
         {
             *lock = Some(RowLock { strength: LockStrength::NoKeyUpdate, ..RowLock::UPDATE });
@@ -90,12 +90,12 @@ impl Binder<'_> {
             Ok((assignments, filter))
         })?;
         if let Some(predicate) = filter {
-            node = Node::Filter { input: Box::new(node), predicate };
+            node = Node::Filter(node::Filter { input: Box::new(node), predicate });
         }
         let checks = self.checks_of(&table)?;
         let (returning, columns) = self.returning(update.returning.as_deref(), level.scope)?;
         let input = Box::new(node);
-        Ok((Node::Update { table, input, assignments, checks, returning }, columns))
+        Ok((Node::Update(node::Update { table, input, assignments, checks, returning }), columns))
     }
 
     /// WHERE, in the level in view.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sql_parse::name;
-use sql_plan::{Node, OutputColumn};
+use sql_plan::{Node, OutputColumn, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::stack::Tree;
 use sqlparser::ast;
@@ -94,7 +94,7 @@ impl Binder<'_> {
         match with.kind {
             Kind::Once(index, columns) => {
                 let types = columns.iter().map(|column| column.ty).collect();
-                Ok(Some((Node::CteScan { index, types }, columns)))
+                Ok(Some((Node::CteScan(node::CteScan { index, types }), columns)))
             }
             Kind::Anew { query, columns, levels, withs } => {
                 // Names of the queries between it and here are not its own; their rows still lie in between.

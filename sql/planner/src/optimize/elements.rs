@@ -1,7 +1,7 @@
 //! `column = ANY (array)` with an array that is not known before the statement runs (drivers send lists so): each of its
 //! elements looks up its rows, where the column begins an index.
 
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::types::SqlType;
 
 use super::facts::{Facts, conjunction, conjuncts};
@@ -9,7 +9,7 @@ use super::facts::{Facts, conjunction, conjuncts};
 /// Rewrites scans that have no better spans.
 pub(crate) fn scan_by_elements(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| scan_by_elements(input, facts));
-    let Node::Scan { filter: Some(filter), spans, .. } = &node else { return node };
+    let Node::Scan(node::Scan { filter: Some(filter), spans, .. }) = &node else { return node };
     if !spans.is_empty() {
         return node;
     }
@@ -33,18 +33,19 @@ fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -
     if reads {
         return None;
     }
-    let Node::Scan { table, index, columns, lock, limit: None, reverse, .. } = scan else {
+    let Node::Scan(node::Scan { table, index, columns, lock, limit: None, reverse, .. }) = scan
+    else {
         return None;
     };
     let element = array.ty().element()?;
     let unnest = facts.functions.functions("unnest");
     let unnest = unnest.iter().find(|function| function.args.len() == 1)?;
-    let elements = Node::TableFunction {
+    let elements = Node::TableFunction(node::TableFunction {
         calls: vec![(*unnest, vec![(**array).clone()])],
         types: vec![element],
         ordinality: false,
-    };
-    let elements = Node::Distinct { input: Box::new(elements), on: Vec::new() };
+    });
+    let elements = Node::Distinct(node::Distinct { input: Box::new(elements), on: Vec::new() });
     // The scan lies one row further in now, and compares with that row.
     let mut parts = others;
     parts.iter_mut().for_each(further_in);
@@ -52,7 +53,7 @@ fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -
     further_in(&mut value);
     let args = vec![value, Expr::Outer { level: 0, slot: 0, ty: element }];
     parts.push(Expr::Call { function, args, ty: SqlType::Bool });
-    let inner = Node::Scan {
+    let inner = Node::Scan(node::Scan {
         table: table.clone(),
         index: *index,
         spans: Vec::new(),
@@ -61,20 +62,20 @@ fn by_elements(scan: &Node, part: &Expr, others: Vec<Expr>, facts: &Facts<'_>) -
         lock: *lock,
         limit: None,
         reverse: *reverse,
-    };
+    });
     let inner = super::spans::choose(inner, facts);
-    if !matches!(&inner, Node::Scan { spans, .. } if !spans.is_empty()) {
+    if !matches!(&inner, Node::Scan(node::Scan { spans, .. }) if !spans.is_empty()) {
         return None;
     }
     let types = scan.types().into_iter().enumerate();
     let exprs = types.map(|(slot, ty)| Expr::Slot(slot + 1, ty)).collect();
-    let node = Node::Apply {
+    let node = Node::Apply(node::Apply {
         kind: JoinKind::Inner,
         input: Box::new(elements),
         inner: Box::new(inner),
         condition: None,
-    };
-    Some(Node::Project { input: Box::new(node), exprs })
+    });
+    Some(Node::Project(node::Project { input: Box::new(node), exprs }))
 }
 
 /// A condition whose own row stays, while all outer ones are one further out.

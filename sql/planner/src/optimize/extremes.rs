@@ -13,7 +13,7 @@
 //! - E3. NULLs are left out, by the span where they could come first.
 
 use sql_catalog::function::Body;
-use sql_plan::{AggregateCall, Expr, JoinKind, Node, SortKey};
+use sql_plan::{AggregateCall, Expr, JoinKind, Node, SortKey, node};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 
@@ -23,7 +23,7 @@ use super::facts::Facts;
 pub(crate) fn first_and_last(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| first_and_last(input, facts));
     match &node {
-        Node::Aggregate { input, keys, aggregates } if keys.is_empty() => {
+        Node::Aggregate(node::Aggregate { input, keys, aggregates }) if keys.is_empty() => {
             by_index(input, aggregates, facts).unwrap_or(node)
         }
         _ => node,
@@ -36,12 +36,14 @@ fn by_index(input: &Node, aggregates: &[AggregateCall], facts: &Facts<'_>) -> Op
     }
     let each = aggregates.iter().map(|call| extreme(input, call, facts));
     let each = each.collect::<Option<Vec<Node>>>()?;
-    each.into_iter().reduce(|left, right| Node::Join {
-        kind: JoinKind::Inner,
-        left: Box::new(left),
-        right: Box::new(right),
-        equal: Vec::new(),
-        condition: None,
+    each.into_iter().reduce(|left, right| {
+        Node::Join(node::Join {
+            kind: JoinKind::Inner,
+            left: Box::new(left),
+            right: Box::new(right),
+            equal: Vec::new(),
+            condition: None,
+        })
     })
 }
 
@@ -49,9 +51,13 @@ fn by_index(input: &Node, aggregates: &[AggregateCall], facts: &Facts<'_>) -> Op
 fn is_plain(node: &Node, facts: &Facts<'_>) -> bool {
     let steady = |expr: &Expr| !facts.is_volatile(expr) && !expr.has_subquery();
     roomy(|| match node {
-        Node::Project { input, exprs } => exprs.iter().all(steady) && is_plain(input, facts),
-        Node::Filter { input, predicate } => steady(predicate) && is_plain(input, facts),
-        Node::Scan { filter, lock: None, limit: None, .. } => filter.iter().all(steady),
+        Node::Project(node::Project { input, exprs }) => {
+            exprs.iter().all(steady) && is_plain(input, facts)
+        }
+        Node::Filter(node::Filter { input, predicate }) => {
+            steady(predicate) && is_plain(input, facts)
+        }
+        Node::Scan(node::Scan { filter, lock: None, limit: None, .. }) => filter.iter().all(steady),
         _ => false,
     })
 }
@@ -81,20 +87,20 @@ fn extreme(input: &Node, call: &AggregateCall, facts: &Facts<'_>) -> Option<Node
         }
     };
     let key = SortKey { expr: column.clone(), descending, nulls_first: descending };
-    let sorted = Node::Sort { input: Box::new(input), keys: vec![key], limit: None };
-    let first = Node::Limit {
+    let sorted = Node::Sort(node::Sort { input: Box::new(input), keys: vec![key], limit: None });
+    let first = Node::Limit(node::Limit {
         input: Box::new(sorted),
         limit: Some(Expr::Const(Datum::Int8(1), SqlType::Int8)),
         offset: None,
-    };
+    });
     let tried = super::limit::bound(super::spans::choose(first.clone(), facts));
-    let Node::Limit { input: rows, .. } = tried else { return None };
-    if matches!(*rows, Node::Sort { .. }) {
+    let Node::Limit(node::Limit { input: rows, .. }) = tried else { return None };
+    if matches!(*rows, Node::Sort(_)) {
         return None;
     }
-    Some(Node::Aggregate {
+    Some(Node::Aggregate(node::Aggregate {
         input: Box::new(first),
         keys: Vec::new(),
         aggregates: vec![call.clone()],
-    })
+    }))
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use sql_catalog::CatalogView;
 use sql_catalog::function::{Function, ParamType, Volatility};
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, Node, node};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 
@@ -182,7 +182,8 @@ impl Facts<'_> {
 
 fn slot_never_null(slot: usize, node: &Node) -> bool {
     roomy(|| match node {
-        Node::Scan { table, columns, .. } | Node::VirtualScan { table, columns, .. } => {
+        Node::Scan(node::Scan { table, columns, .. })
+        | Node::VirtualScan(node::VirtualScan { table, columns, .. }) => {
             let position = columns.get(slot).and_then(|id| table.position(*id));
             let declared = position.is_some_and(|position| table.columns[position].not_null);
             let primary = table.primary().is_some_and(|index| {
@@ -190,11 +191,11 @@ fn slot_never_null(slot: usize, node: &Node) -> bool {
             });
             declared || primary
         }
-        Node::Filter { input, .. }
-        | Node::Sort { input, .. }
-        | Node::Limit { input, .. }
-        | Node::Distinct { input, .. } => slot_never_null(slot, input),
-        Node::Project { input, exprs } => match exprs.get(slot) {
+        Node::Filter(node::Filter { input, .. })
+        | Node::Sort(node::Sort { input, .. })
+        | Node::Limit(node::Limit { input, .. })
+        | Node::Distinct(node::Distinct { input, .. }) => slot_never_null(slot, input),
+        Node::Project(node::Project { input, exprs }) => match exprs.get(slot) {
             Some(Expr::Slot(inner, _)) => slot_never_null(*inner, input),
             Some(Expr::Const(value, _)) => !value.is_null(),
             _ => false,
@@ -225,7 +226,7 @@ pub(crate) fn conjunction(mut parts: Vec<Expr>) -> Option<Expr> {
 pub(crate) fn filtered(node: Node, parts: Vec<Expr>) -> Node {
     match conjunction(parts) {
         None => node,
-        Some(predicate) => Node::Filter { input: Box::new(node), predicate },
+        Some(predicate) => Node::Filter(node::Filter { input: Box::new(node), predicate }),
     }
 }
 

@@ -19,7 +19,7 @@
 //!   computed for nothing.
 
 use sql_catalog::function::Body;
-use sql_plan::{AggregateCall, Expr, JoinKind, Node, SubqueryKind};
+use sql_plan::{AggregateCall, Expr, JoinKind, Node, SubqueryKind, node};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 
@@ -30,15 +30,15 @@ use super::subquery::{beside, free, refers_out};
 pub(crate) fn join_groups(node: Node, facts: &Facts<'_>) -> Node {
     let mut node = super::over_inputs(node, &mut |input| join_groups(input, facts));
     let adds_slots = match &node {
-        Node::Filter { .. } | Node::Sort { limit: None, .. } => true,
-        Node::Project { .. } | Node::Aggregate { .. } => false,
+        Node::Filter(_) | Node::Sort(node::Sort { limit: None, .. }) => true,
+        Node::Project(_) | Node::Aggregate(_) => false,
         _ => return node,
     };
     if !node.exprs_mut().iter().any(|expr| expr.any(&mut is_subquery)) {
         return node;
     }
     let others = match &node {
-        Node::Filter { predicate, .. } => conjuncts(predicate.clone()),
+        Node::Filter(node::Filter { predicate, .. }) => conjuncts(predicate.clone()),
         _ => Vec::new(),
     };
     let others = others.into_iter().filter(|part| !part.any(&mut is_subquery)).collect();
@@ -68,7 +68,13 @@ fn joined(mut input: Node, exprs: Vec<&mut Expr>, rows: &Node, facts: &Facts<'_>
             }
             let left = Box::new(super::take(&mut input));
             let (right, equal) = (Box::new(groups.node), groups.equal);
-            input = Node::Join { kind: JoinKind::Left, left, right, equal, condition: None };
+            input = Node::Join(node::Join {
+                kind: JoinKind::Left,
+                left,
+                right,
+                equal,
+                condition: None,
+            });
             Some(groups.value)
         });
     }
@@ -96,7 +102,7 @@ fn is_looked_up(subquery: &Expr, rows: &Node, facts: &Facts<'_>) -> bool {
 
 /// True iff a scan within reads by an index what equals something outside.
 fn has_lookup(node: &mut Node) -> bool {
-    if let Node::Scan { spans, .. } = node {
+    if let Node::Scan(node::Scan { spans, .. }) = node {
         return spans.iter().any(|span| span.equal.iter().any(refers_out));
     }
     roomy(|| node.inputs_mut().into_iter().any(|(input, _)| has_lookup(input)))
@@ -116,13 +122,15 @@ impl Groups {
     fn of(subquery: &Expr, width: usize, facts: &Facts<'_>) -> Option<Groups> {
         let Expr::Subquery { kind: SubqueryKind::Scalar, plan, .. } = subquery else { return None };
         let (mut value, aggregate) = match &**plan {
-            Node::Project { input, exprs } => match exprs.as_slice() {
+            Node::Project(node::Project { input, exprs }) => match exprs.as_slice() {
                 [value] => (value.clone(), &**input),
                 _ => return None,
             },
             plan => (Expr::Slot(0, *plan.types().first()?), plan),
         };
-        let Node::Aggregate { input, keys, aggregates } = aggregate else { return None };
+        let Node::Aggregate(node::Aggregate { input, keys, aggregates }) = aggregate else {
+            return None;
+        };
         let closed = |call: &AggregateCall| is_closed(call, facts);
         if !keys.is_empty() || !aggregates.iter().all(closed) || value.any(&mut is_subquery) {
             return None;
@@ -157,7 +165,7 @@ impl Groups {
             false
         });
         let aggregates = aggregates.clone();
-        let node = Node::Aggregate { input: Box::new(inner), keys, aggregates };
+        let node = Node::Aggregate(node::Aggregate { input: Box::new(inner), keys, aggregates });
         Some(Groups { node, equal, value })
     }
 }
@@ -197,13 +205,13 @@ fn is_safe(node: &Node, facts: &Facts<'_>) -> bool {
 fn is_safe_here(node: &mut Node, facts: &Facts<'_>) -> bool {
     let known = matches!(
         node,
-        Node::Scan { lock: None, limit: None, .. }
-            | Node::Values { .. }
-            | Node::CteScan { .. }
-            | Node::Filter { .. }
-            | Node::Project { .. }
-            | Node::Join { .. }
-            | Node::Append { .. }
+        Node::Scan(node::Scan { lock: None, limit: None, .. })
+            | Node::Values(_)
+            | Node::CteScan(_)
+            | Node::Filter(_)
+            | Node::Project(_)
+            | Node::Join(_)
+            | Node::Append(_)
     );
     known
         && node.exprs_mut().into_iter().all(|expr| facts.never_fails(expr))

@@ -2,24 +2,24 @@
 //! gives in order are not sorted at all.
 
 use sql_catalog::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
-use sql_plan::{Expr, IndexSpan, Node, SortKey};
+use sql_plan::{Expr, IndexSpan, Node, SortKey, node};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 
 /// Applies the rule from the top down: an order is dropped before a limit goes through where it was.
 pub(crate) fn bound(node: Node) -> Node {
     let node = match node {
-        Node::Sort { mut input, keys, limit } => {
+        Node::Sort(node::Sort { mut input, keys, limit }) => {
             if ordered(&mut input, &keys) {
                 *input
             } else {
-                Node::Sort { input, keys, limit }
+                Node::Sort(node::Sort { input, keys, limit })
             }
         }
         node => node,
     };
     let mut node = super::over_inputs(node, &mut |input| bound(input));
-    if let Node::Limit { input, limit: Some(limit), offset } = &mut node
+    if let Node::Limit(node::Limit { input, limit: Some(limit), offset }) = &mut node
         && let Some(rows) = total(limit, offset.as_ref())
     {
         tell(input, rows);
@@ -43,13 +43,17 @@ fn total(limit: &Expr, offset: Option<&Expr>) -> Option<u64> {
 /// Only so many rows are wanted.
 fn tell(node: &mut Node, rows: u64) {
     roomy(|| match node {
-        Node::Project { input, .. } => tell(input, rows),
-        Node::Scan { limit, .. } => *limit = Some(limit.map_or(rows, |before| before.min(rows))),
-        Node::Sort { limit, .. } => {
+        Node::Project(node::Project { input, .. }) => tell(input, rows),
+        Node::Scan(node::Scan { limit, .. }) => {
+            *limit = Some(limit.map_or(rows, |before| before.min(rows)))
+        }
+        Node::Sort(node::Sort { limit, .. }) => {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);
             *limit = Some(Expr::Const(Datum::Int8(rows), SqlType::Int8));
         }
-        Node::Append { inputs } => inputs.iter_mut().for_each(|input| tell(input, rows)),
+        Node::Append(node::Append { inputs }) => {
+            inputs.iter_mut().for_each(|input| tell(input, rows))
+        }
         _ => {}
     });
 }
@@ -61,11 +65,11 @@ fn ordered(node: &mut Node, keys: &[SortKey]) -> bool {
 
 fn ordered_here(node: &mut Node, keys: &[SortKey]) -> bool {
     match node {
-        Node::Project { input, exprs } => {
+        Node::Project(node::Project { input, exprs }) => {
             through(exprs, keys).is_some_and(|keys| ordered(input, &keys))
         }
-        Node::Filter { input, .. } => ordered(input, keys),
-        Node::Scan { table, index, spans, columns, reverse, .. } => {
+        Node::Filter(node::Filter { input, .. }) => ordered(input, keys),
+        Node::Scan(node::Scan { table, index, spans, columns, reverse, .. }) => {
             let Some(index) = table.index(*index) else { return false };
             let Some(turned) = direction(table, index, spans, columns, keys) else { return false };
             *reverse = turned;

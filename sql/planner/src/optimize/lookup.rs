@@ -1,7 +1,7 @@
 //! A join whose left side is a row or a few looks up its right side by an index, row by row, where hashing would read
 //! all of the right side first.
 
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::stack::roomy;
 use sql_values::types::SqlType;
 
@@ -14,7 +14,7 @@ const FEW: usize = 32;
 /// Turns such joins into an Apply over a scan by spans.
 pub(crate) fn join_by_index(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| join_by_index(input, facts));
-    let Node::Join { kind, left, right, equal, condition } = node else { return node };
+    let Node::Join(node::Join { kind, left, right, equal, condition }) = node else { return node };
     if few(&left).is_some()
         && kind != JoinKind::Full
         && let Some(node) = looked_up(kind, &left, &right, &equal, condition.as_ref(), facts)
@@ -35,7 +35,7 @@ pub(crate) fn join_by_index(node: Node, facts: &Facts<'_>) -> Node {
     {
         return node;
     }
-    Node::Join { kind, left, right, equal, condition }
+    Node::Join(node::Join { kind, left, right, equal, condition })
 }
 
 /// The right side, scanned by its index for every left row.
@@ -48,7 +48,7 @@ fn looked_up(
     facts: &Facts<'_>,
 ) -> Option<Node> {
     match right {
-        Node::Scan { spans, .. } if spans.is_empty() && !equal.is_empty() => {}
+        Node::Scan(node::Scan { spans, .. }) if spans.is_empty() && !equal.is_empty() => {}
         _ => return None,
     }
     let width = left.types().len();
@@ -64,18 +64,18 @@ fn looked_up(
     let parts = parts.into_iter().map(|part| to_inner(part, width)).collect();
     let inner = super::pushdown::push(right.clone(), parts, facts);
     let inner = super::spans::choose(inner, facts);
-    let by_index = matches!(&inner, Node::Scan { spans, .. } if
+    let by_index = matches!(&inner, Node::Scan(node::Scan { spans, .. }) if
         spans.iter().any(|span| !span.equal.is_empty()));
     if !by_index {
         return None;
     }
     let (input, inner) = (Box::new(left.clone()), Box::new(inner));
-    Some(Node::Apply { kind, input, inner, condition: None })
+    Some(Node::Apply(node::Apply { kind, input, inner, condition: None }))
 }
 
 /// True iff reading a row locks it: a row that does not match should not be read.
 fn is_locked(node: &Node) -> bool {
-    matches!(node, Node::Scan { lock: Some(_), .. })
+    matches!(node, Node::Scan(node::Scan { lock: Some(_), .. }))
 }
 
 /// A semi join by equalities alone: every distinct right key looks up its left rows.
@@ -91,12 +91,12 @@ fn semi_exchanged(
         .enumerate()
         .map(|(slot, (value, key))| (value.clone(), Expr::Slot(slot, key.ty())))
         .collect();
-    let keys = Node::Project { input: Box::new(right.clone()), exprs: keys };
-    let keys = Node::Distinct { input: Box::new(keys), on: Vec::new() };
+    let keys = Node::Project(node::Project { input: Box::new(right.clone()), exprs: keys });
+    let keys = Node::Distinct(node::Distinct { input: Box::new(keys), on: Vec::new() });
     let node = exchanged(left, &keys, &pairs, None, facts)?;
     let types = left.types().into_iter().enumerate();
     let exprs = types.map(|(slot, ty)| Expr::Slot(slot, ty)).collect();
-    Some(Node::Project { input: Box::new(node), exprs })
+    Some(Node::Project(node::Project { input: Box::new(node), exprs }))
 }
 
 /// The same with the sides exchanged, and the slots put back in order.
@@ -121,20 +121,24 @@ fn exchanged(
     let node = looked_up(JoinKind::Inner, right, left, &equal, condition.as_ref(), facts)?;
     let types = left_types.into_iter().chain(right_types);
     let exprs = types.enumerate().map(|(slot, ty)| Expr::Slot(place(slot), ty)).collect();
-    Some(Node::Project { input: Box::new(node), exprs })
+    Some(Node::Project(node::Project { input: Box::new(node), exprs }))
 }
 
 /// True iff the rows are few, or are found by values of an index: then they are not all of a table.
 pub(super) fn is_narrow(node: &Node) -> bool {
     roomy(|| match node {
         node if few(node).is_some() => true,
-        Node::Scan { spans, .. } => {
+        Node::Scan(node::Scan { spans, .. }) => {
             !spans.is_empty() && spans.iter().all(|span| !span.equal.is_empty())
         }
-        Node::Filter { input, .. } | Node::Project { input, .. } => is_narrow(input),
-        Node::Join { kind: JoinKind::Left | JoinKind::Semi | JoinKind::Anti, left, .. } => {
-            is_narrow(left)
+        Node::Filter(node::Filter { input, .. }) | Node::Project(node::Project { input, .. }) => {
+            is_narrow(input)
         }
+        Node::Join(node::Join {
+            kind: JoinKind::Left | JoinKind::Semi | JoinKind::Anti,
+            left,
+            ..
+        }) => is_narrow(left),
         _ => false,
     })
 }
@@ -146,8 +150,8 @@ pub(super) fn few(node: &Node) -> Option<usize> {
 
 fn few_here(node: &Node) -> Option<usize> {
     let count = match node {
-        Node::Values { rows, .. } => rows.len(),
-        Node::Scan { table, index, spans, limit, .. } => {
+        Node::Values(node::Values { rows, .. }) => rows.len(),
+        Node::Scan(node::Scan { table, index, spans, limit, .. }) => {
             let key = table.index(*index).filter(|index| index.unique).map(|index| index.key.len());
             let points = !spans.is_empty()
                 && key.is_some_and(|key| spans.iter().all(|span| span.equal.len() == key));
@@ -157,18 +161,20 @@ fn few_here(node: &Node) -> Option<usize> {
                 (false, None) => return None,
             }
         }
-        Node::Filter { input, .. }
-        | Node::Project { input, .. }
-        | Node::Distinct { input, .. }
-        | Node::Sort { input, .. } => few(input)?,
-        Node::Limit { input, limit, .. } => match limit {
+        Node::Filter(node::Filter { input, .. })
+        | Node::Project(node::Project { input, .. })
+        | Node::Distinct(node::Distinct { input, .. })
+        | Node::Sort(node::Sort { input, .. }) => few(input)?,
+        Node::Limit(node::Limit { input, limit, .. }) => match limit {
             Some(Expr::Const(value, _)) => usize::try_from(value.as_i64()?).ok()?,
             _ => few(input)?,
         },
-        Node::Aggregate { keys, .. } if keys.is_empty() => 1,
-        Node::Apply { kind: JoinKind::Semi | JoinKind::Anti, input, .. } => few(input)?,
-        Node::Apply { input, inner, .. } => few(input)?.checked_mul(few(inner)?)?,
-        Node::Join { kind: JoinKind::Semi | JoinKind::Anti, left, .. } => few(left)?,
+        Node::Aggregate(node::Aggregate { keys, .. }) if keys.is_empty() => 1,
+        Node::Apply(node::Apply { kind: JoinKind::Semi | JoinKind::Anti, input, .. }) => {
+            few(input)?
+        }
+        Node::Apply(node::Apply { input, inner, .. }) => few(input)?.checked_mul(few(inner)?)?,
+        Node::Join(node::Join { kind: JoinKind::Semi | JoinKind::Anti, left, .. }) => few(left)?,
         _ => return None,
     };
     (count <= FEW).then_some(count)

@@ -15,7 +15,7 @@ mod spans;
 mod subquery;
 mod tidy;
 
-use sql_plan::{Expr, Node, Plan};
+use sql_plan::{Expr, Node, Plan, node};
 use sql_values::error::SqlResult;
 use sql_values::stack::roomy;
 
@@ -84,7 +84,7 @@ fn narrowed(node: &Node, parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
 
 /// The node, leaving nothing in its place for the moment.
 pub(crate) fn take(node: &mut Node) -> Node {
-    std::mem::replace(node, Node::Values { rows: Vec::new(), types: Vec::new() })
+    std::mem::replace(node, Node::Values(node::Values { rows: Vec::new(), types: Vec::new() }))
 }
 
 /// Applies a rule to the inputs of a node.

@@ -22,7 +22,7 @@
 use std::collections::BTreeSet;
 
 use sql_catalog::function::Function;
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::types::SqlType;
 
 use super::facts::{Facts, conjunction, conjuncts};
@@ -46,7 +46,7 @@ pub(crate) fn inner_joins(node: Node, facts: &Facts<'_>) -> Node {
 }
 
 fn is_inner(node: &Node) -> bool {
-    matches!(node, Node::Join { kind: JoinKind::Inner, .. })
+    matches!(node, Node::Join(node::Join { kind: JoinKind::Inner, .. }))
 }
 
 /// A tree of inner joins, taken apart. Slots are those of the whole tree's rows.
@@ -108,7 +108,8 @@ impl Part {
 
 impl Tree {
     fn take_apart(&mut self, node: Node, facts: &Facts<'_>) {
-        let Node::Join { kind: JoinKind::Inner, left, right, equal, condition } = node else {
+        let Node::Join(node::Join { kind: JoinKind::Inner, left, right, equal, condition }) = node
+        else {
             let node = inner_joins(node, facts);
             let width = node.types().len();
             let slots = (self.width..self.width + width).collect();
@@ -150,7 +151,7 @@ impl Tree {
         }
         let mut groups = groups.into_iter();
         let Some(mut whole) = groups.next() else {
-            return Node::Values { rows: Vec::new(), types };
+            return Node::Values(node::Values { rows: Vec::new(), types });
         };
         for group in groups {
             whole = self.joined(whole, group);
@@ -160,7 +161,7 @@ impl Tree {
         }
         let slots = types.into_iter().enumerate().map(|(slot, ty)| Expr::Slot(slot, ty));
         let exprs = slots.map(|slot| whole.own(&slot)).collect();
-        Node::Project { input: Box::new(whole.node), exprs }
+        Node::Project(node::Project { input: Box::new(whole.node), exprs })
     }
 
     /// An equality has one side here, and one side there.
@@ -199,13 +200,13 @@ impl Tree {
         }
         let mut whole = Part { node: left.node, slots };
         let rest = rest.iter().map(|expr| whole.own(expr)).collect();
-        whole.node = Node::Join {
+        whole.node = Node::Join(node::Join {
             kind: JoinKind::Inner,
             left: Box::new(whole.node),
             right: Box::new(right.node),
             equal,
             condition: conjunction(rest),
-        };
+        });
         whole
     }
 }
@@ -213,9 +214,10 @@ impl Tree {
 /// A few rows of a stored table, found by their keys: whoever begins with them looks the others up.
 fn is_small(part: &Part, facts: &Facts<'_>) -> bool {
     let mut node = &part.node;
-    while let Node::Filter { input, .. } | Node::Project { input, .. } = node {
+    while let Node::Filter(node::Filter { input, .. })
+    | Node::Project(node::Project { input, .. }) = node
+    {
         node = input;
     }
-    matches!(node, Node::Scan { .. })
-        && few(&super::narrowed(&part.node, Vec::new(), facts)).is_some()
+    matches!(node, Node::Scan(_)) && few(&super::narrowed(&part.node, Vec::new(), facts)).is_some()
 }

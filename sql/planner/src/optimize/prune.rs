@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sql_plan::walk::own_slot;
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 
 /// Where the slots of a node went: by old number, the new one.
 type Moved = Vec<Option<usize>>;
@@ -35,7 +35,7 @@ fn exactly(node: Node, wanted: &BTreeSet<usize>) -> Node {
             )
         })
         .collect();
-    Node::Project { input: Box::new(node), exprs }
+    Node::Project(node::Project { input: Box::new(node), exprs })
 }
 
 fn identity(width: usize) -> Moved {
@@ -63,21 +63,42 @@ fn prune(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
 
 fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
     match node {
-        Node::Scan { table, index, spans, columns, mut filter, lock, limit, reverse } => {
+        Node::Scan(node::Scan {
+            table,
+            index,
+            spans,
+            columns,
+            mut filter,
+            lock,
+            limit,
+            reverse,
+        }) => {
             let mut needed = wanted.clone();
             filter.iter().for_each(|filter| add(filter, &mut needed));
             let (columns, moved) = keep(columns, &needed);
             filter.iter_mut().for_each(|filter| renumber(filter, &moved));
-            (Node::Scan { table, index, spans, columns, filter, lock, limit, reverse }, moved)
+            (
+                Node::Scan(node::Scan {
+                    table,
+                    index,
+                    spans,
+                    columns,
+                    filter,
+                    lock,
+                    limit,
+                    reverse,
+                }),
+                moved,
+            )
         }
-        Node::VirtualScan { table, columns, mut filter } => {
+        Node::VirtualScan(node::VirtualScan { table, columns, mut filter }) => {
             let mut needed = wanted.clone();
             filter.iter().for_each(|filter| add(filter, &mut needed));
             let (columns, moved) = keep(columns, &needed);
             filter.iter_mut().for_each(|filter| renumber(filter, &moved));
-            (Node::VirtualScan { table, columns, filter }, moved)
+            (Node::VirtualScan(node::VirtualScan { table, columns, filter }), moved)
         }
-        Node::Values { rows, types } => {
+        Node::Values(node::Values { rows, types }) => {
             let width = types.len();
             let (types, moved) = keep(types, wanted);
             let rows = if types.len() == width {
@@ -85,30 +106,30 @@ fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
             } else {
                 rows.into_iter().map(|row| keep(row, wanted).0).collect()
             };
-            (Node::Values { rows, types }, moved)
+            (Node::Values(node::Values { rows, types }), moved)
         }
-        Node::Filter { input, mut predicate } => {
+        Node::Filter(node::Filter { input, mut predicate }) => {
             let mut needed = wanted.clone();
             add(&predicate, &mut needed);
             let (input, moved) = prune(*input, &needed);
             renumber(&mut predicate, &moved);
-            (Node::Filter { input: Box::new(input), predicate }, moved)
+            (Node::Filter(node::Filter { input: Box::new(input), predicate }), moved)
         }
-        Node::Project { input, exprs } => {
+        Node::Project(node::Project { input, exprs }) => {
             let (mut exprs, moved) = keep(exprs, wanted);
             let mut needed = BTreeSet::new();
             exprs.iter().for_each(|expr| add(expr, &mut needed));
             let (input, inner) = prune(*input, &needed);
             exprs.iter_mut().for_each(|expr| renumber(expr, &inner));
-            (Node::Project { input: Box::new(input), exprs }, moved)
+            (Node::Project(node::Project { input: Box::new(input), exprs }), moved)
         }
-        Node::Join { kind, left, right, equal, condition } => {
+        Node::Join(node::Join { kind, left, right, equal, condition }) => {
             join(kind, *left, *right, equal, condition, wanted)
         }
-        Node::Apply { kind, input, inner, condition } => {
+        Node::Apply(node::Apply { kind, input, inner, condition }) => {
             apply(kind, *input, *inner, condition, wanted)
         }
-        Node::Aggregate { input, keys, mut aggregates } => {
+        Node::Aggregate(node::Aggregate { input, keys, mut aggregates }) => {
             let count = keys.len();
             let old = aggregates.len();
             let wanted_calls: BTreeSet<usize> =
@@ -117,15 +138,15 @@ fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
             aggregates = kept;
             let mut needed = BTreeSet::new();
             keys.iter().for_each(|key| add(key, &mut needed));
-            let mut node = Node::Aggregate {
-                input: Box::new(Node::Values { rows: Vec::new(), types: Vec::new() }),
+            let mut node = Node::Aggregate(node::Aggregate {
+                input: Box::new(Node::Values(node::Values { rows: Vec::new(), types: Vec::new() })),
                 keys,
                 aggregates,
-            };
+            });
             node.exprs_mut().into_iter().for_each(|expr| add(expr, &mut needed));
             let (below, moved) = prune(*input, &needed);
             node.exprs_mut().into_iter().for_each(|expr| renumber(expr, &moved));
-            if let Node::Aggregate { input, .. } = &mut node {
+            if let Node::Aggregate(node::Aggregate { input, .. }) = &mut node {
                 **input = below;
             }
             let mut out = identity(count);
@@ -134,25 +155,25 @@ fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
             );
             (node, out)
         }
-        Node::Sort { input, mut keys, limit } => {
+        Node::Sort(node::Sort { input, mut keys, limit }) => {
             let mut needed = wanted.clone();
             keys.iter().for_each(|key| add(&key.expr, &mut needed));
             let (input, moved) = prune(*input, &needed);
             keys.iter_mut().for_each(|key| renumber(&mut key.expr, &moved));
-            (Node::Sort { input: Box::new(input), keys, limit }, moved)
+            (Node::Sort(node::Sort { input: Box::new(input), keys, limit }), moved)
         }
-        Node::Limit { input, limit, offset } => {
+        Node::Limit(node::Limit { input, limit, offset }) => {
             let (input, moved) = prune(*input, wanted);
-            (Node::Limit { input: Box::new(input), limit, offset }, moved)
+            (Node::Limit(node::Limit { input: Box::new(input), limit, offset }), moved)
         }
-        Node::Distinct { input, mut on } if !on.is_empty() => {
+        Node::Distinct(node::Distinct { input, mut on }) if !on.is_empty() => {
             let mut needed = wanted.clone();
             on.iter().for_each(|key| add(key, &mut needed));
             let (input, moved) = prune(*input, &needed);
             on.iter_mut().for_each(|key| renumber(key, &moved));
-            (Node::Distinct { input: Box::new(input), on }, moved)
+            (Node::Distinct(node::Distinct { input: Box::new(input), on }), moved)
         }
-        Node::Append { inputs } => {
+        Node::Append(node::Append { inputs }) => {
             let width = inputs.first().map_or(0, |input| input.types().len());
             let inputs = inputs.into_iter().map(|input| exactly(input, wanted)).collect();
             let mut moved = vec![None; width];
@@ -161,7 +182,7 @@ fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
                     *place = Some(new);
                 }
             }
-            (Node::Append { inputs }, moved)
+            (Node::Append(node::Append { inputs }), moved)
         }
         node => {
             let width = node.types().len();
@@ -173,7 +194,9 @@ fn prune_here(node: Node, wanted: &BTreeSet<usize>) -> (Node, Moved) {
 /// What a write's input holds beyond the table's columns may be pruned; all else needs its whole input.
 fn whole(node: Node) -> Node {
     let table_width = match &node {
-        Node::Update { table, .. } | Node::Delete { table, .. } => Some(table.columns.len()),
+        Node::Update(node::Update { table, .. }) | Node::Delete(node::Delete { table, .. }) => {
+            Some(table.columns.len())
+        }
         _ => None,
     };
     let Some(table_width) = table_width else {
@@ -247,7 +270,13 @@ fn join(
     }
     let moved = beside(&left_moved, left.types().len(), &right_moved);
     condition.iter_mut().for_each(|condition| renumber(condition, &moved));
-    let node = Node::Join { kind, left: Box::new(left), right: Box::new(right), equal, condition };
+    let node = Node::Join(node::Join {
+        kind,
+        left: Box::new(left),
+        right: Box::new(right),
+        equal,
+        condition,
+    });
     match kind {
         JoinKind::Semi | JoinKind::Anti => (node, left_moved),
         _ => (node, moved),
@@ -282,7 +311,12 @@ fn apply(
     });
     let out = beside(&moved, input.types().len(), &inner_moved);
     condition.iter_mut().for_each(|condition| renumber(condition, &out));
-    let node = Node::Apply { kind, input: Box::new(input), inner: Box::new(inner), condition };
+    let node = Node::Apply(node::Apply {
+        kind,
+        input: Box::new(input),
+        inner: Box::new(inner),
+        condition,
+    });
     match kind {
         JoinKind::Semi | JoinKind::Anti => (node, moved),
         _ => (node, out),

@@ -3,7 +3,7 @@
 //! join become what it can hash by, and outer joins whose padded rows would be dropped become inner ones.
 
 use sql_plan::walk::own_slot;
-use sql_plan::{Expr, JoinKind, Node};
+use sql_plan::{Expr, JoinKind, Node, node};
 use sql_values::types::SqlType;
 
 use super::facts::{
@@ -17,19 +17,19 @@ pub(crate) fn push(node: Node, parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
 
 fn push_here(node: Node, mut parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
     match node {
-        Node::Filter { input, predicate } => {
+        Node::Filter(node::Filter { input, predicate }) => {
             let mut all = conjuncts(predicate);
             all.append(&mut parts);
             push(*input, all, facts)
         }
-        Node::Project { input, exprs } => project(*input, exprs, parts, facts),
-        Node::Join { kind, left, right, equal, condition } => {
+        Node::Project(node::Project { input, exprs }) => project(*input, exprs, parts, facts),
+        Node::Join(node::Join { kind, left, right, equal, condition }) => {
             join(kind, *left, *right, equal, condition, parts, facts)
         }
-        Node::Apply { kind, input, inner, condition } => {
+        Node::Apply(node::Apply { kind, input, inner, condition }) => {
             apply(kind, *input, *inner, condition, parts, facts)
         }
-        Node::Aggregate { input, keys, aggregates } => {
+        Node::Aggregate(node::Aggregate { input, keys, aggregates }) => {
             let (down, up): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| {
                 let slots = part.slots();
                 !slots.is_empty()
@@ -38,39 +38,57 @@ fn push_here(node: Node, mut parts: Vec<Expr>, facts: &Facts<'_>) -> Node {
             });
             let down = down.into_iter().map(|part| substitute(part, &keys)).collect();
             let input = Box::new(push(*input, down, facts));
-            filtered(Node::Aggregate { input, keys, aggregates }, up)
+            filtered(Node::Aggregate(node::Aggregate { input, keys, aggregates }), up)
         }
-        Node::Distinct { input, on } if on.is_empty() => {
+        Node::Distinct(node::Distinct { input, on }) if on.is_empty() => {
             let (down, up) = steady(parts, facts);
             let input = Box::new(push(*input, down, facts));
-            filtered(Node::Distinct { input, on }, up)
+            filtered(Node::Distinct(node::Distinct { input, on }), up)
         }
-        Node::Sort { input, keys, limit: None } => {
+        Node::Sort(node::Sort { input, keys, limit: None }) => {
             let (down, up) = steady(parts, facts);
             let input = Box::new(push(*input, down, facts));
-            filtered(Node::Sort { input, keys, limit: None }, up)
+            filtered(Node::Sort(node::Sort { input, keys, limit: None }), up)
         }
-        Node::Append { inputs } => {
+        Node::Append(node::Append { inputs }) => {
             let (down, up) = steady(parts, facts);
             let inputs = inputs.into_iter().map(|input| push(input, down.clone(), facts)).collect();
-            filtered(Node::Append { inputs }, up)
+            filtered(Node::Append(node::Append { inputs }), up)
         }
-        Node::SetOp { left, right, except, all } => {
+        Node::SetOp(node::SetOp { left, right, except, all }) => {
             let (down, up) = steady(parts, facts);
             let left = Box::new(push(*left, down.clone(), facts));
             let right = Box::new(push(*right, down, facts));
-            filtered(Node::SetOp { left, right, except, all }, up)
+            filtered(Node::SetOp(node::SetOp { left, right, except, all }), up)
         }
-        Node::Scan { table, index, spans, columns, filter, lock, limit: None, reverse } => {
+        Node::Scan(node::Scan {
+            table,
+            index,
+            spans,
+            columns,
+            filter,
+            lock,
+            limit: None,
+            reverse,
+        }) => {
             let mut all = filter.map(conjuncts).unwrap_or_default();
             all.append(&mut parts);
             let filter = conjunction(all);
-            Node::Scan { table, index, spans, columns, filter, lock, limit: None, reverse }
+            Node::Scan(node::Scan {
+                table,
+                index,
+                spans,
+                columns,
+                filter,
+                lock,
+                limit: None,
+                reverse,
+            })
         }
-        Node::VirtualScan { table, columns, filter } => {
+        Node::VirtualScan(node::VirtualScan { table, columns, filter }) => {
             let mut all = filter.map(conjuncts).unwrap_or_default();
             all.append(&mut parts);
-            Node::VirtualScan { table, columns, filter: conjunction(all) }
+            Node::VirtualScan(node::VirtualScan { table, columns, filter: conjunction(all) })
         }
         node => {
             let node = super::over_inputs(node, &mut |input| push(input, Vec::new(), facts));
@@ -113,7 +131,7 @@ fn project(input: Node, exprs: Vec<Expr>, parts: Vec<Expr>, facts: &Facts<'_>) -
     });
     let down = down.into_iter().map(|part| substitute(part, &exprs)).collect();
     let input = Box::new(push(input, down, facts));
-    filtered(Node::Project { input, exprs }, up)
+    filtered(Node::Project(node::Project { input, exprs }), up)
 }
 
 fn join(
@@ -163,7 +181,7 @@ fn join(
     }
     let left = Box::new(push(left, to_left, facts));
     let right = Box::new(push(right, into_right, facts));
-    let node = Node::Join { kind, left, right, equal, condition: conjunction(kept) };
+    let node = Node::Join(node::Join { kind, left, right, equal, condition: conjunction(kept) });
     filtered(node, above)
 }
 
@@ -233,5 +251,5 @@ fn apply(
     let inside = conditions.into_iter().map(|part| to_inner(part, width)).collect();
     let input = Box::new(push(input, down, facts));
     let inner = Box::new(push(inner, inside, facts));
-    filtered(Node::Apply { kind, input, inner, condition: None }, above)
+    filtered(Node::Apply(node::Apply { kind, input, inner, condition: None }), above)
 }

@@ -8,7 +8,7 @@
 //! A subquery's plan is simplified where it stands, after its surroundings, so that one that is dropped raises nothing.
 
 use sql_catalog::function::Function;
-use sql_plan::{Expr, Node, SubqueryKind};
+use sql_plan::{Expr, Node, SubqueryKind, node};
 use sql_values::error::SqlResult;
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
@@ -18,7 +18,7 @@ use crate::bind::fold_call;
 
 /// Simplifies all expressions of a plan.
 pub(crate) fn constants(node: &mut Node, facts: &Facts<'_>) -> SqlResult<()> {
-    if let Node::Filter { predicate: condition, .. } = node {
+    if let Node::Filter(node::Filter { predicate: condition, .. }) = node {
         let taken = std::mem::replace(condition, Expr::Const(Datum::Null, SqlType::Bool));
         *condition = condition_of(simplify(taken, facts)?);
     }
@@ -39,7 +39,9 @@ fn subqueries(expr: &mut Expr, facts: &Facts<'_>) -> SqlResult<()> {
         let exists = matches!(kind, SubqueryKind::Exists);
         match &mut **plan {
             // Nobody reads the columns of EXISTS.
-            Node::Project { input, .. } if exists => roomy(|| constants(input, facts))?,
+            Node::Project(node::Project { input, .. }) if exists => {
+                roomy(|| constants(input, facts))?
+            }
             plan => roomy(|| constants(plan, facts))?,
         }
     }

@@ -3,7 +3,7 @@
 //! them in this order is better than one that does not narrow the scan: the scan ends after those rows.
 
 use sql_catalog::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
-use sql_plan::{Expr, IndexSpan, Node, SortKey};
+use sql_plan::{Expr, IndexSpan, Node, SortKey, node};
 
 use super::facts::{Facts, conjunction, conjuncts};
 use super::span::{MAX_SPANS, Says, says};
@@ -46,13 +46,13 @@ pub(crate) fn choose(node: Node, facts: &Facts<'_>) -> Node {
 
 fn choose_for(mut node: Node, wanted: &Wanted, facts: &Facts<'_>) -> Node {
     let of_input = match (&node, wanted) {
-        (Node::Limit { limit: Some(limit), .. }, _) if is_few(limit) => Wanted::Few,
-        (Node::Project { .. }, Wanted::Few) => Wanted::Few,
-        (Node::Sort { keys, .. }, Wanted::Few) => Wanted::First(keys.clone()),
-        (Node::Project { exprs, .. }, Wanted::First(keys)) => {
+        (Node::Limit(node::Limit { limit: Some(limit), .. }), _) if is_few(limit) => Wanted::Few,
+        (Node::Project(_), Wanted::Few) => Wanted::Few,
+        (Node::Sort(node::Sort { keys, .. }), Wanted::Few) => Wanted::First(keys.clone()),
+        (Node::Project(node::Project { exprs, .. }), Wanted::First(keys)) => {
             super::limit::through(exprs, keys).map_or(Wanted::All, Wanted::First)
         }
-        (Node::Filter { .. }, Wanted::First(keys)) => Wanted::First(keys.clone()),
+        (Node::Filter(_), Wanted::First(keys)) => Wanted::First(keys.clone()),
         _ => Wanted::All,
     };
     for (input, _) in node.inputs_mut() {
@@ -75,7 +75,9 @@ fn is_few(limit: &Expr) -> bool {
 
 /// The index and the spans of a scan of which the first rows in an order are wanted, if there is one.
 pub(super) fn scan(node: Node, order: &[SortKey], facts: &Facts<'_>) -> Node {
-    let Node::Scan { table, index, spans, columns, filter, lock, limit, reverse } = node else {
+    let Node::Scan(node::Scan { table, index, spans, columns, filter, lock, limit, reverse }) =
+        node
+    else {
         return node;
     };
     let parts = filter.map(conjuncts).unwrap_or_default();
@@ -115,7 +117,7 @@ pub(super) fn scan(node: Node, order: &[SortKey], facts: &Facts<'_>) -> Node {
         }
     };
     let filter = conjunction(parts);
-    Node::Scan { table, index, spans, columns, filter, lock, limit, reverse }
+    Node::Scan(node::Scan { table, index, spans, columns, filter, lock, limit, reverse })
 }
 
 /// Spans of an index, and what they stand for.

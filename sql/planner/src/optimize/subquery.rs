@@ -2,7 +2,7 @@
 //! are alike; negated, only EXISTS, and IN where neither side can be NULL. A join can hash; a subquery is run for every
 //! row. What has another shape stays as it is.
 
-use sql_plan::{Expr, JoinKind, Node, SubqueryKind};
+use sql_plan::{Expr, JoinKind, Node, SubqueryKind, node};
 use sql_values::stack::roomy;
 use sql_values::types::SqlType;
 
@@ -14,7 +14,7 @@ const MAX_JOINS: usize = 300;
 /// Rewrites filters, from the inputs up.
 pub(crate) fn decorrelate(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| decorrelate(input, facts));
-    let Node::Filter { input, predicate } = node else { return node };
+    let Node::Filter(node::Filter { input, predicate }) = node else { return node };
     let mut input = *input;
     let mut kept = Vec::new();
     let mut joins = 0;
@@ -23,13 +23,13 @@ pub(crate) fn decorrelate(node: Node, facts: &Facts<'_>) -> Node {
         match join {
             Some((kind, right, condition)) => {
                 joins += 1;
-                input = Node::Join {
+                input = Node::Join(node::Join {
                     kind,
                     left: Box::new(input),
                     right: Box::new(decorrelate(right, facts)),
                     equal: Vec::new(),
                     condition,
-                };
+                });
             }
             None => kept.push(part),
         }
@@ -60,14 +60,14 @@ fn compute_once(input: Node, parts: &mut [Expr], facts: &Facts<'_>) -> Node {
     if values.is_empty() {
         return input;
     }
-    let nothing = Node::Values { rows: vec![Vec::new()], types: Vec::new() };
-    Node::Join {
+    let nothing = Node::Values(node::Values { rows: vec![Vec::new()], types: Vec::new() });
+    Node::Join(node::Join {
         kind: JoinKind::Inner,
         left: Box::new(input),
-        right: Box::new(Node::Project { input: Box::new(nothing), exprs: values }),
+        right: Box::new(Node::Project(node::Project { input: Box::new(nothing), exprs: values })),
         equal: Vec::new(),
         condition: None,
-    }
+    })
 }
 
 /// A node with only its first slots.
@@ -76,7 +76,7 @@ pub(super) fn only_first(node: Node, types: Vec<SqlType>) -> Node {
         return node;
     }
     let exprs = types.into_iter().enumerate().map(|(slot, ty)| Expr::Slot(slot, ty)).collect();
-    Node::Project { input: Box::new(node), exprs }
+    Node::Project(node::Project { input: Box::new(node), exprs })
 }
 
 /// The join that a condition is: its kind, its right side, and its condition over both.
@@ -121,9 +121,9 @@ fn as_join(part: &Expr, left: &Node, facts: &Facts<'_>) -> Option<(JoinKind, Nod
 /// A plan of which only the number of rows counts, or whether there are any: without projections and orders.
 fn rows_only(plan: &Node) -> &Node {
     let mut plan = plan;
-    while let Node::Project { input, .. }
-    | Node::Sort { input, limit: None, .. }
-    | Node::Distinct { input, .. } = plan
+    while let Node::Project(node::Project { input, .. })
+    | Node::Sort(node::Sort { input, limit: None, .. })
+    | Node::Distinct(node::Distinct { input, .. }) = plan
     {
         plan = input;
     }
@@ -133,7 +133,7 @@ fn rows_only(plan: &Node) -> &Node {
 /// The plan without its conditions on outer rows, and those conditions; none if it refers to outer rows elsewhere.
 pub(super) fn free(plan: &Node) -> Option<(Node, Vec<Expr>)> {
     roomy(|| match plan {
-        Node::Filter { input, predicate } => {
+        Node::Filter(node::Filter { input, predicate }) => {
             let (node, mut outer) = free(input)?;
             let (mine, own): (Vec<_>, Vec<_>) =
                 conjuncts(predicate.clone()).into_iter().partition(refers_out);
@@ -162,13 +162,13 @@ fn only_column(plan: &Node) -> Option<(Node, Vec<Expr>, Expr)> {
     let mut plan = plan;
     loop {
         plan = match plan {
-            Node::Distinct { input, on } if on.is_empty() => input,
-            Node::Sort { input, limit: None, .. } => input,
+            Node::Distinct(node::Distinct { input, on }) if on.is_empty() => input,
+            Node::Sort(node::Sort { input, limit: None, .. }) => input,
             _ => break,
         };
     }
     match plan {
-        Node::Project { input, exprs } => match exprs.as_slice() {
+        Node::Project(node::Project { input, exprs }) => match exprs.as_slice() {
             [Expr::Slot(slot, ty)] => {
                 free(input).map(|(node, outer)| (node, outer, Expr::Slot(*slot, *ty)))
             }

@@ -1,15 +1,17 @@
 //! Projections that only rename are merged into their neighbours: each costs a copy of every row.
 
-use sql_plan::{Expr, Node};
+use sql_plan::{Expr, Node, node};
 
 use super::facts::Facts;
 
 /// Merges projections, from the inputs up.
 pub(crate) fn projections(node: Node, facts: &Facts<'_>) -> Node {
     let node = super::over_inputs(node, &mut |input| projections(input, facts));
-    let Node::Project { input, exprs } = node else { return node };
+    let Node::Project(node::Project { input, exprs }) = node else { return node };
     match *input {
-        Node::Project { input: below, exprs: inner } if mergeable(&exprs, &inner, facts) => {
+        Node::Project(node::Project { input: below, exprs: inner })
+            if mergeable(&exprs, &inner, facts) =>
+        {
             let exprs = exprs.into_iter().map(|mut expr| {
                 expr.map_slots(&mut |slot, ty| {
                     inner.get(slot).cloned().unwrap_or(Expr::Slot(slot, ty))
@@ -17,7 +19,7 @@ pub(crate) fn projections(node: Node, facts: &Facts<'_>) -> Node {
                 expr
             });
             let exprs = exprs.collect();
-            projections(Node::Project { input: below, exprs }, facts)
+            projections(Node::Project(node::Project { input: below, exprs }), facts)
         }
         input => {
             let same = exprs.len() == input.types().len()
@@ -28,7 +30,7 @@ pub(crate) fn projections(node: Node, facts: &Facts<'_>) -> Node {
             if same {
                 return input;
             }
-            Node::Project { input: Box::new(input), exprs }
+            Node::Project(node::Project { input: Box::new(input), exprs })
         }
     }
 }
