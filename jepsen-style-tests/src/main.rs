@@ -104,12 +104,10 @@ struct Sim {
 }
 
 fn parse_mutant(name: &str) -> Result<Mutant, String> {
-    Mutant::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, mutant)| mutant).ok_or_else(
-        || {
-            let known: Vec<&str> = Mutant::ALL.iter().map(|(name, _)| *name).collect();
-            format!("known mutants: {}", known.join(", "))
-        },
-    )
+    Mutant::ALL.iter().copied().find(|mutant| mutant.name() == name).ok_or_else(|| {
+        let known: Vec<&str> = Mutant::ALL.iter().map(|mutant| mutant.name()).collect();
+        format!("known mutants: {}", known.join(", "))
+    })
 }
 
 fn parse_through(name: &str) -> Result<Through, String> {
@@ -252,8 +250,7 @@ fn report(outcome: &SeedOutcome, mutant: Option<Mutant>) {
     }
     if !outcome.report.verdict.is_valid() {
         let (seed, through) = (outcome.report.seed, outcome.report.through.name());
-        let mutant = Mutant::ALL.into_iter().find(|(_, known)| Some(*known) == mutant);
-        let mutant = mutant.map_or(String::new(), |(name, _)| format!(" --mutant {name}"));
+        let mutant = mutant.map_or(String::new(), |mutant| format!(" --mutant {}", mutant.name()));
         let replay = format!("sim --seed {seed} --through {through}{mutant}");
         lines.push_str(&format!("\n  replay: {replay} --trace FILE --histories DIR"));
     }

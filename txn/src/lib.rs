@@ -30,6 +30,9 @@ pub mod server;
 #[doc(hidden)]
 pub mod testing;
 
+#[cfg(test)]
+mod scripts;
+
 /// The node's injected world and its time, for crates that know no other part of kv.
 pub use kv::clock::{Clock, Timestamp};
 pub use kv::env::{Env, Mutant};

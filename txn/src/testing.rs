@@ -29,6 +29,7 @@ use kv::seam::{
     Ranges, Routing, SendError, WriteBatch,
 };
 use prost::Message;
+use tokio::task::AbortHandle;
 
 use crate::api::{BatchRequest, BatchResponse, Batches};
 use crate::server::Server;
@@ -140,6 +141,31 @@ pub enum Fate {
     UnknownLost,
     /// Not applied, and reported so.
     Rejected,
+}
+
+/// Tasks that a crash drops, with everything that would be started later.
+#[derive(Default)]
+pub struct Mortal {
+    tasks: Mutex<Vec<AbortHandle>>,
+    dead: AtomicBool,
+}
+
+impl TaskScope for Mortal {
+    fn spawn(&self, _: &'static str, task: BoxFuture<'static, ()>) {
+        if !self.dead.load(Ordering::Relaxed) {
+            self.tasks.lock().expect("no panic").push(tokio::spawn(task).abort_handle());
+        }
+    }
+}
+
+impl Mortal {
+    /// Drops them.
+    pub fn crash(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        for task in self.tasks.lock().expect("no panic").drain(..) {
+            task.abort();
+        }
+    }
 }
 
 /// One node with a server and one or more ranges. Everything happens in this process.

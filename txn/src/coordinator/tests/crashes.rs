@@ -1,40 +1,13 @@
 //! Gateways that die at every moment of a commit: others see all of it or nothing, and go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use kv::env::{Env, TaskScope};
-use tokio::task::AbortHandle;
 
 use super::end_to_end::{bytes, db, get};
 use crate::db::{Config, Db, TxnOptions};
-use crate::testing::LocalCluster;
-
-/// Tasks that a crash drops, with everything that would be started later.
-#[derive(Default)]
-struct Mortal {
-    tasks: Mutex<Vec<AbortHandle>>,
-    dead: AtomicBool,
-}
-
-impl TaskScope for Mortal {
-    fn spawn(&self, _: &'static str, task: BoxFuture<'static, ()>) {
-        if !self.dead.load(Ordering::Relaxed) {
-            self.tasks.lock().expect("no panic").push(tokio::spawn(task).abort_handle());
-        }
-    }
-}
-
-impl Mortal {
-    fn crash(&self) {
-        self.dead.store(true, Ordering::Relaxed);
-        for task in self.tasks.lock().expect("no panic").drain(..) {
-            task.abort();
-        }
-    }
-}
+use crate::testing::{LocalCluster, Mortal};
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_moment_of_a_commit_leaves_all_or_nothing() {
