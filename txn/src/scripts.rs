@@ -342,7 +342,7 @@ impl goldenscript::Runner for World {
             "stored" => return self.stored(),
             "sleep" => {
                 let pause = Duration::from_millis(first.parse()?);
-                self.runtime.block_on(async { tokio::time::sleep(pause).await });
+                self.runtime.block_on(self.cluster.env.clock.sleep(pause));
                 self.settle();
                 return Ok(self.sent());
             }
