@@ -46,6 +46,7 @@ pub(crate) use keys::KeyTable;
 macro_rules! operators {
     ($($node:ident: $op:ty $(, $whole:ident)?;)*) => {
         /// The state of a node that is being run.
+        #[allow(clippy::enum_variant_names, reason = "they are the nodes' names")]
         pub(crate) enum Op { $($node(Box<$op>)),* }
 
         impl Op {
