@@ -22,10 +22,10 @@ mod cursor;
 mod query;
 mod script;
 
+mod change;
+mod control;
 mod copy;
-mod ddl;
 mod portal;
-mod transaction;
 
 mod utility;
 
@@ -37,6 +37,8 @@ use sql_values::types::SqlType;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 pub use bounds::{MAX_NESTING, too_complex};
+pub use change::*;
+pub use control::*;
 use cursor::Cursor;
 pub use script::Script;
 use source::Source;
@@ -81,8 +83,13 @@ fn statement(
             let query = Box::new(query::parse(source, cursor.rest(), end)?);
             Ok(Statement::Explain { analyze, verbose, query })
         }
-        "create" | "alter" => ddl::parse(&mut cursor),
-        "drop" => ddl::parse_drop(&mut cursor),
+        "create" | "alter" | "drop" | "truncate" => {
+            cursor.index = 1;
+            match change::parse(&mut cursor, &word)? {
+                Some(change) => Ok(Statement::Change(change)),
+                None => unsupported(&mut cursor, &word),
+            }
+        }
         "copy" => copy::parse(&mut cursor),
         "comment" | "grant" | "revoke" | "do" | "call" | "security" | "refresh" | "reindex"
         | "cluster" | "checkpoint" | "load" | "reassign" | "import" => {
@@ -93,6 +100,12 @@ fn statement(
             None => Err(cursor.error()),
         },
     }
+}
+
+/// A statement that is not here, by its first two words.
+fn unsupported(cursor: &mut Cursor<'_>, word: &str) -> SqlResult<Statement> {
+    let what = cursor.ident()?.to_ascii_uppercase();
+    Ok(Statement::Unsupported(format!("{} {what}", word.to_ascii_uppercase())))
 }
 
 #[cfg(test)]

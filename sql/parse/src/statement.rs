@@ -1,18 +1,15 @@
 //! Statements as the session sees them: queries as syntax trees for the binder, all others with typed fields whose
 //! names are still text. Unquoted identifiers are folded to lower case and cut at 63 bytes.
 
-mod definition;
-
 use std::fmt;
 use std::sync::Arc;
 
 use sql_values::memory::Reservation;
 use sql_values::stack::Tree;
-use sql_values::types::SqlType;
 use sqlparser::ast;
 
 use super::place::Places;
-pub use definition::*;
+use crate::{Change, Control};
 
 /// A statement with its own text.
 #[derive(Clone, Debug)]
@@ -97,118 +94,6 @@ pub enum Statement {
     Change(Change),
     /// Concerns the session alone.
     Control(Control),
-}
-
-/// Changes of the schema, and of whole tables.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// CREATE TABLE.
-    CreateTable(CreateTable),
-    /// CREATE INDEX.
-    CreateIndex(CreateIndex),
-    /// DROP TABLE.
-    DropTable(Drop),
-    /// DROP INDEX.
-    DropIndex(Drop),
-    /// ALTER TABLE.
-    AlterTable(AlterTable),
-    /// TRUNCATE.
-    Truncate {
-        /// The tables.
-        tables: Vec<Name>,
-        /// And those that refer to them.
-        cascade: bool,
-    },
-}
-
-/// Statements that only concern the session: transactions, settings, prepared statements, maintenance.
-#[derive(Clone, Debug)]
-pub enum Control {
-    /// VACUUM, with or without ANALYZE; no tables means all.
-    Vacuum {
-        /// Gather statistics too.
-        analyze: bool,
-        /// The tables.
-        tables: Vec<Name>,
-    },
-    /// ANALYZE; no tables means all.
-    Analyze {
-        /// The tables.
-        tables: Vec<Name>,
-    },
-    /// BEGIN, START TRANSACTION.
-    Begin(TransactionModes),
-    /// SET TRANSACTION, or with `session` SET SESSION CHARACTERISTICS AS TRANSACTION.
-    SetTransaction {
-        /// For all transactions to come.
-        session: bool,
-        /// What is set.
-        modes: TransactionModes,
-    },
-    /// COMMIT, END.
-    Commit {
-        /// AND CHAIN.
-        chain: bool,
-    },
-    /// ROLLBACK, ABORT.
-    Rollback {
-        /// AND CHAIN.
-        chain: bool,
-    },
-    /// SAVEPOINT.
-    Savepoint(String),
-    /// RELEASE SAVEPOINT.
-    Release(String),
-    /// ROLLBACK TO SAVEPOINT.
-    RollbackTo(String),
-    /// SET.
-    Set {
-        /// The setting, in lower case (`timezone`, `app.user`).
-        name: String,
-        /// To what.
-        value: SetValue,
-        /// Until the transaction's end.
-        local: bool,
-    },
-    /// SHOW; `all` is SHOW ALL.
-    Show(String),
-    /// RESET; none is RESET ALL.
-    Reset(Option<String>),
-    /// PREPARE.
-    Prepare {
-        /// Its name.
-        name: String,
-        /// Declared parameter types.
-        types: Vec<SqlType>,
-        /// The statement.
-        statement: Box<Parsed>,
-    },
-    /// DEALLOCATE; none is all.
-    Deallocate(Option<String>),
-    /// DISCARD.
-    Discard(DiscardKind),
-    /// CLOSE; none is all.
-    Close(Option<String>),
-    /// LOCK TABLE.
-    LockTable {
-        /// The tables.
-        tables: Vec<Name>,
-        /// The mode, in upper case (`ACCESS SHARE`).
-        mode: String,
-        /// NOWAIT.
-        nowait: bool,
-    },
-    /// LISTEN.
-    Listen(String),
-    /// UNLISTEN; none is all.
-    Unlisten(Option<String>),
-    /// NOTIFY.
-    Notify {
-        /// The channel.
-        channel: String,
-        /// The payload.
-        payload: String,
-    },
 }
 
 /// Which kind of query, for command tags.
@@ -315,52 +200,6 @@ pub enum CopyColumns {
     All,
     /// Those of these names.
     These(Vec<String>),
-}
-
-/// Modes of a transaction; none is the session's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TransactionModes {
-    /// ISOLATION LEVEL.
-    pub isolation: Option<IsolationLevel>,
-    /// READ ONLY.
-    pub read_only: Option<bool>,
-    /// DEFERRABLE.
-    pub deferrable: Option<bool>,
-}
-
-/// An isolation level as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IsolationLevel {
-    /// READ UNCOMMITTED.
-    ReadUncommitted,
-    /// READ COMMITTED.
-    ReadCommitted,
-    /// REPEATABLE READ.
-    RepeatableRead,
-    /// SERIALIZABLE.
-    Serializable,
-}
-
-/// What SET sets to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetValue {
-    /// DEFAULT.
-    Default,
-    /// Values as text; a list is what was separated by commas.
-    Values(Vec<String>),
-}
-
-/// What DISCARD forgets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiscardKind {
-    /// ALL.
-    All,
-    /// PLANS.
-    Plans,
-    /// SEQUENCES.
-    Sequences,
-    /// TEMP.
-    Temp,
 }
 
 /// DECLARE CURSOR.

@@ -11,15 +11,23 @@ use sql_values::types::Datum;
 
 use super::create::add_column;
 use super::rows::contains_null;
-use super::{Done, Table, column, notice, quote, quoted, taken, undefined_object};
+use super::{Done, Run, Table, column, notice, quote, quoted, taken, undefined_object};
 use crate::work::Work;
 
 /// Longest default that is kept with the table for rows of before; a longer one is written to each.
 const MAX_MISSING: usize = 8 << 10;
 
+impl Run for AlterTable {
+    const NAME: &str = "ALTER TABLE";
+
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
+        work.alter_table(self).await
+    }
+}
+
 impl Work<'_> {
     /// ALTER TABLE.
-    pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> SqlResult<Done> {
+    async fn alter_table(&mut self, alter: &AlterTable) -> SqlResult<Done> {
         let tag = || "ALTER TABLE".to_owned();
         if alter.if_exists && self.find_table(&alter.name).await?.is_none() {
             let text = format!("relation \"{}\" does not exist, skipping", alter.name.name);

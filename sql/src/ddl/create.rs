@@ -9,11 +9,19 @@ use sql_parse::{ColumnSpec, ConstraintKind, ConstraintSpec, CreateTable, Name};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 
-use super::{Done, MAX_COLUMNS, index::key_columns, taken};
+use super::{Done, MAX_COLUMNS, Run, index::key_columns, taken};
 use crate::work::Work;
 
 /// The hidden key of a table without a declared one.
 const HIDDEN_KEY: &str = "rowid";
+
+impl Run for CreateTable {
+    const NAME: &str = "CREATE TABLE";
+
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
+        work.create_table(self).await
+    }
+}
 
 impl Work<'_> {
     /// The schema in which a new object of this name goes.
@@ -43,7 +51,7 @@ impl Work<'_> {
     }
 
     /// CREATE TABLE.
-    pub(super) async fn create_table(&mut self, create: &CreateTable) -> SqlResult<Done> {
+    async fn create_table(&mut self, create: &CreateTable) -> SqlResult<Done> {
         let schema = self.target_schema(&create.name)?;
         let name = &create.name.name;
         if self.is_named(&schema, name).await? {

@@ -1,14 +1,30 @@
 //! DROP TABLE and TRUNCATE.
 
-use sql_parse::{Drop, Name};
+use sql_parse::{Drop, DropTable, Name, Truncate};
 use sql_values::error::{SqlError, SqlResult};
 
-use super::{Done, notice};
+use super::{Done, Run, notice};
 use crate::work::{Work, undefined};
+
+impl Run for DropTable {
+    const NAME: &str = "DROP TABLE";
+
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
+        work.drop_tables(&self.0).await
+    }
+}
+
+impl Run for Truncate {
+    const NAME: &str = "TRUNCATE TABLE";
+
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
+        work.truncate(&self.tables).await
+    }
+}
 
 impl Work<'_> {
     /// DROP TABLE.
-    pub(super) async fn drop_tables(&mut self, drop: &Drop) -> SqlResult<Done> {
+    async fn drop_tables(&mut self, drop: &Drop) -> SqlResult<Done> {
         let mut notices = Vec::new();
         for name in &drop.names {
             if self.find_table(name).await?.is_none() {
@@ -27,7 +43,7 @@ impl Work<'_> {
     }
 
     /// TRUNCATE. The tables stay as they are, so no gate is needed: it is a deletion of all rows.
-    pub(super) async fn truncate(&mut self, tables: &[Name]) -> SqlResult<Done> {
+    async fn truncate(&mut self, tables: &[Name]) -> SqlResult<Done> {
         for name in tables {
             let table = self.stored_table(name).await?;
             self.clear_table(&table).await?;

@@ -1,10 +1,10 @@
 //! CREATE INDEX and DROP INDEX.
 
 use sql_catalog::descriptor::{ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor};
-use sql_parse::{CreateIndex, Drop, Name};
+use sql_parse::{CreateIndex, Drop, DropIndex, Name};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
-use super::{Done, about, taken, undefined_object};
+use super::{Done, Run, about, taken, undefined_object};
 use crate::work::Work;
 
 /// Key columns of an index.
@@ -37,9 +37,33 @@ pub(super) fn key_columns<'n>(
     Ok(key)
 }
 
+impl Run for CreateIndex {
+    const NAME: &str = "CREATE INDEX";
+
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
+        work.create_index(self).await
+    }
+
+    fn runs_alone(&self) -> Option<&'static str> {
+        self.concurrently.then_some("CREATE INDEX CONCURRENTLY")
+    }
+}
+
+impl Run for DropIndex {
+    const NAME: &str = "DROP INDEX";
+
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
+        work.drop_indexes(&self.0).await
+    }
+
+    fn runs_alone(&self) -> Option<&'static str> {
+        self.0.concurrently.then_some("DROP INDEX CONCURRENTLY")
+    }
+}
+
 impl Work<'_> {
     /// CREATE INDEX.
-    pub(super) async fn create_index(&mut self, create: &CreateIndex) -> SqlResult<Done> {
+    async fn create_index(&mut self, create: &CreateIndex) -> SqlResult<Done> {
         let tag = || "CREATE INDEX".to_owned();
         let found = self.stored_table(&create.table).await?;
         if let Some(name) = &create.name
@@ -96,7 +120,7 @@ impl Work<'_> {
     }
 
     /// DROP INDEX.
-    pub(super) async fn drop_indexes(&mut self, drop: &Drop) -> SqlResult<Done> {
+    async fn drop_indexes(&mut self, drop: &Drop) -> SqlResult<Done> {
         let mut notices = Vec::new();
         for name in &drop.names {
             let Some((found, index)) = self.find_index(name).await? else {

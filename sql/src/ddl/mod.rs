@@ -1,4 +1,5 @@
-//! Changes of the schema: CREATE, DROP, ALTER, TRUNCATE.
+//! Changes of the schema: CREATE, DROP, ALTER, TRUNCATE. Each is an `impl Run`, in a file; which there are,
+//! [`sql_parse::changes`] lists: one that nobody runs does not compile.
 //!
 //! A change is part of its transaction: it is visible there at once, and gone if that is rolled back. What is dropped is
 //! deleted behind the commit, in the background (`catalog::debris`); a column that is added with a constant default
@@ -36,34 +37,43 @@ const MAX_NAME: usize = 63;
 /// What a change reports: the tag and the notices.
 pub(crate) type Done = (String, Vec<Notice>);
 
-/// Runs a change of the schema.
-pub(crate) async fn run(mut work: Work<'_>, change: &Change) -> SqlResult<Done> {
-    match change {
-        Change::CreateTable(create) => {
-            work.check_not_read_only("CREATE TABLE")?;
-            work.create_table(create).await
-        }
-        Change::CreateIndex(create) => {
-            work.check_not_read_only("CREATE INDEX")?;
-            work.create_index(create).await
-        }
-        Change::DropTable(drop) => {
-            work.check_not_read_only("DROP TABLE")?;
-            work.drop_tables(drop).await
-        }
-        Change::DropIndex(drop) => {
-            work.check_not_read_only("DROP INDEX")?;
-            work.drop_indexes(drop).await
-        }
-        Change::AlterTable(alter) => {
-            work.check_not_read_only("ALTER TABLE")?;
-            work.alter_table(alter).await
-        }
-        Change::Truncate { tables, .. } => {
-            work.check_not_read_only("TRUNCATE TABLE")?;
-            work.truncate(tables).await
-        }
+/// A change of the schema.
+trait Run {
+    /// What it is called: in errors, and what a client is told when it is done.
+    const NAME: &str;
+
+    /// Runs it. The session may write.
+    async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done>;
+
+    /// It is no part of a transaction of several statements: then by what name.
+    fn runs_alone(&self) -> Option<&'static str> {
+        None
     }
+}
+
+macro_rules! dispatch {
+    ($($statement:ident: $word:literal;)*) => {
+        /// Runs a change of the schema.
+        pub(crate) async fn run(mut work: Work<'_>, change: &Change) -> SqlResult<Done> {
+            match change {
+                $(Change::$statement(statement) => {
+                    work.check_not_read_only(name_of(statement))?;
+                    statement.run(&mut work).await
+                })*
+            }
+        }
+
+        /// See [`Run::runs_alone`].
+        pub(crate) fn runs_alone(change: &Change) -> Option<&'static str> {
+            match change { $(Change::$statement(statement) => statement.runs_alone(),)* }
+        }
+    };
+}
+
+sql_parse::changes!(dispatch);
+
+fn name_of<R: Run>(_: &R) -> &'static str {
+    R::NAME
 }
 
 impl Work<'_> {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use sql_exec::from_txn;
 use sql_exec::sink::ResultSink;
-use sql_parse::{Change, Control, Parsed, Query, QueryKind, Statement};
+use sql_parse::{Parsed, Query, QueryKind, Statement};
 use sql_plan::OutputColumn;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 use txn::db::TxnError;
 
 use super::portal::{Prepared, check_same};
-use super::{Session, Step};
+use super::{Session, Step, control};
 use crate::ddl;
 use crate::work::Work;
 use crate::work::transaction::{Open, State};
@@ -131,12 +131,8 @@ impl Session {
 
     /// 25P02, unless the statement ends the block or goes back in it (T2 of `work::transaction`).
     pub(super) fn check_not_failed(&self, statement: &Statement) -> SqlResult<()> {
-        let cures = matches!(
-            statement,
-            Statement::Control(
-                Control::Commit { .. } | Control::Rollback { .. } | Control::RollbackTo(_)
-            )
-        );
+        let cures =
+            matches!(statement, Statement::Control(control) if control::ends_failed_block(control));
         if !matches!(self.state, State::Failed(_)) || cures {
             return Ok(());
         }
@@ -219,7 +215,7 @@ impl Session {
                 self.fetch_cursor(name, *direction, *only_move, sink).await?
             }
             Statement::Change(change) => {
-                if let Some(what) = runs_alone(change) {
+                if let Some(what) = ddl::runs_alone(change) {
                     self.forbid_transaction(what)?;
                 }
                 self.read_ahead().await?;
@@ -231,7 +227,7 @@ impl Session {
                 }
                 tag
             }
-            Statement::Control(control) => self.control(control, sink).await?,
+            Statement::Control(control) => self.control(control, sink).await?.into_owned(),
             Statement::Unsupported(what) => return Err(SqlError::unsupported(what)),
         };
         if mode.last {
@@ -301,29 +297,12 @@ impl Session {
 
 /// True iff a transaction that only ran this may begin anew.
 fn leaves_no_trace(statement: &Statement) -> bool {
-    matches!(
-        statement,
-        Statement::Control(
-            Control::Begin(_)
-                | Control::SetTransaction { .. }
-                | Control::Set { .. }
-                | Control::Show(_)
-        )
-    )
+    matches!(statement, Statement::Control(control) if control::leaves_no_trace(control))
 }
 
 /// True iff clients are told columns.
 pub(super) fn gives_rows(query: &Query, columns: &[OutputColumn]) -> bool {
     query.kind == QueryKind::Select || !columns.is_empty()
-}
-
-/// A change that is no part of a transaction of several statements.
-fn runs_alone(change: &Change) -> Option<&'static str> {
-    match change {
-        Change::CreateIndex(create) if create.concurrently => Some("CREATE INDEX CONCURRENTLY"),
-        Change::DropIndex(drop) if drop.concurrently => Some("DROP INDEX CONCURRENTLY"),
-        _ => None,
-    }
 }
 
 pub(super) fn unknown_statement(name: &str) -> SqlError {
@@ -352,10 +331,7 @@ pub(super) fn tell(sink: &mut dyn ResultSink, changes: &[(String, String)]) -> S
 /// What a statement's results look like without running it.
 pub(super) fn columns_of_control(statement: &Statement) -> Option<Vec<OutputColumn>> {
     match statement {
-        Statement::Control(Control::Show(name)) if name == "all" => {
-            Some(["name", "setting", "description"].into_iter().map(text_column).collect())
-        }
-        Statement::Control(Control::Show(name)) => Some(vec![text_column(name)]),
+        Statement::Control(control) => control::columns(control),
         Statement::Explain { .. } => Some(vec![text_column("QUERY PLAN")]),
         _ => None,
     }

@@ -74,6 +74,7 @@ enum Builder {
 /// Makes a column from values.
 pub(super) struct ColumnBuilder {
     ty: SqlType,
+    form: Form,
     builder: Builder,
 }
 
@@ -91,7 +92,7 @@ impl ColumnBuilder {
             Layout::Binary => Builder::Binary(BinaryBuilder::new()),
             Layout::Encoded => Builder::Encoded(BinaryBuilder::new()),
         };
-        ColumnBuilder { ty, builder }
+        ColumnBuilder { ty, form: ty.form(), builder }
     }
 
     pub(super) fn push(&mut self, datum: &Datum) -> SqlResult<()> {
@@ -99,7 +100,7 @@ impl ColumnBuilder {
             self.push_null();
             return Ok(());
         }
-        match (&mut self.builder, datum, self.ty.form()) {
+        match (&mut self.builder, datum, self.form) {
             (Builder::Bool(column), Datum::Bool(value), _) => column.append_value(*value),
             (Builder::Int16(column), Datum::Int2(value), _) => column.append_value(*value),
             (Builder::Int32(column), Datum::Int4(value), Form::Int4)
