@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Meridian (one node) beside PostgreSQL, by pgbench, in turn, so that a drift of the machine meets both:
-# `SELECT 1` and a prepared point read on one connection, and single-row writes for the price of a commit.
+# Meridian beside PostgreSQL, by pgbench, in turn, so that a drift of the machine meets both: `SELECT 1`, prepared point
+# reads, updates of one row and pgbench's own transactions (like TPC-B), on one and on many connections; on one node, and on
+# three processes of this machine (which PostgreSQL's one is a hard comparison for: every byte is written three times).
 #
 # Needs a release build of meridian and PostgreSQL's server and pgbench (Debian: postgresql, postgresql-contrib).
 #     cargo build --release -p meridian && cli/benches/side_by_side.sh [ROUNDS] [SECONDS]
+# The machine is quiet if PostgreSQL's SELECT 1 runs above 12,000 a second: below that, ratios flatter.
 set -euo pipefail
-rounds=${1:-5}
+rounds=${1:-3}
 seconds=${2:-4}
 cd "$(dirname "$0")/../.."
-meridian=${CARGO_TARGET_DIR:-target}/release/meridian
+meridian=${MERIDIAN:-${CARGO_TARGET_DIR:-target}/release/meridian}
 bin=${PG_BINDIR:-$(pg_config --bindir 2>/dev/null || ls -d /usr/lib/postgresql/*/bin | tail -1)}
 pg_port=25432
-meridian_port=25433
-rows=10000
+# One node's SQL, then those of three, then their rpc ports.
+port=25433
 
 work=$(mktemp -d)
 # PostgreSQL does not run as root.
@@ -21,11 +23,17 @@ if [ "$(id -u)" = 0 ]; then
     chmod 755 "$work"
     as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups)
 fi
-mkdir "$work/pg" "$work/meridian"
+mkdir "$work/pg"
 [ "$(id -u)" = 0 ] && chown postgres "$work/pg"
 
+pids=()
+stop_nodes() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+    pids=()
+}
 cleanup() {
-    kill "${meridian_pid:-}" 2>/dev/null || true
+    stop_nodes
     "${as_postgres[@]}" "$bin/pg_ctl" -D "$work/pg/data" -m fast stop >/dev/null 2>&1 || true
     rm -rf "$work"
 }
@@ -37,53 +45,86 @@ trap cleanup EXIT
     "${as_postgres[@]}" "$bin/pg_ctl" -D "$work/pg/data" -l "$work/pg/log" -w \
         -o "-p $pg_port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$work/pg" start >/dev/null
 )
-"$meridian" start-single-node --insecure --store "$work/meridian" --sql-addr "127.0.0.1:$meridian_port" \
-    2>"$work/meridian.log" &
-meridian_pid=$!
 
 url() {
     case $1 in
         postgres) echo "host=127.0.0.1 port=$pg_port user=root dbname=postgres" ;;
-        meridian) echo "host=127.0.0.1 port=$meridian_port user=root dbname=defaultdb" ;;
+        meridian) echo "host=127.0.0.1 port=$port user=root dbname=defaultdb" ;;
     esac
 }
-for server in postgres meridian; do
-    for _ in $(seq 200); do
-        psql -qAt "$(url $server)" -c 'SELECT 1' >/dev/null 2>&1 && break
+
+# Waits for a server and loads pgbench's tables, at scale 1.
+load() {
+    for _ in $(seq 400); do
+        psql -qAt "$(url "$1")" -c 'SELECT 1' >/dev/null 2>&1 && break
         sleep 0.1
     done
-    psql -q "$(url $server)" -c 'CREATE TABLE point (id int PRIMARY KEY, v text NOT NULL)'
-    psql -q "$(url $server)" -c "INSERT INTO point SELECT g, 'value ' || g FROM generate_series(1, $rows) g"
-done
+    pgbench -i -s 1 -q "$(url "$1")" >/dev/null 2>&1
+}
 
-echo 'SELECT 1;' >"$work/select_1.sql"
-printf '\\set id random(1, %s)\nSELECT v FROM point WHERE id = :id;\n' "$rows" >"$work/point_read.sql"
-printf "\\\\set id random(1, %s)\nUPDATE point SET v = 'other' WHERE id = :id;\n" "$rows" >"$work/point_update.sql"
+echo 'SELECT 1;' >"$work/select_1"
+printf '\\set id random(1, 100000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :id;\n' >"$work/point_read"
+printf '\\set id random(1, 100000)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :id;\n' >"$work/update"
 
-# Average latency in microseconds.
+# Transactions a second, and Meridian's microseconds of CPU for each.
 run() {
-    pgbench -n -c 1 -T "$seconds" -M "$3" -f "$work/$2.sql" "$(url "$1")" 2>/dev/null |
-        awk '/latency average/ { printf "%.1f\n", $4 * 1000 }'
+    local server=$1 what=$2 clients=$3 file=(-f "$work/$2") before after done_ tps
+    [ "$what" = tpcb ] && file=(-b tpcb-like)
+    before=$(cpu)
+    pgbench -n -c "$clients" -j 1 -T "$seconds" -M prepared "${file[@]}" "$(url "$server")" >"$work/out" 2>/dev/null
+    after=$(cpu)
+    done_=$(awk '/actually processed/ { print $NF + 0 }' "$work/out")
+    tps=$(awk '/^tps/ { printf "%.0f", $3 }' "$work/out")
+    echo "$tps" >>"$work/$server.tps"
+    [ "$server" = meridian ] && echo $(((after - before) / (done_ > 0 ? done_ : 1))) >>"$work/cpu"
+    return 0
+}
+
+# Microseconds of CPU that the nodes have taken.
+cpu() {
+    local pid sum=0
+    for pid in "${pids[@]}"; do sum=$((sum + $(awk '{ print ($14 + $15) * 10000 }' "/proc/$pid/stat"))); done
+    echo "$sum"
 }
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-echo "microseconds a statement, one connection; medians of $rounds rounds of $seconds s (least, most)"
-printf '%-24s %26s %26s %8s\n' statement PostgreSQL Meridian ratio
-for what in 'select_1 simple' 'select_1 prepared' 'point_read simple' 'point_read prepared' 'point_update prepared'; do
-    read -r script mode <<<"$what"
-    : >"$work/postgres.us"
-    : >"$work/meridian.us"
-    for _ in $(seq "$rounds"); do
-        for server in postgres meridian; do
-            run $server "$script" "$mode" >>"$work/$server.us"
+compare() {
+    local what clients
+    for pair in "$@"; do
+        read -r what clients <<<"$pair"
+        rm -f "$work"/{postgres,meridian}.tps "$work/cpu"
+        for _ in $(seq "$rounds"); do
+            for server in postgres meridian; do run $server "$what" "$clients"; done
         done
+        local pg ours
+        pg=$(median <"$work/postgres.tps")
+        ours=$(median <"$work/meridian.tps")
+        printf '%-12s %4s %12s %12s %8s %8s\n' "$what" "$clients" "$pg" "$ours" \
+            "$(awk -v a="$ours" -v b="$pg" 'BEGIN { printf "%.2f", a / b }')" "$(median <"$work/cpu")"
     done
-    for server in postgres meridian; do
-        median <"$work/$server.us" >"$work/$server.median"
-        printf '%s (%s, %s)' "$(cat "$work/$server.median")" "$(sort -n "$work/$server.us" | head -1)" \
-            "$(sort -n "$work/$server.us" | tail -1)" >"$work/$server.shown"
-    done
-    printf '%-24s %26s %26s %8s\n' "$what" "$(cat "$work/postgres.shown")" "$(cat "$work/meridian.shown")" \
-        "$(paste "$work/meridian.median" "$work/postgres.median" | awk '{ printf "%.2f", $1 / $2 }')"
+}
+
+load postgres
+printf '%-12s %4s %12s %12s %8s %8s\n' 'a second' conn PostgreSQL Meridian ratio 'CPU us'
+
+"$meridian" start-single-node --insecure --store "$work/one" --sql-addr "127.0.0.1:$port" 2>"$work/one.log" &
+pids=($!)
+load meridian
+echo "one node"
+compare 'select_1 1' 'point_read 1' 'point_read 8' 'update 1' 'update 16' 'update 64' 'tpcb 1' 'tpcb 16'
+stop_nodes
+
+peers="127.0.0.1:$((port + 11)),127.0.0.1:$((port + 12)),127.0.0.1:$((port + 13))"
+for node in 1 2 3; do
+    "$meridian" start --insecure --store "$work/three$node" --sql-addr "127.0.0.1:$((port + node - 1))" \
+        --rpc-addr "127.0.0.1:$((port + 10 + node))" --join "$peers" 2>"$work/three$node.log" &
+    pids+=($!)
 done
+for _ in $(seq 100); do
+    "$meridian" init --insecure --rpc-addr "127.0.0.1:$((port + 11))" >/dev/null 2>&1 && break
+    sleep 0.1
+done
+load meridian
+echo "three processes"
+compare 'point_read 1' 'update 1' 'update 16' 'update 64' 'tpcb 1' 'tpcb 16'
