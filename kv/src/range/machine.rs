@@ -12,7 +12,8 @@
 //! - I4. The command's write timestamp is above the floor.
 //! - I5. All keys of a batch lie in the range as it is now: an evaluation that raced a split is void.
 //!
-//! A rejected command still moves the applied index. Changes and applied index go into one engine batch.
+//! A rejected command still moves the applied index. Changes and applied index go into one engine batch, which may hold
+//! those of many entries.
 //!
 //! HAZARD: an entry that cannot be decoded or applied must stop the node. Reporting it as rejected would let
 //! this copy differ from one on which it worked.
@@ -27,7 +28,8 @@ use crate::range::state::{RangeState, damaged};
 pub type Outcome = Result<SideEffects, Rejection>;
 
 impl RangeState {
-    /// Applies one entry: adds its changes and the new applied state to `batch`.
+    /// Applies one entry: adds its changes to `batch`. The new applied state goes there once the last entry of the batch is
+    /// applied ([`RangeState::save_applied`]).
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] when the entry cannot be understood: the node must stop.
@@ -51,7 +53,6 @@ impl RangeState {
                 self.execute(command, batch)?
             }
         };
-        self.save_applied(batch);
         Ok(outcome)
     }
 

@@ -149,7 +149,7 @@ impl RangeState {
     }
 
     /// Writes how far the log is applied.
-    pub(super) fn save_applied(&self, batch: &mut EngineBatch) {
+    pub fn save_applied(&self, batch: &mut EngineBatch) {
         batch.put(keys::range_id_key(self.descriptor.id(), APPLIED), encode(&self.applied));
     }
 

@@ -1,7 +1,7 @@
 //! The apply loop: committed entries become engine state, then events, then answers. And the sync loop, which
 //! makes that state durable in the background.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -16,6 +16,11 @@ use crate::seam::{RangeEvent, RangeObserver};
 use crate::store::core::{ApplyTask, Fate, Waiter};
 use crate::store::shared::{SharedRef, StopOnPanic};
 
+/// Tasks that go into the engine together.
+const TASKS_PER_BATCH_MAX: usize = 64;
+/// Their bytes, or one task: what is waited for by those who have been in it.
+const BYTES_PER_BATCH_MAX: usize = 256 << 10;
+
 /// What the apply loop works with.
 pub(crate) struct Applier {
     pub(crate) holder: Holder,
@@ -26,87 +31,132 @@ pub(crate) struct Applier {
     pub(crate) tasks: mpsc::Receiver<ApplyTask>,
 }
 
+/// What follows from a task once its batch is in the engine.
+struct Done {
+    range: RangeId,
+    bytes: usize,
+    events: Vec<RangeEvent>,
+    created: Vec<RangeId>,
+    reports: Vec<RangeId>,
+    truncate: Option<u64>,
+    answers: Vec<(Waiter, Fate)>,
+}
+
 impl Applier {
     /// Runs until the store fails or the consensus loop ends.
     pub(crate) async fn run(mut self) {
         let _stop = StopOnPanic { shared: self.shared.clone(), what: "apply" };
-        while let Some(task) = self.tasks.recv().await {
+        while let Some(first) = self.tasks.recv().await {
             if let Some(backlog) = self.engine.backlog() {
                 backlog.await;
             }
-            if let Err(error) = self.apply(task) {
+            // What is ready goes into the engine together.
+            let mut bytes = first.bytes;
+            let mut tasks = vec![first];
+            while tasks.len() < TASKS_PER_BATCH_MAX && bytes < BYTES_PER_BATCH_MAX {
+                let Ok(task) = self.tasks.try_recv() else { break };
+                bytes += task.bytes;
+                tasks.push(task);
+            }
+            if let Err(error) = self.apply(tasks) {
                 self.shared.fail((&error).into());
                 return;
             }
         }
     }
 
-    pub(super) fn apply(&mut self, task: ApplyTask) -> Result<(), EngineError> {
+    /// Applies committed entries, of several ranges perhaps, by one engine batch.
+    pub(super) fn apply(&mut self, tasks: Vec<ApplyTask>) -> Result<(), EngineError> {
+        let mut batch = EngineBatch::default();
+        let mut done = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            done.push(self.apply_task(task, &mut batch)?);
+        }
+        for range in done.iter().map(|done| done.range).collect::<BTreeSet<_>>() {
+            self.states[&range].save_applied(&mut batch);
+        }
+        self.engine.apply(batch)?;
+        done.into_iter().for_each(|done| self.announce(done));
+        Ok(())
+    }
+
+    fn apply_task(
+        &mut self,
+        task: ApplyTask,
+        batch: &mut EngineBatch,
+    ) -> Result<Done, EngineError> {
         let range = task.range;
         let Some(state) = self.states.get_mut(&range) else {
             return Err(EngineError::Corrupt(format!("committed entries of unknown {range}")));
         };
-        let mut batch = EngineBatch::default();
-        let mut answers: Vec<(Waiter, Fate)> = Vec::new();
-        let mut events: Vec<RangeEvent> = Vec::new();
-        let mut reports: Vec<RangeId> = Vec::new();
-        let mut created: Vec<RangeState> = Vec::new();
-        let mut truncate = None;
+        let mut done = Done {
+            range,
+            bytes: task.bytes,
+            events: Vec::new(),
+            created: Vec::new(),
+            reports: Vec::new(),
+            truncate: None,
+            answers: Vec::new(),
+        };
+        let mut created = Vec::new();
         for (entry, waiter) in task.entries {
-            let outcome = state.apply(&entry, &mut batch)?;
+            let outcome = state.apply(&entry, batch)?;
             if let Some(waiter) = waiter {
                 let fate = match &outcome {
                     Ok(effects) => Fate::Applied(effects.value),
                     Err(rejection) => Fate::Rejected(*rejection),
                 };
-                answers.push((waiter, fate));
+                done.answers.push((waiter, fate));
             }
             let Ok(effects) = outcome else { continue };
-            truncate = truncate.max(effects.truncate);
+            done.truncate = done.truncate.max(effects.truncate);
             if let Some(replaced) = effects.lease
                 && let Some(event) = lease_event(self.holder, state, replaced)
             {
                 if matches!(event, RangeEvent::LeaseAcquired { .. }) {
-                    reports.push(range);
+                    done.reports.push(range);
                 }
-                events.push(event);
+                done.events.push(event);
             }
             if let Some(right) = effects.created {
                 let sides = (state.descriptor.clone(), right.descriptor.clone());
-                reports.extend([range, sides.1.id()]);
-                events.push(RangeEvent::Split { left: sides.0, right: sides.1 });
+                done.reports.extend([range, sides.1.id()]);
+                done.events.push(RangeEvent::Split { left: sides.0, right: sides.1 });
                 created.push(*right);
             }
         }
-        self.engine.apply(batch)?;
+        for right in created {
+            done.created.push(right.descriptor.id());
+            self.states.insert(right.descriptor.id(), right);
+        }
+        Ok(done)
+    }
+
+    /// Tells those who listen and those who wait. The engine has it.
+    fn announce(&mut self, done: Done) {
         // The observer hears before anything is served under a change.
-        for event in &events {
+        for event in &done.events {
             self.observer.on_event(event);
         }
         // The left side last: until it is seen as it is now, the right side's keys are its own.
-        let is_split = !created.is_empty();
-        for right in created {
-            let id = right.descriptor.id();
-            self.shared.publish(&right, |notices, state| {
-                notices.created.insert(id, state.clone());
+        for id in &done.created {
+            self.shared.publish(&self.states[id], |notices, state| {
+                notices.created.insert(*id, state.clone());
             });
-            self.states.insert(id, right);
         }
-        let state = self.states.get(&range).expect("it has just applied");
-        self.shared.publish(state, |notices, state| {
-            notices.applied(range, state, task.bytes, truncate);
+        self.shared.publish(&self.states[&done.range], |notices, state| {
+            notices.applied(done.range, state, done.bytes, done.truncate);
         });
         // Somebody waits for the answers, and hardly ever anybody for the core.
-        for (waiter, fate) in answers {
+        for (waiter, fate) in done.answers {
             // Nobody waiting any more is no reason to stop.
             let _ = waiter.send(fate);
         }
-        match is_split {
-            true => self.shared.wake.notify_one(),
-            false => self.shared.wake_for_room(),
+        match done.created.is_empty() {
+            true => self.shared.wake_for_room(),
+            false => self.shared.wake.notify_one(),
         }
-        reports.into_iter().for_each(|range| self.shared.report(range));
-        Ok(())
+        done.reports.into_iter().for_each(|range| self.shared.report(range));
     }
 }
 

@@ -182,9 +182,7 @@ impl World {
                     write.now_or_never().expect("no latency")?;
                     node.core.persisted(effects.persisting);
                     mail.extend(effects.after_sync.into_iter().map(|(to, mail)| (from, to, mail)));
-                    for task in effects.apply {
-                        node.applier.apply(task)?;
-                    }
+                    node.applier.apply(effects.apply)?;
                     node.core.notices()?;
                 }
                 node.core.publish_leaders();

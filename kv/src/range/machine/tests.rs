@@ -38,6 +38,7 @@ impl World {
         let entry = Entry { index, term: 6, data, ..Entry::default() };
         let mut batch = EngineBatch::default();
         let outcome = self.state.apply(&entry, &mut batch)?;
+        self.state.save_applied(&mut batch);
         let mut out = match outcome {
             Err(rejection) => format!("rejected: {rejection:?}\n"),
             Ok(effects) => effects_text(&effects)?,
