@@ -120,3 +120,41 @@ impl TableDescriptor {
         self.indexes.iter().find(|index| index.id == id)
     }
 }
+
+/// What may have a name in a schema: they share their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A table.
+    Table,
+    /// An index of a table.
+    Index,
+}
+
+impl ObjectKind {
+    /// What it is called, with its article.
+    pub fn noun(self) -> &'static str {
+        match self {
+            ObjectKind::Table => "a table",
+            ObjectKind::Index => "an index",
+        }
+    }
+
+    /// The word that DROP has for it.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            ObjectKind::Table => "TABLE",
+            ObjectKind::Index => "INDEX",
+        }
+    }
+}
+
+/// What has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its oid.
+    pub oid: u32,
+    /// The table that it is, or that it belongs to.
+    pub table: TableId,
+}

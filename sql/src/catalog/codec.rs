@@ -3,8 +3,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use sql_catalog::descriptor::{
-    CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, TableDescriptor,
-    TableId, TableKind,
+    CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, Object, ObjectKind,
+    TableDescriptor, TableId, TableKind,
 };
 use sql_exec::row::{decode_datum, encode_datum};
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -104,16 +104,22 @@ struct Check {
     expr: String,
 }
 
-/// What has a name: a table, or an index of one.
+/// What has a name.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct NameRecord {
+struct NameRecord {
     /// The oid of what has the name.
     #[prost(uint32, tag = "1")]
-    pub(super) oid: u32,
+    oid: u32,
     /// The table: itself, or the index's.
     #[prost(uint32, tag = "2")]
-    pub(super) table: u32,
+    table: u32,
+    /// What it is: [`TABLE_OR_INDEX`], or a kind that this build does not know.
+    #[prost(uint32, tag = "3")]
+    kind: u32,
 }
+
+/// The table itself if it has the same oid, or else an index of it.
+const TABLE_OR_INDEX: u32 = 0;
 
 /// The counter of ids.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -226,6 +232,25 @@ pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
         building: table.building.iter().map(encode_index).collect(),
     };
     encode_as(version, &table)
+}
+
+/// What has a name, as it is stored under it.
+pub(super) fn encode_object(object: Object) -> Bytes {
+    let kind = match object.kind {
+        ObjectKind::Table | ObjectKind::Index => TABLE_OR_INDEX,
+    };
+    encode(&NameRecord { oid: object.oid, table: object.table.0, kind })
+}
+
+/// See [`encode_object`].
+pub(super) fn decode_object(bytes: &[u8]) -> SqlResult<Object> {
+    let NameRecord { oid, table, kind } = decode(bytes)?;
+    let kind = match kind {
+        TABLE_OR_INDEX if oid == table => ObjectKind::Table,
+        TABLE_OR_INDEX => ObjectKind::Index,
+        _ => return Err(corrupted("a name of something that is not known here")),
+    };
+    Ok(Object { kind, oid, table: TableId(table) })
 }
 
 fn encode_missing(value: &Datum) -> Bytes {

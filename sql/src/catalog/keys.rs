@@ -3,7 +3,7 @@
 //! | after `02` | value |
 //! |---|---|
 //! | `d` + table id | descriptor |
-//! | `n` + schema + `00` + name | table id: tables and indexes, which share their names |
+//! | `n` + schema + `00` + name | what has the name: all kinds of objects share their names |
 //! | `i` | next id |
 //! | `g` + table id | gate: a schema change is under way |
 //! | `h` + table id | heartbeat of that change |
@@ -38,7 +38,7 @@ pub(super) fn descriptors() -> (Bytes, Bytes) {
     (key(b'd', &[]), key(b'e', &[]))
 }
 
-/// The id behind a name. Names have no zero byte: text never has one.
+/// What has a name. Names have no zero byte: text never has one.
 pub(super) fn name(schema: &str, name: &str) -> Bytes {
     key(b'n', &[schema.as_bytes(), &[0], name.as_bytes()])
 }

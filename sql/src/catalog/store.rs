@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sql_catalog::descriptor::{IndexId, TableDescriptor, TableId};
+use sql_catalog::descriptor::{IndexId, Object, ObjectKind, TableDescriptor, TableId};
 use sql_exec::OrSql;
 use sql_exec::row;
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -19,7 +19,7 @@ use txn::Mutant;
 use txn::db::{CommitDeadline, Txn, TxnError, TxnOptions};
 
 use super::build::Build;
-use super::codec::{self, NameRecord, NextId};
+use super::codec::{self, NextId};
 use super::gate::{self, ClosedGate, Patience};
 use super::lease::{Lease, Leases, invalid};
 use super::{debris, keys};
@@ -122,7 +122,7 @@ impl TxnCatalog {
     }
 
     /// What has the name, as far as others know. Read beside the transaction, which is bound to no time by it.
-    async fn look_up(&self, schema: &str, name: &str) -> SqlResult<Option<NameRecord>> {
+    async fn look_up(&self, schema: &str, name: &str) -> SqlResult<Option<Object>> {
         let mut txn = self.leases.db().begin(TxnOptions::default());
         find_name(&mut txn, schema, name).await
     }
@@ -157,20 +157,21 @@ impl TxnCatalog {
             return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
         }
         if self.may_begin_later(txn)
-            && let Some(record) = self.look_up(schema, name).await?
-            && record.oid == record.table
-            && let Some(lease) = self.new_lease(txn, TableId(record.table)).await?
+            && let Some(Object { kind: ObjectKind::Table, table, .. }) =
+                self.look_up(schema, name).await?
+            && let Some(lease) = self.new_lease(txn, table).await?
             && lease.table.schema == schema
             && lease.table.name == name
         {
             return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
         }
         for _ in 0..MAX_NAMESAKES {
-            let Some(record) = find_name(txn, schema, name).await? else { return Ok(None) };
-            if record.oid != record.table {
+            let Some(Object { kind: ObjectKind::Table, table, .. }) =
+                find_name(txn, schema, name).await?
+            else {
                 return Ok(None);
-            }
-            let table = self.table_by_id(txn, TableId(record.table)).await?;
+            };
+            let table = self.table_by_id(txn, table).await?;
             // The change that it waited for may have dropped the table, or given its name to another.
             if table.as_ref().is_some_and(|table| table.schema == schema && table.name == name) {
                 return Ok(table);
@@ -213,16 +214,21 @@ impl TxnCatalog {
         name: &str,
     ) -> SqlResult<Option<Arc<TableDescriptor>>> {
         match find_name(txn, schema, name).await? {
-            Some(record) if record.oid != record.table => {
-                self.table_by_id(txn, TableId(record.table)).await
+            Some(Object { kind: ObjectKind::Index, table, .. }) => {
+                self.table_by_id(txn, table).await
             }
             _ => Ok(None),
         }
     }
 
-    /// True iff a table or index has this name.
-    pub async fn is_named(&self, txn: &mut Txn, schema: &str, name: &str) -> SqlResult<bool> {
-        Ok(find_name(txn, schema, name).await?.is_some())
+    /// What has this name.
+    pub async fn object(
+        &self,
+        txn: &mut Txn,
+        schema: &str,
+        name: &str,
+    ) -> SqlResult<Option<Object>> {
+        find_name(txn, schema, name).await
     }
 
     fn enter(&mut self, table: Arc<TableDescriptor>, lease: Option<Lease>) -> Arc<TableDescriptor> {
@@ -348,15 +354,14 @@ impl TxnCatalog {
         table: TableDescriptor,
     ) -> SqlResult<()> {
         let (gone, here) = (old.map(names_of).unwrap_or_default(), names_of(&table));
-        for (name, oid) in &gone {
-            if here.get(name) != Some(oid) {
+        for (name, object) in &gone {
+            if here.get(name) != Some(object) {
                 txn.delete(keys::name(&name.0, &name.1)).or_sql()?;
             }
         }
-        for (name, oid) in here {
-            if gone.get(&name) != Some(&oid) {
-                let record = NameRecord { oid, table: table.id.0 };
-                txn.put(keys::name(&name.0, &name.1), codec::encode(&record)).or_sql()?;
+        for (name, object) in here {
+            if gone.get(&name) != Some(&object) {
+                txn.put(keys::name(&name.0, &name.1), codec::encode_object(object)).or_sql()?;
             }
         }
         txn.put(keys::descriptor(table.id), codec::encode_table(&table)).or_sql()?;
@@ -462,16 +467,18 @@ impl Drop for TxnCatalog {
 }
 
 /// The names that a table takes, with what has them. The primary key of a table without one has none.
-fn names_of(table: &TableDescriptor) -> BTreeMap<QualifiedName, u32> {
+fn names_of(table: &TableDescriptor) -> BTreeMap<QualifiedName, Object> {
+    let named = |kind, name: &str, oid| {
+        ((table.schema.clone(), name.to_owned()), Object { kind, oid, table: table.id })
+    };
     let indexes = table.maintained().filter(|index| !index.name.is_empty());
-    let names = indexes.map(|index| (index.name.clone(), index.oid));
-    let names = names.chain([(table.name.clone(), table.id.0)]);
-    names.map(|(name, oid)| ((table.schema.clone(), name), oid)).collect()
+    let indexes = indexes.map(|index| named(ObjectKind::Index, &index.name, index.oid));
+    indexes.chain([named(ObjectKind::Table, &table.name, table.id.0)]).collect()
 }
 
-async fn find_name(txn: &mut Txn, schema: &str, name: &str) -> SqlResult<Option<NameRecord>> {
+async fn find_name(txn: &mut Txn, schema: &str, name: &str) -> SqlResult<Option<Object>> {
     match txn.get(keys::name(schema, name)).await.or_sql()? {
-        Some(bytes) => Ok(Some(codec::decode(&bytes)?)),
+        Some(bytes) => codec::decode_object(&bytes).map(Some),
         None => Ok(None),
     }
 }

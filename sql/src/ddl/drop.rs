@@ -1,7 +1,8 @@
 //! DROP TABLE and TRUNCATE.
 
+use sql_catalog::descriptor::{Object, ObjectKind};
 use sql_parse::{Drop, DropTable, Name, Truncate};
-use sql_values::error::{SqlError, SqlResult};
+use sql_values::error::{SqlError, SqlResult, SqlState};
 
 use super::{Done, Run, notice};
 use crate::work::{Work, undefined};
@@ -28,6 +29,7 @@ impl Work<'_> {
         let mut notices = Vec::new();
         for name in &drop.names {
             if self.find_table(name).await?.is_none() {
+                self.check_kind(name, ObjectKind::Table).await?;
                 if !drop.if_exists {
                     let text = format!("table \"{}\" does not exist", name.name);
                     return Err(SqlError { message: text, ..undefined(name) });
@@ -45,9 +47,24 @@ impl Work<'_> {
     /// TRUNCATE. The tables stay as they are, so no gate is needed: it is a deletion of all rows.
     async fn truncate(&mut self, tables: &[Name]) -> SqlResult<Done> {
         for name in tables {
+            if self.find_table(name).await?.is_none() {
+                let checked = self.check_kind(name, ObjectKind::Table).await;
+                checked.map_err(|error| SqlError { hint: None, ..error })?;
+            }
             let table = self.stored_table(name).await?;
             self.clear_table(&table).await?;
         }
         Ok(("TRUNCATE TABLE".into(), Vec::new()))
+    }
+
+    /// 42809 if what has the name is something else.
+    pub(super) async fn check_kind(&mut self, name: &Name, wanted: ObjectKind) -> SqlResult<()> {
+        let Some(Object { kind, .. }) = self.find_object(name).await? else { return Ok(()) };
+        if kind == wanted {
+            return Ok(());
+        }
+        let text = format!("\"{}\" is not {}", name.name, wanted.noun());
+        let hint = format!("Use DROP {} to remove {}.", kind.keyword(), kind.noun());
+        Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).hint(hint))
     }
 }

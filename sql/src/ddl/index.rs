@@ -1,6 +1,8 @@
 //! CREATE INDEX and DROP INDEX.
 
-use sql_catalog::descriptor::{ColumnId, IndexDescriptor, IndexId, PRIMARY_INDEX, TableDescriptor};
+use sql_catalog::descriptor::{
+    ColumnId, IndexDescriptor, IndexId, ObjectKind, PRIMARY_INDEX, TableDescriptor,
+};
 use sql_parse::{CreateIndex, Drop, DropIndex, Name};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
@@ -124,6 +126,7 @@ impl Work<'_> {
         let mut notices = Vec::new();
         for name in &drop.names {
             let Some((found, index)) = self.find_index(name).await? else {
+                self.check_kind(name, ObjectKind::Index).await?;
                 let text = format!("index \"{}\" does not exist", name.name);
                 if !drop.if_exists {
                     return Err(undefined_object(text));

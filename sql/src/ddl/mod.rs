@@ -119,7 +119,8 @@ impl Work<'_> {
     }
 
     async fn is_named(&mut self, schema: &str, name: &str) -> SqlResult<bool> {
-        TxnCatalog::is_named(&self.open.catalog, &mut self.open.txn, schema, name).await
+        let found = TxnCatalog::object(&self.open.catalog, &mut self.open.txn, schema, name);
+        Ok(found.await?.is_some())
     }
 
     /// 42P07 if a table or index has this name.

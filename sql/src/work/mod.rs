@@ -8,7 +8,7 @@ pub(crate) mod transaction;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sql_catalog::descriptor::{TableDescriptor, TableId};
+use sql_catalog::descriptor::{Object, ObjectKind, TableDescriptor, TableId};
 use sql_catalog::function::{EvalContext, SessionState};
 use sql_catalog::system;
 use sql_exec as exec;
@@ -418,9 +418,32 @@ impl Work<'_> {
         Ok(None)
     }
 
-    /// The stored table of a name, or 42P01, or 42501 for a system table.
+    /// What has a name that is not a system table's.
+    pub(crate) async fn find_object(&mut self, name: &Name) -> SqlResult<Option<Object>> {
+        let schemas = match &name.schema {
+            Some(schema) => vec![schema.clone()],
+            None => self.settings.present().search_path.to_vec(),
+        };
+        for schema in schemas.iter().filter(|schema| !system::is_virtual_schema(schema)) {
+            let Open { txn, catalog, .. } = &mut *self.open;
+            if let Some(object) = catalog.object(txn, schema, &name.name).await? {
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The stored table of a name; or 42P01, 42809 for what is no table, 42501 for a system table.
     pub(crate) async fn stored_table(&mut self, name: &Name) -> SqlResult<Arc<TableDescriptor>> {
-        let table = self.find_table(name).await?.ok_or_else(|| undefined(name))?;
+        let Some(table) = self.find_table(name).await? else {
+            return Err(match self.find_object(name).await? {
+                Some(Object { kind, .. }) if kind != ObjectKind::Table => {
+                    let text = format!("\"{}\" is {}", name.name, kind.noun());
+                    SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
+                }
+                _ => undefined(name),
+            });
+        };
         if table.id.0 < FIRST_USER_ID {
             let text = format!("permission denied: \"{}\" is a system catalog", table.name);
             return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
