@@ -63,6 +63,8 @@ pub(crate) struct Group<W> {
     written_vote: (u64, u64),
     /// Entries of the turn that is being written.
     appending: Vec<Entry>,
+    /// Followers are told at once when the log is committed through this index: something that they must not learn late.
+    announce_until: u64,
 }
 
 /// Bytes that an entry counts for in a queue.
@@ -90,6 +92,11 @@ impl<W> Group<W> {
             pre_vote: true,
             max_uncommitted_size: UNCOMMITTED_BYTES_MAX as u64,
             max_committed_size_per_ready: COMMITTED_BYTES_PER_TURN_MAX,
+            // Entries for a follower that go out in one turn are one message.
+            batch_append: true,
+            // What is committed followers learn by the next append, or by a heartbeat: a message and its answer less for
+            // each command. See `announce_until`.
+            skip_bcast_commit: true,
             ..Config::default()
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
@@ -108,6 +115,7 @@ impl<W> Group<W> {
             withheld_bytes: 0,
             written_vote,
             appending: Vec::new(),
+            announce_until: 0,
         };
         group.draw_election_timeout();
         Ok(group)
@@ -184,14 +192,19 @@ impl<W> Group<W> {
         }
     }
 
-    /// Appends a proposal, or gives the waiter back: then it certainly was not appended.
-    pub(crate) fn propose(&mut self, data: Bytes, waiter: W) -> Result<u64, W> {
+    /// Appends a proposal, or gives the waiter back: then it certainly was not appended. Followers hear that it is
+    /// committed with what comes next, or `at_once`.
+    pub(crate) fn propose(&mut self, data: Bytes, waiter: W, at_once: bool) -> Result<u64, W> {
         if !self.is_leader() || self.node.propose(Vec::new(), data.into()).is_err() {
             return Err(waiter);
         }
         let index = self.node.raft.raft_log.last_index();
         let term = self.node.raft.term;
         self.pending.insert((index, term), waiter);
+        if at_once {
+            self.announce_until = index;
+            self.node.raft.skip_bcast_commit(false);
+        }
         Ok(index)
     }
 
@@ -369,6 +382,9 @@ impl<W> Group<W> {
     pub(crate) fn persisted(&mut self, ready: Ready) {
         let appended = std::mem::take(&mut self.appending);
         self.node.mut_store().note_appended(appended);
+        if self.node.raft.raft_log.committed >= self.announce_until {
+            self.node.raft.skip_bcast_commit(true);
+        }
         let number = ready.number();
         self.node.advance_append_async(ready);
         self.node.on_persist_ready(number);
@@ -440,7 +456,7 @@ mod tests {
         let mut world = World::new();
         world.win();
         for name in ["first", "second"] {
-            world.group.propose(Bytes::from_static(b"x"), name).unwrap();
+            world.group.propose(Bytes::from_static(b"x"), name, false).unwrap();
         }
         world.drive();
         // Another leader's first entry takes the place of all that, and is not known to be committed.
@@ -448,7 +464,7 @@ mod tests {
         let append = Message { log_term: 5, entries: vec![entry].into(), ..Message::default() };
         world.hear(MessageType::MsgAppend, 7, 10, append);
         world.win();
-        world.group.propose(Bytes::from_static(b"y"), "third").unwrap();
+        world.group.propose(Bytes::from_static(b"y"), "third", false).unwrap();
         world.drive();
         assert_eq!((world.settled.len(), world.superseded.len()), (0, 0), "nothing is proved yet");
         assert_eq!(world.group.pending_len(), 3);
@@ -463,9 +479,9 @@ mod tests {
         world.win();
         let names = ["a", "b", "c", "d"];
         for (name, bytes) in names.into_iter().zip([10, 1_000, 10, 10]) {
-            world.group.propose(Bytes::from(vec![7; bytes]), name).unwrap();
+            world.group.propose(Bytes::from(vec![7; bytes]), name, false).unwrap();
         }
-        let first = world.group.propose(Bytes::new(), "last").unwrap() - 4;
+        let first = world.group.propose(Bytes::new(), "last", false).unwrap() - 4;
         let term = world.group.term();
         world.room = 0;
         world.drive();

@@ -268,7 +268,10 @@ impl Core {
             member.lease_index.1 = member.lease_index.1.max(state.lease_index) + 1;
             command.max_lease_index = member.lease_index.1;
         }
-        if let Err(waiter) = member.group.propose(command.to_entry_data(), waiter) {
+        // Followers may be late with keys. A range that they do not know yet cannot elect anybody, and a lease that they do
+        // not know makes them ask.
+        let at_once = !matches!(command.kind, Some(CommandKind::Batch(_)));
+        if let Err(waiter) = member.group.propose(command.to_entry_data(), waiter, at_once) {
             let _ = waiter.send(Fate::Superseded);
         }
         self.active.insert(range);
