@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::source::{Source, sources};
 
 /// Crates that have given the promise for good.
-const PROMISED: [&str; 10] = [
+const PROMISED: [&str; 11] = [
     "kv",
     "txn",
     "node",
@@ -16,6 +16,7 @@ const PROMISED: [&str; 10] = [
     "sql",
     "sql/values",
     "sql/catalog",
+    "sql/functions",
     "sql/parse",
     "sql/plan",
     "sql/planner",

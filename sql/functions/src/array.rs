@@ -7,7 +7,7 @@ use sql_values::types::{Datum, Interval, Numeric, datetime};
 
 use super::arithmetic::out_of_range;
 use super::signature::*;
-use super::{EvalContext, Function, SetRows, output};
+use super::{EvalContext, Function, SetRows};
 
 /// What a text that is an element needs beside its bytes.
 const PART_BYTES: usize = size_of::<Datum>() + 32;
@@ -172,7 +172,7 @@ fn to_string(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let mut first = true;
     for value in values.iter() {
         let text = match (value.is_null(), null_text) {
-            (false, _) => output(ctx, value.natural_type(), value)?,
+            (false, _) => ctx.output(value.natural_type(), value)?,
             (true, Some(text)) => text.to_string(),
             (true, None) => continue,
         };

@@ -5,7 +5,7 @@ use sql_values::types::{Datum, Interval, NAME_MAX, Numeric, SqlType, TypeId, cut
 
 use super::arithmetic::{float_overflow, float_underflow, out_of_range};
 use super::signature::*;
-use super::{Body, Cast, CastContext, CastMethod, EvalContext, Function, ParamType, registry};
+use super::{Body, Cast, CastContext, CastMethod, EvalContext, Function, ParamType};
 
 /// Bytes of the longest text of a value of bounded length: a timestamp's with its zone, an interval's.
 const SHORT_TEXT: usize = 80;
@@ -30,12 +30,14 @@ pub fn cast(
         }
         return value.apply_modifier(to, explicit);
     }
-    let found = registry().cast(from, target).map(|cast| cast.method);
+    let found = ctx.functions.cast(from, target).map(|cast| cast.method);
     let converted = match (found, from.element(), target.element()) {
-        (Some(CastMethod::Function(oid)), ..) => match registry().function(oid).map(|f| f.body) {
-            Some(Body::Scalar(body)) => body(ctx, &[value])?,
-            _ => return Err(SqlError::internal(format!("cast function {oid} is missing"))),
-        },
+        (Some(CastMethod::Function(oid)), ..) => {
+            match ctx.functions.function(oid).map(|f| f.body) {
+                Some(Body::Scalar(body)) => body(ctx, &[value])?,
+                _ => return Err(SqlError::internal(format!("cast function {oid} is missing"))),
+            }
+        }
         (Some(CastMethod::Binary), ..) => relabel(value, target)?,
         (_, Some(from_element), Some(to_element)) => {
             let Datum::Array(values) = &value else {

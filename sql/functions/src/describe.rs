@@ -6,7 +6,7 @@ use sql_values::error::SqlResult;
 use sql_values::types::Datum;
 
 use super::signature::{BOOL, OID, REGCLASS, TEXT, boolean, oid, scalar, set, text};
-use super::{Body, EvalContext, Function, ParamType, SetRows, registry};
+use super::{Body, EvalContext, Function, ParamType, SetRows};
 
 fn set_config(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let (name, value, local) = (text(args, 0)?, text(args, 1)?, boolean(args, 2)?);
@@ -34,8 +34,8 @@ fn name_of(ty: ParamType) -> String {
     }
 }
 
-fn function_result(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let Some(function) = registry().function(oid(args, 0)?) else { return Ok(Datum::Null) };
+fn function_result(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let Some(function) = ctx.functions.function(oid(args, 0)?) else { return Ok(Datum::Null) };
     let result = name_of(function.result);
     Ok(Datum::text(match function.body {
         Body::Set(..) => format!("SETOF {result}"),
@@ -43,8 +43,8 @@ fn function_result(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     }))
 }
 
-fn function_arguments(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let Some(function) = registry().function(oid(args, 0)?) else { return Ok(Datum::Null) };
+fn function_arguments(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    let Some(function) = ctx.functions.function(oid(args, 0)?) else { return Ok(Datum::Null) };
     let last = function.args.len().saturating_sub(1);
     let names = function.args.iter().enumerate().map(|(at, ty)| match at {
         at if at == last && function.variadic => format!("VARIADIC {}", name_of(*ty)),

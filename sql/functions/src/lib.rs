@@ -5,32 +5,49 @@
 //! - A function asks for nothing but what [`EvalContext`] gives: the catalog and the session's settings come through its
 //!   interfaces, time and random numbers too. So none of them knows sessions, and constants can be folded.
 //! - Whatever a body makes it counts before ([`EvalContext::reserve`]), and a loop that may take long counts its work.
+//! - What other rows do (a cast, the text of a value, a function by its oid) a body asks of [`EvalContext::functions`]:
+//!   the registry is made of all families, so none of them may use it.
+//!
+//! The modules stand in reading order.
+
+mod arguments;
+mod digest;
+mod identifier;
+pub mod io;
+mod signature;
+
+mod arithmetic;
 
 mod aggregate;
-mod arguments;
-mod arithmetic;
-mod array;
-mod cast;
-mod comparison;
-mod datetime;
-mod describe;
-mod digest;
-mod format;
-mod from_char;
 mod integral;
-pub mod io;
 mod numeric;
-mod operators;
-mod pattern;
-mod picture;
-mod privilege;
-mod regexp;
-mod registry;
 mod search;
-mod signature;
-mod system;
-mod text;
+
+mod pattern;
+mod regexp;
+
+mod picture;
+
+mod format;
 mod to_char;
+
+mod from_char;
+
+mod datetime;
+
+mod array;
+mod text;
+
+mod operators;
+
+mod comparison;
+mod describe;
+mod system;
+
+mod privilege;
+
+mod cast;
+mod registry;
 
 pub use cast::{cast, input, output, parsed_bytes};
 pub use registry::registry;

@@ -8,10 +8,7 @@ use regex_automata::util::syntax;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
 use super::EvalContext;
-use super::search::Expression;
-
-/// Bytes that a compiled expression takes at most.
-pub(super) const REGEX_SIZE_MAX: usize = 1 << 20;
+use super::search::{Expression, REGEX_SIZE_MAX};
 
 /// Compiled expressions that are kept: a statement has few, and compiling takes longer than matching.
 const REGEX_CACHE_LEN_MAX: usize = 32;
@@ -148,7 +145,7 @@ impl RegexOptions {
     }
 
     /// The same, for those who build what searches themselves.
-    pub(super) fn syntax(self) -> syntax::Config {
+    fn syntax(self) -> syntax::Config {
         syntax::Config::new()
             .case_insensitive(self.ignore_case)
             .dot_matches_new_line(!self.lines)
@@ -246,7 +243,7 @@ pub(super) fn regex(pattern: &str, options: RegexOptions) -> SqlResult<Arc<Expre
                 format!("invalid regular expression: {reason}"),
             )
         })?;
-    let built = Arc::new(Expression::new(built, translated, options));
+    let built = Arc::new(Expression::new(built, translated, options.syntax()));
     if let Ok(mut cache) = REGEX_CACHE.lock() {
         if cache.len() == REGEX_CACHE_LEN_MAX {
             cache.pop_front();

@@ -14,12 +14,14 @@ use regex::Regex;
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
 use regex_automata::hybrid::regex::{Builder, Regex as Automata};
 use regex_automata::nfa::thompson;
+use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use sql_values::error::SqlResult;
 
 use super::EvalContext;
-use super::pattern::{REGEX_SIZE_MAX, RegexOptions};
 
+/// Bytes that a compiled expression takes at most.
+pub(super) const REGEX_SIZE_MAX: usize = 1 << 20;
 /// Texts up to this length are searched at once: a tenth of a second for the longest expression.
 const SHORT_BYTES: usize = 1 << 10;
 /// Steps between two counts of the work. A step takes some nanoseconds, or as long as the expression where it makes a new
@@ -32,20 +34,20 @@ pub(super) struct Expression {
     pub(super) regex: Regex,
     /// What it was compiled from.
     source: String,
-    options: RegexOptions,
+    syntax: syntax::Config,
     /// Made when a long text asks for it; none if there is none.
     automata: OnceLock<Option<Automata>>,
 }
 
 impl Expression {
-    pub(super) fn new(regex: Regex, source: String, options: RegexOptions) -> Self {
-        Expression { regex, source, options, automata: OnceLock::new() }
+    pub(super) fn new(regex: Regex, source: String, syntax: syntax::Config) -> Self {
+        Expression { regex, source, syntax, automata: OnceLock::new() }
     }
 
     fn automata(&self) -> Option<&Automata> {
         let build = || {
             Builder::new()
-                .syntax(self.options.syntax())
+                .syntax(self.syntax)
                 .thompson(thompson::Config::new().nfa_size_limit(Some(REGEX_SIZE_MAX)))
                 .dfa(Config::new().unicode_word_boundary(true).skip_cache_capacity_check(true))
                 .build(&self.source)
@@ -205,7 +207,7 @@ fn backward(
 
 #[cfg(test)]
 mod tests {
-    use super::super::pattern::regex;
+    use super::super::pattern::{RegexOptions, regex};
     use super::super::registry::bounds::context;
     use super::*;
     use sql_values::interrupt::Interrupt;

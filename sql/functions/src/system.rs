@@ -7,10 +7,10 @@ use sql_catalog::system;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 
+use super::identifier::quoted_identifier;
 use super::io;
 use super::signature::*;
-use super::text::quoted_identifier;
-use super::{EvalContext, Function, registry};
+use super::{EvalContext, Function};
 
 /// The release whose behaviour this is: clients branch on it.
 pub(super) const SERVER_VERSION: &str = "15.0";
@@ -20,36 +20,6 @@ const SCHEMAS: [(&str, u32); 2] = [("pg_catalog", 11), ("public", 2200)];
 
 /// The only role, until there are more.
 const BOOTSTRAP_ROLE: u32 = 10;
-
-/// Words that cannot be names without quotes.
-#[rustfmt::skip]
-static RESERVED: [&str; 97] = [
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between", "binary",
-    "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create", "cross",
-    "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
-    "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "false", "fetch", "for",
-    "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike", "in", "initially", "inner", "intersect",
-    "into", "is", "isnull", "join", "lateral", "leading", "left", "like", "limit", "localtime", "localtimestamp",
-    "natural", "not", "notnull", "null", "offset", "on", "only", "or", "order", "outer", "overlaps", "placing",
-    "primary", "references", "returning", "right", "select", "session_user", "similar", "some", "symmetric", "table",
-    "tablesample", "then", "to", "trailing", "true", "union", "unique", "user", "using", "when", "where",
-];
-
-/// Words that are functions or types of the grammar: quoted too.
-#[rustfmt::skip]
-static FUNCTION_WORDS: [&str; 42] = [
-    "bigint", "bit", "boolean", "char", "character", "coalesce", "dec", "decimal", "exists", "extract", "float",
-    "greatest", "grouping", "inout", "int", "integer", "interval", "least", "national", "nchar", "none", "normalize",
-    "nullif", "numeric", "out", "overlay", "position", "precision", "real", "row", "setof", "smallint", "substring",
-    "time", "timestamp", "treat", "trim", "values", "varchar", "variadic", "window", "with",
-];
-
-/// True iff the word needs quotes as a name.
-pub(super) fn is_reserved(word: &str) -> bool {
-    RESERVED.binary_search(&word).is_ok()
-        || FUNCTION_WORDS.binary_search(&word).is_ok()
-        || word == "verbose"
-}
 
 /// A table or index with this oid: the table, and the index if it is one.
 pub(super) fn relation(
@@ -92,7 +62,7 @@ pub(super) fn reg_name(ctx: &EvalContext<'_>, ty: SqlType, oid: u32) -> SqlResul
             None => Ok(None),
         },
         SqlType::RegProc => {
-            let name = registry().function(oid).map(|function| function.name);
+            let name = ctx.functions.function(oid).map(|function| function.name);
             Ok(name.or_else(|| io::name_of(oid)).map(str::to_owned))
         }
         SqlType::RegNamespace => {
@@ -222,7 +192,7 @@ pub(super) fn reg_oid(ctx: &EvalContext<'_>, ty: SqlType, text: &str) -> SqlResu
         }
         SqlType::RegProc => {
             let (_, name) = split_name(ctx, bare)?;
-            match registry().functions(&name) {
+            match ctx.functions.functions(&name) {
                 [] => Ok(io::named(&name)),
                 [single] => Ok(Some(single.oid)),
                 _ => Err(SqlError::new(
@@ -314,8 +284,8 @@ fn type_is_visible(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     Ok(name.map_or(Datum::Null, |name| Datum::Bool(!name.contains('.'))))
 }
 
-fn function_is_visible(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    Ok(registry().function(oid(args, 0)?).map_or(Datum::Null, |_| Datum::Bool(true)))
+fn function_is_visible(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    Ok(ctx.functions.function(oid(args, 0)?).map_or(Datum::Null, |_| Datum::Bool(true)))
 }
 
 fn format_type(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {

@@ -8,10 +8,11 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
 use super::arithmetic::out_of_range;
+use super::identifier::quoted_identifier;
 use super::pattern::{RegexOptions, like, like_escape, regex};
 use super::search::Search;
 use super::signature::*;
-use super::{EvalContext, Function, output};
+use super::{EvalContext, Function};
 
 fn negative_substring() -> SqlError {
     SqlError::new(SqlState::SUBSTRING_ERROR, "negative substring length not allowed")
@@ -28,7 +29,7 @@ fn concat_two(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
 
 /// Any value as text; a value's own type is what it looks like.
 fn shown(ctx: &EvalContext<'_>, value: &Datum) -> SqlResult<String> {
-    output(ctx, value.natural_type(), value)
+    ctx.output(value.natural_type(), value)
 }
 
 /// As the cast to text shows it: booleans in words.
@@ -379,14 +380,6 @@ fn md5(_: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
         let _ = write!(out, "{byte:02x}");
     }
     Ok(Datum::text(out))
-}
-
-/// An identifier, quoted where it must be.
-pub(super) fn quoted_identifier(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !super::system::is_reserved(name);
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 fn quote_ident(ctx: &EvalContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
