@@ -19,7 +19,7 @@ use jepsen_style_tests::client::Through;
 use jepsen_style_tests::report::Summary;
 use jepsen_style_tests::shapes;
 use jepsen_style_tests::sim::{SeedOptions, SeedOutcome, run_seed};
-use kv::env::Mutant;
+use kv::mutant::Mutant;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Consistency tests for Meridian.

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use jepsen_style_tests::client::Through;
 use jepsen_style_tests::sim::{SeedOptions, run_seed};
-use kv::env::{Mutant, Sought};
+use kv::mutant::{Mutant, Sought};
 
 /// An odd seed speaks SQL, an even one speaks to keys: here as on the command line.
 #[test]

@@ -7,7 +7,8 @@
 //! - The disk: the [`engine`] holds what ranges have applied, the Raft [`log`] what they are going to; [`failure`] says
 //!   what it means that either fails.
 //! - What a [`range`] is, and what is said about it between nodes ([`rpc`]).
-//! - The injected world ([`env`](mod@env)), and the simulated disk with the engine and the log on it ([`sim`]).
+//! - The injected world ([`env`](mod@env)) and the deliberate bugs that it may have ([`mutant`]), and the simulated disk with
+//!   the engine and the log on it ([`sim`]).
 //! - One Raft group (`raft`), and a node's [`store`] of many, which keeps to the interface in [`seam`].
 //! - The way to the lease holder ([`router`]), and what a node answers there ([`service`]).
 //!
@@ -30,6 +31,8 @@ pub mod failure;
 
 pub mod range;
 pub mod rpc;
+
+pub mod mutant;
 
 pub mod env;
 pub mod sim;

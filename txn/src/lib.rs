@@ -35,4 +35,5 @@ mod scripts;
 
 /// The node's injected world and its time, for crates that know no other part of kv.
 pub use kv::clock::{Clock, Timestamp};
-pub use kv::env::{Env, Mutant};
+pub use kv::env::Env;
+pub use kv::mutant::Mutant;

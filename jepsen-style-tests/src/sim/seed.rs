@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kv::env::{Mutant, Rng};
+use kv::env::Rng;
+use kv::mutant::Mutant;
 use node::sim::TraceSink;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;

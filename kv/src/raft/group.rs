@@ -92,8 +92,6 @@ impl<W> Group<W> {
             pre_vote: true,
             max_uncommitted_size: UNCOMMITTED_BYTES_MAX as u64,
             max_committed_size_per_ready: COMMITTED_BYTES_PER_TURN_MAX,
-            // Entries for a follower that go out in one turn are one message.
-            batch_append: true,
             // What is committed followers learn by the next append, or by a heartbeat: a message and its answer less for
             // each command. See `announce_until`.
             skip_bcast_commit: true,
@@ -375,6 +373,7 @@ impl<W> Group<W> {
     }
 
     fn to_wire(&self, messages: Vec<Message>) -> Vec<RaftMessage> {
+        let messages = wire::join_appends(messages, MESSAGE_BYTES_MAX as usize);
         messages.into_iter().map(|message| wire::encode(self.range, message)).collect()
     }
 

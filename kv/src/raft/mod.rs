@@ -18,6 +18,9 @@
 //!
 //! HAZARD: raft-rs draws election timeouts from the operating system whenever it resets itself, in the middle
 //! of a tick or a step. [`Group`] overwrites the timeout after every call that may have reset it.
+//!
+//! HAZARD: raft-rs's `batch_append` puts entries into a message without any that stands in the same turn, whatever index that
+//! one follows: a follower takes them for others, and panics at best. It stays off; [`wire::join_appends`] does it.
 
 mod group;
 mod recent;

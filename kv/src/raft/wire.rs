@@ -1,6 +1,8 @@
 //! raft-rs's messages as ours and back. Snapshots are not carried: logs are only truncated where every
 //! replica already has the entries.
 
+use std::collections::BTreeMap;
+
 use protobuf::ProtobufEnum;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 
@@ -26,6 +28,35 @@ pub(crate) fn encode(range: RangeId, message: Message) -> RaftMessage {
         priority: message.priority,
         request_snapshot: message.request_snapshot,
     }
+}
+
+/// Makes one message of those to one replica of which each goes on where the one before ends: raft-rs makes one of each
+/// proposal, and the receiver would answer each. `max_bytes` of entries in one, unless one alone has more.
+pub(crate) fn join_appends(messages: Vec<Message>, max_bytes: usize) -> Vec<Message> {
+    let mut joined: Vec<Message> = Vec::with_capacity(messages.len());
+    // Where the last append to a replica is, and its bytes.
+    let mut last: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for message in messages {
+        if message.msg_type != MessageType::MsgAppend {
+            joined.push(message);
+            continue;
+        }
+        let bytes: usize = message.entries.iter().map(super::bytes_of).sum();
+        if let Some((at, before)) = last.get_mut(&message.to) {
+            let earlier = &mut joined[*at];
+            let end = earlier.index + earlier.entries.len() as u64;
+            let goes_on = earlier.term == message.term && end == message.index;
+            if goes_on && *before + bytes <= max_bytes {
+                earlier.entries.extend(message.entries);
+                earlier.commit = earlier.commit.max(message.commit);
+                *before += bytes;
+                continue;
+            }
+        }
+        last.insert(message.to, (joined.len(), bytes));
+        joined.push(message);
+    }
+    joined
 }
 
 /// True iff the message hands over a leadership.
@@ -104,5 +135,52 @@ mod tests {
         for kind in [MessageType::MsgHup as i32, MessageType::MsgPropose as i32, 99] {
             assert_eq!(decode(RaftMessage { kind, ..ours.clone() }), None);
         }
+    }
+
+    #[test]
+    fn appends_that_go_on_are_one_message_and_others_are_left_alone() {
+        let append = |to, term, index: u64, count: u64, commit| {
+            let entry = |n| Entry { term, index: index + n, ..Entry::default() };
+            let entries: Vec<_> = (1..=count).map(entry).collect();
+            let msg_type = MessageType::MsgAppend;
+            Message {
+                msg_type,
+                to,
+                term,
+                index,
+                commit,
+                entries: entries.into(),
+                ..Message::default()
+            }
+        };
+        let beat = Message { msg_type: MessageType::MsgHeartbeat, to: 2, ..Message::default() };
+        let messages = vec![
+            append(2, 5, 10, 1, 8),
+            append(3, 5, 10, 1, 8),
+            append(2, 5, 11, 2, 9),
+            beat.clone(),
+            append(2, 5, 13, 0, 10),
+            // A probe from further back; what follows follows that one; another term.
+            append(2, 5, 9, 0, 10),
+            append(2, 5, 13, 1, 10),
+            append(2, 6, 14, 1, 10),
+        ];
+        let shown: Vec<_> = join_appends(messages, 1 << 20)
+            .iter()
+            .map(|m| {
+                (m.msg_type == MessageType::MsgAppend, m.to, m.index, m.entries.len(), m.commit)
+            })
+            .collect();
+        let expected = [
+            (true, 2, 10, 3, 10),
+            (true, 3, 10, 1, 8),
+            (false, 2, 0, 0, 0),
+            (true, 2, 9, 0, 10),
+            (true, 2, 13, 1, 10),
+            (true, 2, 14, 1, 10),
+        ];
+        assert_eq!(shown, expected);
+        let large = vec![append(2, 5, 10, 1, 8), append(2, 5, 11, 1, 8)];
+        assert_eq!(join_appends(large, 200).len(), 2, "no more than fits a message");
     }
 }

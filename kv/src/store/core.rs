@@ -39,6 +39,7 @@ use crate::range::lease::{Holder, Lease};
 use crate::rpc::RaftMessage;
 use crate::store::StoreConfig;
 use crate::store::credit::{Applying, Taken};
+use crate::store::proposal::{Fate, Proposal, Waiter};
 use crate::store::shared::{Published, SharedRef};
 
 /// Proposals of one group that are not decided; more are refused.
@@ -53,31 +54,6 @@ const _: () = assert!(MAX_COMMAND_BYTES <= PENDING_BYTES_MAX);
 const CANDIDACY_TICKS: u64 = 3;
 /// Ticks between a leader's looks at its log's length.
 const TRUNCATION_TICKS: u64 = 10;
-
-/// What became of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Applied. For an allocation, the first id.
-    Applied(u64),
-    /// The checks at apply time failed.
-    Rejected(Rejection),
-    /// It was not appended, or will never be committed.
-    Superseded,
-    /// It was not appended, because too much is under way.
-    Overloaded,
-}
-
-/// Who waits for a proposal. Dropped without a word: nobody knows.
-pub(crate) type Waiter = oneshot::Sender<Fate>;
-
-/// A command to replicate. The core fills in the lease index.
-pub(crate) struct Proposal {
-    pub(crate) range: RangeId,
-    pub(crate) command: Command,
-    pub(crate) waiter: Waiter,
-    /// Its bytes in the queue to the core, if it comes from there: given back when the core has taken it.
-    pub(crate) queued: Option<Taken>,
-}
 
 /// What may happen to a store.
 pub(crate) enum Input {
@@ -109,7 +85,8 @@ pub(crate) struct Effects {
     pub(crate) apply: Vec<ApplyTask>,
 }
 
-struct Member {
+/// A replica of this store, as the core sees it.
+struct Replica {
     group: Group<Waiter>,
     /// The range as it was last applied, as far as this core was told. (Who leads it the group knows better.)
     state: Arc<Published>,
@@ -129,7 +106,7 @@ struct Member {
     has_grown: bool,
 }
 
-impl Member {
+impl Replica {
     /// Bytes that this replica has taken on and not applied: not committed, waiting for room, or on the way to the engine.
     fn pending_bytes(&self) -> usize {
         self.group.uncommitted_bytes() + self.group.withheld_bytes() + self.applying
@@ -144,7 +121,7 @@ pub(crate) struct Core {
     shared: SharedRef,
     holder: Holder,
     recent: Arc<RecentBytes>,
-    members: BTreeMap<RangeId, Member>,
+    replicas: BTreeMap<RangeId, Replica>,
     /// The groups that may have something to do: those that inputs, notices and ticks have touched. A turn looks at no
     /// others.
     active: BTreeSet<RangeId>,
@@ -172,7 +149,7 @@ impl Core {
             shared,
             holder,
             recent: Arc::default(),
-            members: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             active: BTreeSet::new(),
             turned: BTreeSet::new(),
             applying: Applying::default(),
@@ -187,15 +164,15 @@ impl Core {
         range: RangeId,
         state: Arc<Published>,
     ) -> Result<(), LogError> {
-        let Some(replica) = state.descriptor.replica_on(self.env.node_id) else {
+        let Some(id) = state.descriptor.replica_on(self.env.node_id) else {
             return Err(LogError::Corrupt(format!("{range} has no replica on this node")));
         };
         let voters = state.descriptor.replicas.iter().map(|r| r.replica_id).collect();
         let applied = state.applied_index;
         let storage =
             GroupStorage::open(self.log.clone(), range, voters, applied, self.recent.clone())?;
-        let group = Group::new(range, replica, storage, applied, self.env.rng.clone())?;
-        let member = Member {
+        let group = Group::new(range, id, storage, applied, self.env.rng.clone())?;
+        let replica = Replica {
             group,
             state,
             applying: 0,
@@ -208,7 +185,7 @@ impl Core {
             quiet_until: Timestamp::ZERO,
             has_grown: true,
         };
-        self.members.insert(range, member);
+        self.replicas.insert(range, replica);
         self.active.insert(range);
         Ok(())
     }
@@ -221,12 +198,12 @@ impl Core {
                 for message in messages {
                     // An unknown range is one whose split was not applied here yet: Raft will repeat.
                     let range = RangeId(message.range_id);
-                    if let Some(member) = self.members.get_mut(&range) {
+                    if let Some(replica) = self.replicas.get_mut(&range) {
                         // Who cannot apply what it has cannot lead well.
-                        if hands_over(&message) && (stalls || !member.group.may_stand()) {
+                        if hands_over(&message) && (stalls || !replica.group.may_stand()) {
                             continue;
                         }
-                        member.group.receive(message);
+                        replica.group.receive(message);
                         self.active.insert(range);
                     }
                 }
@@ -242,36 +219,36 @@ impl Core {
     fn propose(&mut self, proposal: Proposal) {
         let Proposal { range, mut command, waiter, queued } = proposal;
         drop(queued);
-        let Some(member) = self.members.get_mut(&range) else {
+        let Some(replica) = self.replicas.get_mut(&range) else {
             let _ = waiter.send(Fate::Superseded);
             return;
         };
         // A lease that cannot be extended under load would end all service; there is one in flight at most.
         let is_lease = command.kind.as_ref().is_some_and(CommandKind::replaces_lease);
-        let is_full = member.group.pending_len() >= PENDING_PROPOSALS_MAX
-            || member.pending_bytes() + command.encoded_len() > PENDING_BYTES_MAX;
+        let is_full = replica.group.pending_len() >= PENDING_PROPOSALS_MAX
+            || replica.pending_bytes() + command.encoded_len() > PENDING_BYTES_MAX;
         if !is_lease && is_full {
             let _ = waiter.send(Fate::Overloaded);
             return;
         }
         if !is_lease {
-            let state = &member.state;
+            let state = &replica.state;
             let current = state.lease.as_ref().map_or(0, |lease| lease.sequence);
             if current != command.lease_sequence {
                 let _ = waiter.send(Fate::Rejected(Rejection::Lease));
                 return;
             }
             // Under a new sequence everything earlier is applied, so its indexes are known.
-            if member.lease_index.0 != current {
-                member.lease_index = (current, state.lease_index);
+            if replica.lease_index.0 != current {
+                replica.lease_index = (current, state.lease_index);
             }
-            member.lease_index.1 = member.lease_index.1.max(state.lease_index) + 1;
-            command.max_lease_index = member.lease_index.1;
+            replica.lease_index.1 = replica.lease_index.1.max(state.lease_index) + 1;
+            command.max_lease_index = replica.lease_index.1;
         }
         // Followers may be late with keys. A range that they do not know yet cannot elect anybody, and a lease that they do
         // not know makes them ask.
         let at_once = !matches!(command.kind, Some(CommandKind::Batch(_)));
-        if let Err(waiter) = member.group.propose(command.to_entry_data(), waiter, at_once) {
+        if let Err(waiter) = replica.group.propose(command.to_entry_data(), waiter, at_once) {
             let _ = waiter.send(Fate::Superseded);
         }
         self.active.insert(range);
@@ -284,14 +261,14 @@ impl Core {
             self.ticks.is_multiple_of(CANDIDACY_TICKS) && !self.shared.disk.is_suspected();
         let looks_at_logs = self.ticks.is_multiple_of(TRUNCATION_TICKS);
         let mut due = Vec::new();
-        for (&range, member) in &mut self.members {
-            member.group.tick();
-            if member.group.has_turn() {
+        for (&range, replica) in &mut self.replicas {
+            replica.group.tick();
+            if replica.group.has_turn() {
                 self.active.insert(range);
             }
-            let is_due = match member.group.is_leader() {
-                true => now >= member.quiet_until || (looks_at_logs && member.has_grown),
-                false => may_stand && member.group.is_leaderless(),
+            let is_due = match replica.group.is_leader() {
+                true => now >= replica.quiet_until || (looks_at_logs && replica.has_grown),
+                false => may_stand && replica.group.is_leaderless(),
             };
             if is_due {
                 due.push(range);
@@ -304,18 +281,18 @@ impl Core {
 
     /// What a replica does by itself.
     fn look(&mut self, range: RangeId, now: Timestamp, looks_at_log: bool) {
-        let Some(member) = self.members.get_mut(&range) else { return };
-        let state = member.state.clone();
-        if !member.group.is_leader() {
+        let Some(replica) = self.replicas.get_mut(&range) else { return };
+        let state = replica.state.clone();
+        if !replica.group.is_leader() {
             let holds =
                 |lease: &Lease| lease.is_held_by(self.holder) && now < lease.expiration_ts();
             if state.lease.as_ref().is_some_and(holds) {
-                member.group.campaign();
+                replica.group.campaign();
                 self.active.insert(range);
             }
             return;
         }
-        if state.applied_term != member.group.term() {
+        if state.applied_term != replica.group.term() {
             return;
         }
         self.keep_lease(range, now, &state);
@@ -327,11 +304,11 @@ impl Core {
     fn keep_lease(&mut self, range: RangeId, now: Timestamp, state: &Published) {
         let holder = self.holder;
         let duration = self.config.lease_duration;
-        let Some(member) = self.members.get_mut(&range) else { return };
-        if still_waiting(&mut member.lease_in_flight) {
+        let Some(replica) = self.replicas.get_mut(&range) else { return };
+        if still_waiting(&mut replica.lease_in_flight) {
             return;
         }
-        let Some(replica) = state.descriptor.replica_on(holder.node) else { return };
+        let Some(id) = state.descriptor.replica_on(holder.node) else { return };
         let far = now.saturating_add(duration).saturating_add(self.env.clock.max_offset());
         let mut now = now;
         // No clock that was right has made such a lease, and nobody else has one that could show it.
@@ -349,7 +326,7 @@ impl Core {
             Some(lease) if lease.is_held_by(holder) && now < lease.expiration_ts() => {
                 let half = lease.expiration_ts().saturating_sub(duration / 2);
                 if now < half {
-                    member.quiet_until = half;
+                    replica.quiet_until = half;
                     return;
                 }
                 Lease { expiration: expiration.max(lease.expiration), ..lease.clone() }
@@ -359,14 +336,14 @@ impl Core {
                 if lease.node_id != holder.node.0
                     && now.saturating_add(transfer) < lease.expiration_ts()
                 {
-                    member.group.transfer_to(ReplicaId(lease.replica_id));
+                    replica.group.transfer_to(ReplicaId(lease.replica_id));
                     self.active.insert(range);
                 }
                 return;
             }
             old => Lease {
                 sequence: old.as_ref().map_or(0, |lease| lease.sequence) + 1,
-                replica_id: replica.0,
+                replica_id: id.0,
                 node_id: holder.node.0,
                 incarnation: holder.incarnation,
                 start: now.raw(),
@@ -376,25 +353,25 @@ impl Core {
         let change = LeaseChange { previous: state.lease.clone(), next };
         let command = Command { kind: Some(CommandKind::Lease(change)), ..Command::default() };
         let (waiter, fate) = oneshot::channel();
-        member.lease_in_flight = Some(fate);
+        replica.lease_in_flight = Some(fate);
         self.propose(Proposal { range, command, waiter, queued: None });
     }
 
     fn keep_log_short(&mut self, range: RangeId, state: &Published) {
         let holder = self.holder;
-        let Some(member) = self.members.get_mut(&range) else { return };
-        if still_waiting(&mut member.truncation_in_flight) {
+        let Some(replica) = self.replicas.get_mut(&range) else { return };
+        if still_waiting(&mut replica.truncation_in_flight) {
             return;
         }
         let Some(lease) = state.lease.as_ref().filter(|lease| lease.is_held_by(holder)) else {
             return;
         };
         // Without snapshots nothing may go that a replica still needs.
-        let index = member.group.matched_by_all().min(state.applied_index);
-        let first = member.group.truncated_index().max(member.truncate_to);
+        let index = replica.group.matched_by_all().min(state.applied_index);
+        let first = replica.group.truncated_index().max(replica.truncate_to);
         if index.saturating_sub(first) < self.config.log_entries_max {
             // A replica that is behind makes it grow without anything being applied.
-            member.has_grown =
+            replica.has_grown =
                 state.applied_index.saturating_sub(first) >= self.config.log_entries_max;
             return;
         }
@@ -404,7 +381,7 @@ impl Core {
             ..Command::default()
         };
         let (waiter, fate) = oneshot::channel();
-        member.truncation_in_flight = Some(fate);
+        replica.truncation_in_flight = Some(fate);
         self.propose(Proposal { range, command, waiter, queued: None });
     }
 
@@ -420,22 +397,22 @@ impl Core {
         }
         for (range, applied) in notices.applied {
             self.applying.remove(applied.done);
-            if let Some(member) = self.members.get_mut(&range) {
-                member.applying -= applied.done.bytes;
-                member.group.applied_to(applied.state.applied_index);
-                member.state = applied.state;
-                member.truncate_to = member.truncate_to.max(applied.truncate.unwrap_or(0));
-                member.quiet_until = Timestamp::ZERO;
-                member.has_grown = true;
+            if let Some(replica) = self.replicas.get_mut(&range) {
+                replica.applying -= applied.done.bytes;
+                replica.group.applied_to(applied.state.applied_index);
+                replica.state = applied.state;
+                replica.truncate_to = replica.truncate_to.max(applied.truncate.unwrap_or(0));
+                replica.quiet_until = Timestamp::ZERO;
+                replica.has_grown = true;
                 self.active.insert(range);
             }
         }
         for (range, index) in notices.durable {
-            if let Some(member) = self.members.get_mut(&range)
-                && index > member.durable
+            if let Some(replica) = self.replicas.get_mut(&range)
+                && index > replica.durable
             {
-                member.durable = index;
-                member.durable_to_log = true;
+                replica.durable = index;
+                replica.durable_to_log = true;
                 self.active.insert(range);
             }
         }
@@ -444,13 +421,13 @@ impl Core {
 
     /// The right side of a split. Where its left side leads, it stands for election at once.
     fn created(&mut self, range: RangeId, state: Arc<Published>) -> Result<(), LogError> {
-        if self.members.contains_key(&range) {
+        if self.replicas.contains_key(&range) {
             return Ok(());
         }
         let holds_lease = state.lease.as_ref().is_some_and(|lease| lease.is_held_by(self.holder));
         self.open_group(range, state)?;
-        if holds_lease && let Some(member) = self.members.get_mut(&range) {
-            member.group.campaign();
+        if holds_lease && let Some(replica) = self.replicas.get_mut(&range) {
+            replica.group.campaign();
         }
         Ok(())
     }
@@ -462,17 +439,17 @@ impl Core {
     pub(crate) fn turn(&mut self) -> Result<Option<Effects>, LogError> {
         let mut effects = Effects::default();
         for range in std::mem::take(&mut self.active) {
-            let Some(member) = self.members.get_mut(&range) else { continue };
+            let Some(replica) = self.replicas.get_mut(&range) else { continue };
             let mut write = None;
-            if member.group.has_turn() {
+            if replica.group.has_turn() {
                 self.turned.insert(range);
-                let turn = member.group.turn(self.applying.room(member.applying));
+                let turn = replica.group.turn(self.applying.room(replica.applying));
                 for waiter in turn.superseded {
                     let _ = waiter.send(Fate::Superseded);
                 }
                 // A turn that sends nothing need not know where to.
                 if !turn.messages.is_empty() || !turn.after_sync.is_empty() {
-                    let descriptor = &member.state.descriptor;
+                    let descriptor = &replica.state.descriptor;
                     for (messages, by_node) in [
                         (turn.messages, &mut effects.messages),
                         (turn.after_sync, &mut effects.after_sync),
@@ -490,31 +467,36 @@ impl Core {
                 if !turn.write.entries.is_empty() || turn.write.hard_state.is_some() {
                     write = Some(turn.write);
                 }
-                effects.apply.extend(apply_task(range, turn.committed, member, &mut self.applying));
+                effects.apply.extend(apply_task(
+                    range,
+                    turn.committed,
+                    replica,
+                    &mut self.applying,
+                ));
             }
-            if member.group.has_withheld() {
-                let room = self.applying.room(member.applying);
+            if replica.group.has_withheld() {
+                let room = self.applying.room(replica.applying);
                 let mut superseded = Vec::new();
-                let entries = member.group.take_withheld(room, &mut superseded)?;
+                let entries = replica.group.take_withheld(room, &mut superseded)?;
                 for waiter in superseded {
                     let _ = waiter.send(Fate::Superseded);
                 }
-                effects.apply.extend(apply_task(range, entries, member, &mut self.applying));
-                if member.group.has_withheld() {
+                effects.apply.extend(apply_task(range, entries, replica, &mut self.applying));
+                if replica.group.has_withheld() {
                     self.waiting.insert(range);
                 }
             }
-            if member.durable_to_log {
-                member.durable_to_log = false;
+            if replica.durable_to_log {
+                replica.durable_to_log = false;
                 let write = write.get_or_insert_default();
-                write.durable_applied = Some(member.durable);
+                write.durable_applied = Some(replica.durable);
                 // I4 of `kv::log`: not beyond what the engine keeps.
-                let cut = member.truncate_to.min(member.durable);
-                if cut > member.group.truncated_index()
-                    && let Some(term) = member.group.term_of(cut)
+                let cut = replica.truncate_to.min(replica.durable);
+                if cut > replica.group.truncated_index()
+                    && let Some(term) = replica.group.term_of(cut)
                 {
                     write.truncate_to = Some(cut);
-                    member.group.note_truncated(cut, term);
+                    replica.group.note_truncated(cut, term);
                 }
             }
             if let Some(write) = write {
@@ -532,9 +514,9 @@ impl Core {
     /// The turn's log write is done.
     pub(crate) fn persisted(&mut self, persisting: Vec<(RangeId, Ready)>) {
         for (range, ready) in persisting {
-            if let Some(member) = self.members.get_mut(&range) {
-                member.group.persisted(ready);
-                if member.group.has_turn() {
+            if let Some(replica) = self.replicas.get_mut(&range) {
+                replica.group.persisted(ready);
+                if replica.group.has_turn() {
                     self.active.insert(range);
                 }
             }
@@ -547,11 +529,11 @@ impl Core {
             return;
         }
         let turned = std::mem::take(&mut self.turned);
-        let members = &self.members;
+        let replicas = &self.replicas;
         self.shared.publish_leaders(
             turned
                 .into_iter()
-                .filter_map(|range| Some((range, members.get(&range)?.group.leader()))),
+                .filter_map(|range| Some((range, replicas.get(&range)?.group.leader()))),
         );
     }
 }
@@ -560,14 +542,14 @@ impl Core {
 fn apply_task(
     range: RangeId,
     entries: Vec<(Entry, Option<Waiter>)>,
-    member: &mut Member,
+    replica: &mut Replica,
     applying: &mut Applying,
 ) -> Option<ApplyTask> {
     if entries.is_empty() {
         return None;
     }
     let bytes = entries.iter().map(|(entry, _)| bytes_of(entry)).sum();
-    member.applying += bytes;
+    replica.applying += bytes;
     applying.add(bytes);
     Some(ApplyTask { range, entries, bytes })
 }

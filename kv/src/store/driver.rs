@@ -8,10 +8,11 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::env::{Env, Mutant};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{NodeId, RangeId};
 use crate::log::{LogError, RaftLog};
+use crate::mutant::Mutant;
 use crate::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
 use crate::store::core::{ApplyTask, Core, Input};
 use crate::store::shared::{SharedRef, StopOnPanic};

@@ -11,18 +11,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::engine::{Engine, EngineError};
-use crate::env::{Env, Mutant};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
+use crate::mutant::Mutant;
 use crate::range::bootstrap::META_RANGE;
 use crate::range::command::{Batch, Command, CommandKind, MAX_COMMAND_BYTES, Rejection};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::{Holder, Lease};
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
 use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
-use crate::store::core::{Fate, Input, Proposal};
+use crate::store::core::Input;
 use crate::store::credit::QueuedBytes;
+use crate::store::proposal::{Fate, Proposal};
 use crate::store::shared::{Published, SharedRef};
 
 /// Descriptors in a refusal. Whoever needs more asks the directory.

@@ -11,8 +11,8 @@
 //! - The *core* ([`core`]) is sans-I/O: inputs and the time go in, effects come out.
 //! - The *consensus loop* ([`driver`]) carries the effects out. It never waits for the engine: what that has no room for
 //!   stays in the log ([`credit`]), and leaders go on leading.
-//! - The *apply loop* ([`applier`]) owns the ranges' states and the engine.
-//! - The *sync loop* makes the engine durable now and then, and tells the log how far.
+//! - The *apply loop* ([`apply`]) owns the ranges' states and the engine.
+//! - The *sync loop* ([`sync`]) makes the engine durable now and then, and tells the log how far.
 //! - [`StoreHandle`] is what everybody else holds: [`crate::seam::Ranges`] for the transaction server, and
 //!   administration for the node.
 //!
@@ -21,16 +21,18 @@
 //! - I3. Any failure of log or engine stops the store, be it in a write or in a read of whoever ([`watched`]): the loops
 //!   end, nobody is served any more, [`StoreHandle::failure`] says why. So does a disk that does not answer ([`stall`]).
 
-pub(crate) mod applier;
+pub(crate) mod apply;
 pub(crate) mod core;
 mod credit;
 pub(crate) mod driver;
 mod handle;
 mod open;
+pub(crate) mod proposal;
 #[cfg(test)]
 mod scripts;
 mod shared;
 mod stall;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod watched;

@@ -14,13 +14,14 @@ use crate::range::lease::Holder;
 use crate::range::state::RangeState;
 use crate::seam::RangeObserver;
 use crate::store::StoreConfig;
-use crate::store::applier::{Applier, sync_loop};
+use crate::store::apply::Applier;
 use crate::store::core::{Core, Input};
 use crate::store::credit::APPLY_TASKS_MAX;
 use crate::store::driver::Driver;
 use crate::store::handle::StoreHandle;
 use crate::store::shared::Shared;
 use crate::store::stall::watch_loop;
+use crate::store::sync::sync_loop;
 use crate::store::watched::{WatchedEngine, WatchedLog};
 
 /// Inputs waiting for the consensus loop; more proposals are refused and more messages dropped.

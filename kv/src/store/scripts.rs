@@ -31,9 +31,10 @@ use crate::sim::disk::SimDisk;
 use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
 use crate::sim::testing::{Seeded, each_file};
-use crate::store::applier::Applier;
-use crate::store::core::{Core, Fate, Input, Proposal};
+use crate::store::apply::Applier;
+use crate::store::core::{Core, Input};
 use crate::store::handle::StoreHandle;
+use crate::store::proposal::{Fate, Proposal};
 use crate::store::{Store, StoreConfig};
 
 type Answer<T> = Result<T, Box<dyn Error>>;

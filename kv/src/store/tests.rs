@@ -26,8 +26,9 @@ use crate::sim::disk::SimDisk;
 use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
 use crate::sim::testing::Seeded;
-use crate::store::core::{ApplyTask, Fate, Input, Proposal, Waiter};
+use crate::store::core::{ApplyTask, Input};
 use crate::store::driver::check_size;
+use crate::store::proposal::{Fate, Proposal, Waiter};
 use crate::store::{QueuedBytes, Store, StoreConfig};
 
 /// A world in which nothing moves.

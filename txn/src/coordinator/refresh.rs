@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kv::clock::Timestamp;
-use kv::env::Mutant;
+use kv::mutant::Mutant;
 
 use super::Txn;
 use super::error::TxnError;

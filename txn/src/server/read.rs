@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
-use kv::env::Mutant;
 use kv::keys;
+use kv::mutant::Mutant;
 
 use super::evaluation::{Conflict, Evaluation, Mode, Stop, error};
 use crate::api::{ErrorKind, Get, Refresh, Response, Scan, TxnMeta, WaitPolicy};

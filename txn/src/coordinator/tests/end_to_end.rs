@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kv::env::Mutant;
 use kv::keys::Space;
+use kv::mutant::Mutant;
 
 use crate::db::{Config, Db, Txn, TxnError, TxnOptions};
 use crate::testing::LocalCluster;

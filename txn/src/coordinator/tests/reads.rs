@@ -1,7 +1,7 @@
 //! Reads: the buffer over the server's rows, ranges, and moving in time.
 
 use bytes::Bytes;
-use kv::env::Mutant;
+use kv::mutant::Mutant;
 use kv::seam::SendError;
 
 use super::fake::{Fate, World, ends_with};

@@ -1,5 +1,5 @@
 use kv::clock::Timestamp;
-use kv::env::Mutant;
+use kv::mutant::Mutant;
 
 use super::*;
 

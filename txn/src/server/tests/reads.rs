@@ -51,7 +51,7 @@ async fn what_was_written_after_the_first_reading_or_beyond_the_limit_is_not_unc
 
 #[tokio::test(start_paused = true)]
 async fn the_mutant_that_ignores_uncertainty_misses_the_version() {
-    let cluster = LocalCluster::with_mutant(kv::env::Mutant::IgnoreUncertainty);
+    let cluster = LocalCluster::with_mutant(kv::mutant::Mutant::IgnoreUncertainty);
     let mut reader = Txn::new(&cluster, 1);
     Txn::at(&cluster, 2, later(&reader, 300)).commit(&[("k", "new")]).await.unwrap();
     let get = RequestKind::Get(Get { key: key("k"), lock: false, mode: None });

@@ -1,5 +1,4 @@
-//! The apply loop: committed entries become engine state, then events, then answers. And the sync loop, which
-//! makes that state durable in the background.
+//! The apply loop: committed entries become engine state, then events, then answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::engine::{Engine, EngineBatch, EngineError};
-use crate::env::Env;
 use crate::ids::RangeId;
 use crate::range::command::LeaseReplaced;
 use crate::range::lease::Holder;
 use crate::range::state::RangeState;
 use crate::seam::{RangeEvent, RangeObserver};
-use crate::store::core::{ApplyTask, Fate, Waiter};
+use crate::store::core::ApplyTask;
+use crate::store::proposal::{Fate, Waiter};
 use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// Tasks that go into the engine together.
@@ -171,26 +170,5 @@ fn lease_event(holder: Holder, state: &RangeState, replaced: LeaseReplaced) -> O
         true if !is_extension => Some(RangeEvent::LeaseAcquired { descriptor, lease }),
         false if was_ours => Some(RangeEvent::LeaseLost { descriptor }),
         _ => None,
-    }
-}
-
-/// Syncs the engine now and then, and tells the core how far each range is durable.
-pub(crate) async fn sync_loop(
-    env: Env,
-    engine: Arc<dyn Engine>,
-    shared: SharedRef,
-    interval: std::time::Duration,
-) {
-    while shared.failure.get().is_none() {
-        env.clock.sleep(interval).await;
-        // What is published is in the engine already, so the sync covers it.
-        let indexes = shared.take_unsynced();
-        if let Err(error) = engine.sync().await {
-            shared.fail((&error).into());
-            return;
-        }
-        if !indexes.is_empty() {
-            shared.notify(|notices| notices.durable.extend(indexes));
-        }
     }
 }
