@@ -32,11 +32,15 @@ pub enum Space {
     Data = 5,
     /// Older versions, where the MVCC layout moves them out of the way.
     History = 6,
+    /// What is erased a whole span at a time. An entry lies under the first key of its span, and its value begins with
+    /// the span's end (`kv::range::spans`): a split divides it, too.
+    Erased = 7,
 }
 
 impl Space {
     /// The spaces that a range's span covers, in engine order. A split divides these.
-    pub const KEYED: [Space; 4] = [Space::RangeLocal, Space::Lock, Space::Data, Space::History];
+    pub const KEYED: [Space; 5] =
+        [Space::RangeLocal, Space::Lock, Space::Data, Space::History, Space::Erased];
 
     /// The keyed space with this number, if there is one.
     pub fn keyed_from(number: u32) -> Option<Space> {

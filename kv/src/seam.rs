@@ -28,6 +28,7 @@ pub use crate::range::batch::{BatchOp, WriteBatch};
 pub use crate::range::command::MAX_BATCH_BYTES;
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::Lease;
+use crate::range::spans::{SpanEntries, SpanEntry};
 use crate::rpc::Refusal;
 
 /// An entry of a range: user key, suffix, value.
@@ -39,12 +40,37 @@ pub struct RangeSnapshot {
     engine: Arc<dyn EngineSnapshot>,
     start: Bytes,
     end: Bytes,
+    spans: Arc<SpanEntries>,
 }
 
 impl RangeSnapshot {
-    /// A view of the half-open user span of an engine snapshot.
+    /// A view of the half-open user span of an engine snapshot, of whose keys nothing is said by spans.
     pub fn new(engine: Arc<dyn EngineSnapshot>, start: Bytes, end: Bytes) -> Self {
-        RangeSnapshot { engine, start, end }
+        RangeSnapshot { engine, start, end, spans: Arc::default() }
+    }
+
+    /// With what is said of spans of the range: as of the engine's snapshot, or before it if nobody can have said anything
+    /// of this span since.
+    pub fn with_spans(self, spans: Arc<SpanEntries>) -> Self {
+        RangeSnapshot { spans, ..self }
+    }
+
+    /// How many entries the whole range has that are about spans.
+    pub fn span_entries(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// What is said of spans that have keys in the half-open one. Their own bounds may lie outside of it.
+    ///
+    /// # Panics
+    /// When the span is not within the snapshot's.
+    pub fn spans<'s>(
+        &'s self,
+        start: &'s [u8],
+        end: &[u8],
+    ) -> impl Iterator<Item = &'s SpanEntry> + use<'s> {
+        assert!(self.start <= start && end <= &self.end[..], "scan of an undeclared span");
+        self.spans.overlapping(start, end)
     }
 
     /// The value of one entry.
@@ -65,12 +91,12 @@ impl RangeSnapshot {
     ///
     /// # Panics
     /// As [`RangeSnapshot::get`].
-    pub fn suffixes(
-        &self,
+    pub fn suffixes<'s>(
+        &'s self,
         space: Space,
         key: &[u8],
         from_suffix: &[u8],
-    ) -> impl Iterator<Item = Result<(Bytes, Bytes), EngineError>> + '_ {
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), EngineError>> + use<'s> {
         assert!(self.start <= key && key < &self.end[..], "read of an undeclared key");
         let low = keys::engine_key(space, key, from_suffix);
         let high = keys::engine_key(space, &keys::successor(key), &[]);

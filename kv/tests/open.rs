@@ -74,16 +74,19 @@ fn open_changed(
     engine.apply(batch).unwrap();
     let log = SimLog::open(disk, false).unwrap();
     now(log.write(LogBatch { groups: vec![(range, write)] }, true)).unwrap();
-    let env = Env {
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    Store::open(env(), StoreConfig::recommended(), engine, Arc::new(log))
+}
+
+fn env() -> Env {
+    Env {
         node_id: NodeId(1),
         clock: Clock::new(Arc::new(Still), Duration::from_millis(500)),
         rng: Arc::new(Seeded::new(1)),
         transport: Arc::new(Still),
         tasks: Arc::new(Still),
         mutant: None,
-    };
-    let engine: Arc<dyn Engine> = Arc::new(engine);
-    Store::open(env, StoreConfig::recommended(), engine, Arc::new(log))
+    }
 }
 
 fn durable(index: u64) -> GroupWrite {
@@ -114,4 +117,24 @@ fn stores_of_other_formats_are_refused_with_a_sentence() {
         let Err(OpenError::Ident(error)) = opened else { panic!("format {found} was opened") };
         assert!(error.to_string().starts_with(&format!("the store has format {found}, and this")));
     }
+}
+
+/// It has nothing that format 3 has not. What is written from now on, builds of format 2 would read wrongly.
+#[test]
+fn a_store_of_format_2_becomes_one_of_the_present_format() {
+    let disk = SimDisk::new();
+    let engine: Arc<dyn Engine> = Arc::new(SimEngine::open(disk.clone()).unwrap());
+    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    now(Box::pin(bootstrap(&*engine, &ident, &[NodeId(1)]))).unwrap();
+    let format = || {
+        let ident = engine.snapshot().get(&keys::store_key(b"ident")).unwrap().unwrap();
+        (ident[0], ident.slice(1..))
+    };
+    let (written, rest) = format();
+    let mut batch = EngineBatch::default();
+    batch.put(keys::store_key(b"ident"), [&[2], &rest[..]].concat().into());
+    engine.apply(batch).unwrap();
+    let log = Arc::new(SimLog::open(disk, false).unwrap());
+    Store::open(env(), StoreConfig::recommended(), engine.clone(), log).unwrap();
+    assert_eq!(format(), (written, rest));
 }

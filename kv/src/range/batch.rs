@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::keys::Space;
+use crate::range::spans::SpanEntry;
 
 /// One change to the keyed part of a range.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -22,6 +23,14 @@ pub struct BatchOp {
     pub value: Option<Bytes>,
 }
 
+impl BatchOp {
+    /// Of a change that says something of a span: where that ends.
+    pub(crate) fn span_end(&self) -> Option<Bytes> {
+        let stored = self.value.as_ref().filter(|_| self.space == Space::Erased as u32)?;
+        SpanEntry::of(self.key.clone(), Bytes::new(), stored.clone()).map(|entry| entry.end)
+    }
+}
+
 /// Changes to one range that are replicated and applied together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteBatch {
@@ -34,6 +43,11 @@ impl WriteBatch {
     /// Sets an entry.
     pub fn put(&mut self, space: Space, key: Bytes, suffix: Bytes, value: Bytes) {
         self.push(BatchOp { space: space as u32, key, suffix, value: Some(value) });
+    }
+
+    /// Sets an entry that is about a span (`kv::range::spans`).
+    pub fn put_span(&mut self, entry: &SpanEntry) {
+        self.put(Space::Erased, entry.start.clone(), entry.suffix.clone(), entry.stored());
     }
 
     /// Removes an entry, if it is there.

@@ -32,7 +32,9 @@ const FIRST_ALLOCATED_ID: u64 = 100;
 const IDENT: &[u8] = b"ident";
 /// Format of stores: what keys and values look like, from the engine's up to SQL's (`docs/storage-format.md`). The first byte
 /// of the identity, which the builds of every format read.
-pub const STORE_FORMAT: u8 = 2;
+pub const STORE_FORMAT: u8 = 3;
+/// A store of this format is one of the present format without erasures. Opening it makes it one.
+const FORMER_FORMAT: u8 = 2;
 
 /// What a store knows of itself.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -81,12 +83,24 @@ pub async fn bootstrap(
         }
         state.save(&mut batch);
     }
+    put_ident(&mut batch, ident);
+    engine.apply(batch)?;
+    engine.sync().await
+}
+
+fn put_ident(batch: &mut EngineBatch, ident: &StoreIdent) {
     let mut value = BytesMut::new();
     value.put_u8(STORE_FORMAT);
     ident.encode(&mut value).expect("the buffer grows");
     batch.put(keys::store_key(IDENT), value.freeze());
-    engine.apply(batch)?;
-    engine.sync().await
+}
+
+/// Says that a store has the present format, before anything is written that builds of the former one do not know: should a
+/// crash lose it, then all that is later as well.
+pub(crate) fn renew_ident(engine: &dyn Engine, ident: &StoreIdent) -> Result<(), EngineError> {
+    let mut batch = EngineBatch::default();
+    put_ident(&mut batch, ident);
+    engine.apply(batch)
 }
 
 /// Why a store does not say what it knows of itself.
@@ -97,7 +111,7 @@ pub enum IdentError {
     Engine(#[from] EngineError),
     /// The store is another build's.
     #[error(
-        "the store has format {found}, and this build reads and writes format {STORE_FORMAT} only: \
+        "the store has format {found}, and this build reads and writes format {STORE_FORMAT}: \
          start it with the build that wrote it, and copy its tables into a new cluster"
     )]
     Format {
@@ -110,7 +124,7 @@ pub enum IdentError {
 pub fn read_ident(engine: &dyn Engine) -> Result<Option<StoreIdent>, IdentError> {
     let Some(value) = engine.snapshot().get(&keys::store_key(IDENT))? else { return Ok(None) };
     match value.split_first() {
-        Some((&STORE_FORMAT, body)) => StoreIdent::decode(body).ok(),
+        Some((&(STORE_FORMAT | FORMER_FORMAT), body)) => StoreIdent::decode(body).ok(),
         Some((&found, _)) => return Err(IdentError::Format { found }),
         None => None,
     }

@@ -10,7 +10,7 @@
 //!   previous one; a new sequence must start at or after the old expiration, an extension must not shorten it.
 //! - I3. The command's lease index is above every one applied. Gaps are legal.
 //! - I4. The command's write timestamp is above the floor.
-//! - I5. All keys of a batch lie in the range as it is now: an evaluation that raced a split is void.
+//! - I5. All keys and spans of a batch lie in the range as it is now: an evaluation that raced a split is void.
 //!
 //! A rejected command still moves the applied index. Changes and applied index go into one engine batch, which may hold
 //! those of many entries.

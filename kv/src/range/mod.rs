@@ -1,8 +1,8 @@
 //! What a range is, the commands that change it, and how they are applied.
 //!
 //! - Bounds and members ([`descriptor`]), and who may serve ([`lease`]).
-//! - What is replicated and is not keys: [`state`], on the meta range with the [`directory`] of all ranges. How it begins:
-//!   [`bootstrap`].
+//! - What is replicated and is not keys: [`state`], on the meta range with the [`directory`] of all ranges, and what is said
+//!   of whole [`spans`] of keys. How it begins: [`bootstrap`].
 //! - What changes it: a [`command`] in the range's log, mostly a [`batch`] of keys; and how entries are applied, the
 //!   [`machine`].
 
@@ -10,6 +10,7 @@ pub mod descriptor;
 pub mod lease;
 
 pub mod directory;
+pub mod spans;
 pub mod state;
 
 pub mod batch;

@@ -15,6 +15,7 @@ use crate::log::{INITIAL_INDEX, INITIAL_TERM};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::directory::Directory;
 use crate::range::lease::Lease;
+use crate::range::spans::SpanEntries;
 
 const APPLIED: &[u8] = b"a";
 const DESCRIPTOR: &[u8] = b"d";
@@ -52,6 +53,8 @@ pub struct RangeState {
     next_id: u64,
     /// Shared with those who read it; copied when it changes under them.
     directory: Option<Arc<Directory>>,
+    /// What is said of spans of keys. As the directory.
+    pub(super) spans: Arc<SpanEntries>,
 }
 
 impl RangeState {
@@ -63,7 +66,8 @@ impl RangeState {
             lease_index: 0,
             floor: floor.raw(),
         };
-        RangeState { descriptor, lease, applied, next_id: 0, directory: None }
+        let spans = Arc::default();
+        RangeState { descriptor, lease, applied, next_id: 0, directory: None, spans }
     }
 
     /// Makes an initial range the meta range: it hands out ids from `next_id` and keeps a directory.
@@ -121,18 +125,26 @@ impl RangeState {
                 directory.load(decode(&entry?.1, range)?);
             }
         }
+        let descriptor: RangeDescriptor = decode(&descriptor, range)?;
+        let spans = SpanEntries::load(engine, (&descriptor.start, &descriptor.end))?;
         Ok(RangeState {
-            descriptor: decode(&descriptor, range)?,
+            descriptor,
             lease,
             applied: decode(&applied, range)?,
             next_id: next_id.unwrap_or(0),
             directory: directory.map(Arc::new),
+            spans: Arc::new(spans),
         })
     }
 
     /// The directory, if this is the meta range.
     pub fn directory(&self) -> Option<&Arc<Directory>> {
         self.directory.as_ref()
+    }
+
+    /// What is said of spans of keys.
+    pub fn spans(&self) -> &Arc<SpanEntries> {
+        &self.spans
     }
 
     /// Writes the lease.

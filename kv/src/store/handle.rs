@@ -312,7 +312,9 @@ impl Ranges for StoreHandle {
             return Err(self.refuse_span(range, Some(&published), (start, end)));
         }
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
-        let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end);
+        // Of before the snapshot is enough: whoever says something of a span has it latched until that is published.
+        let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end)
+            .with_spans(published.spans.clone());
         Ok(Eval { lease, descriptor: published.descriptor.clone(), snapshot })
     }
 

@@ -103,6 +103,7 @@ impl Store {
                 )));
             }
         }
+        bootstrap::renew_ident(&*engine, &ident)?;
         // From here on whatever fails stops the store.
         let engine: Arc<dyn Engine> = Arc::new(WatchedEngine { engine, shared: shared.clone() });
         let log: Arc<dyn RaftLog> = Arc::new(WatchedLog { log, shared: shared.clone() });

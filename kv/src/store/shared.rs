@@ -13,6 +13,7 @@ use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::directory::Directory;
 use crate::range::lease::Lease;
+use crate::range::spans::SpanEntries;
 use crate::range::state::RangeState;
 use crate::store::credit::{Applying, Credits};
 use crate::store::stall::Disk;
@@ -22,6 +23,7 @@ use crate::store::stall::Disk;
 pub(crate) struct Published {
     pub(crate) descriptor: Arc<RangeDescriptor>,
     pub(crate) lease: Option<Lease>,
+    pub(crate) spans: Arc<SpanEntries>,
     pub(crate) applied_index: u64,
     pub(crate) applied_term: u64,
     pub(crate) lease_index: u64,
@@ -75,6 +77,7 @@ impl Table {
         let published = Published {
             descriptor,
             lease: state.lease.clone(),
+            spans: state.spans().clone(),
             applied_index: state.applied.index,
             applied_term: state.applied.term,
             lease_index: state.applied.lease_index,

@@ -23,12 +23,18 @@ impl Kind for Batch {
     type Body = Batch;
 
     fn span(batch: &Batch) -> Option<(Bytes, Bytes)> {
-        let keys = || batch.ops.iter().map(|op| &op.key);
-        Some((keys().min()?.clone(), keys().max()?.clone()))
+        let first = batch.ops.iter().map(|op| &op.key).min()?.clone();
+        let last = |op: &BatchOp| op.span_end().unwrap_or_else(|| op.key.clone());
+        Some((first, batch.ops.iter().map(last).max()?))
     }
 
     fn check(batch: &Batch, state: &RangeState) -> Result<(), Rejection> {
-        match batch.ops.iter().all(|op| state.descriptor.contains_key(&op.key)) {
+        let range = &state.descriptor;
+        let is_inside = |op: &BatchOp| match op.span_end() {
+            Some(end) => range.contains_span(&op.key, &end),
+            None => range.contains_key(&op.key),
+        };
+        match batch.ops.iter().all(is_inside) {
             true => Ok(()),
             false => Err(Rejection::Bounds),
         }
@@ -44,6 +50,8 @@ impl Kind for Batch {
             let space = Space::keyed_from(op.space)
                 .ok_or_else(|| damaged("write to an unknown space", state.descriptor.id()))?;
             let key = keys::engine_key(space, &op.key, &op.suffix);
+            let noted = state.spans.note(&op);
+            noted.ok_or_else(|| damaged("undecodable span", state.descriptor.id()))?;
             match op.value {
                 Some(value) => batch.put(key, value),
                 None => batch.delete(key),

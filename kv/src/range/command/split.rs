@@ -1,13 +1,17 @@
 //! Divides a range in two that cover the same keys with the same replicas.
 //!
 //! Nothing moves: both sides' entries lie in the engine as before, and the right side begins a log of its own. It inherits
-//! lease and floor, so that its holder serves at once.
+//! lease and floor, so that its holder serves at once. Only what is said of spans across the boundary is said again
+//! ([`crate::range::spans`]).
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Kind, Rejection, SideEffects};
 use crate::clock::Timestamp;
 use crate::engine::{EngineBatch, EngineError};
+use crate::keys::{self, Space};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::state::RangeState;
 
@@ -48,8 +52,15 @@ impl Kind for Split {
         batch: &mut EngineBatch,
     ) -> Result<SideEffects, EngineError> {
         let floor = Timestamp::from_raw(state.applied.floor);
-        let right = RangeState::initial(split.right, state.lease.clone(), floor);
+        let mut right = RangeState::initial(split.right, state.lease.clone(), floor);
         right.save(batch);
+        let RangeDescriptor { start, end, .. } = &right.descriptor;
+        right.spans = Arc::new(state.spans.within(start, end));
+        for entry in right.spans.under(start) {
+            let place = keys::engine_key(Space::Erased, start, &entry.suffix);
+            batch.put(place, entry.stored());
+        }
+        state.spans = Arc::new(state.spans.within(&split.left.start, &split.left.end));
         state.descriptor = split.left;
         state.save_descriptor(batch);
         Ok(SideEffects { created: Some(Box::new(right)), ..SideEffects::default() })

@@ -16,6 +16,7 @@ use crate::range::bootstrap::{FIRST_DATA_RANGE, initial_ranges};
 use crate::range::command::{Batch, CommandKind, LeaseChange, Split, Truncate};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::Lease;
+use crate::range::spans::SpanEntry;
 
 type Answer<T> = Result<T, Box<dyn Error>>;
 
@@ -110,6 +111,16 @@ impl goldenscript::Runner for World {
                 let previous = args.take_key("after").map(lease).transpose()?;
                 CommandKind::Lease(LeaseChange { previous, next: lease(first)? })
             }
+            // From, to: what is said of the span.
+            "span" => {
+                let mut batch = WriteBatch::default();
+                let mut bound = || Bytes::from(args.next_pos().unwrap_or_default().to_owned());
+                let (start, end) = (Bytes::from(first.to_owned()), bound());
+                let (suffix, value) = (Bytes::from_static(b"s"), Bytes::from_static(b"v"));
+                batch.put_span(&SpanEntry { start, end, suffix, value, changed: None });
+                CommandKind::Batch(Batch { ops: batch.ops })
+            }
+            "spans" => return Ok(spans_text(&self.state)),
             "put" | "delete" => {
                 let mut batch = WriteBatch::default();
                 let space = args.take_key("space").map(str::parse).transpose()?;
@@ -156,6 +167,21 @@ impl goldenscript::Runner for World {
     }
 }
 
+/// What is said of spans, and where data have changed since.
+fn spans_text(state: &RangeState) -> String {
+    let span = |(start, end): (&Bytes, &Bytes)| {
+        format!("[{}, {})", start.escape_ascii(), end.escape_ascii())
+    };
+    let line = |entry: &SpanEntry| {
+        let changed = entry.changed.as_ref().map(|(start, end)| span((start, end)));
+        let changed = changed.map_or("nothing".into(), |part| part);
+        format!("{} changed {changed}\n", span((&entry.start, &entry.end)))
+    };
+    let mut lines: Vec<String> = state.spans().overlapping(b"", b"\xff").map(line).collect();
+    lines.sort();
+    lines.concat()
+}
+
 /// SEQUENCE/REPLICA/START/EXPIRATION.
 fn lease(text: &str) -> Answer<Lease> {
     let numbers: Result<Vec<u64>, _> = text.split('/').map(str::parse).collect();
@@ -188,6 +214,9 @@ fn effects_text(effects: &SideEffects) -> Answer<String> {
             range_text(&right.descriptor),
             right.applied.floor
         )?;
+        for line in spans_text(right).lines() {
+            write!(out, ", {line}")?;
+        }
     }
     if let Some(index) = effects.truncate {
         write!(out, ", log not needed through {index}")?;
