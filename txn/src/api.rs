@@ -26,6 +26,9 @@ pub const MAX_ONE_PHASE_WRITES: usize = 100_000;
 /// which only the server knows, it may still be more than one command holds.
 pub const MAX_ONE_PHASE_BYTES: usize = 6 << 20;
 
+/// Keys, with deleted ones, that a span may hold which is deleted as a whole: others wait while they are looked at.
+pub const MAX_DELETED_KEYS: usize = 2_000_000;
+
 // What a request says besides its key and value.
 const _: () = assert!(
     MAX_ONE_PHASE_BYTES + 2 * MAX_ONE_PHASE_WRITES * 32 + (64 << 10) <= MAX_BATCH_BYTES,
@@ -160,7 +163,7 @@ pub struct ObservedTs {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Request {
     /// What is asked.
-    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub kind: Option<RequestKind>,
 }
 
@@ -205,6 +208,10 @@ pub enum RequestKind {
     /// Ends a wait that is part of a deadlock. Addressed to the key that is waited for. Changes memory only.
     #[prost(message, tag = "12")]
     BreakWait(BreakWait),
+    /// Deletes whatever is in a span. Only in a batch that consists of such requests and the `EndTxn` with `one_phase` that
+    /// commits them; refused with `TooLarge` where the same has to be done key by key.
+    #[prost(message, tag = "13")]
+    DeleteSpan(DeleteSpan),
 }
 
 /// What a lock keeps out: PostgreSQL's strengths of row locks, the strongest first.
@@ -329,6 +336,14 @@ pub struct Put {
     /// Number of this write within the transaction.
     #[prost(uint32, tag = "3")]
     pub sequence: u32,
+}
+
+/// Deletes whatever is in a span. What that is, the transaction has read, if it wants to know.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct DeleteSpan {
+    /// The span.
+    #[prost(message, required, tag = "1")]
+    pub span: Span,
 }
 
 /// Checks a span that was read at an earlier timestamp.
@@ -595,6 +610,7 @@ pub enum ErrorKind {
     Deadlock = 7,
     /// A lock is not to be had at once, and the batch does not want to wait for it (of the key in `ticket`).
     Locked = 8,
-    /// The batch's changes are more than one command may hold: send fewer at a time, and a commit in two phases.
+    /// The batch's changes are more than one command may hold: send fewer at a time, and a commit in two phases. Or a span
+    /// cannot be deleted as a whole: delete its keys.
     TooLarge = 9,
 }

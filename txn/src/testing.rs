@@ -24,6 +24,7 @@ use kv::keys::{self, Space};
 use kv::mutant::Mutant;
 use kv::range::descriptor::{RangeDescriptor, Replica};
 use kv::range::lease::Lease;
+use kv::range::spans::SpanEntries;
 use kv::rpc::{RaftMessage, Refusal, RefusalReason, RpcRequest, RpcResponse};
 use kv::seam::{
     Eval, MAX_BATCH_BYTES, ProposeError, RangeEvent, RangeObserver, RangeService, RangeSnapshot,
@@ -175,6 +176,8 @@ pub struct LocalCluster {
     pub env: Env,
     /// What is stored.
     pub engine: Arc<TestEngine>,
+    /// What is said of spans of keys, of all ranges.
+    spans: Arc<Mutex<Arc<SpanEntries>>>,
     ranges: Mutex<Vec<(RangeDescriptor, Lease)>>,
     server: OnceLock<Arc<Server>>,
     /// Another node, which serves the second range.
@@ -255,6 +258,7 @@ impl LocalCluster {
         let cluster = Arc::new(LocalCluster {
             env: env.clone(),
             engine: Arc::default(),
+            spans: Arc::default(),
             ranges: Mutex::new(ranges.collect()),
             server: OnceLock::new(),
             second: OnceLock::new(),
@@ -344,6 +348,13 @@ impl LocalCluster {
             let mut right = left.clone();
             right.range_id = range_id;
             right.start = Bytes::from_static(key.as_bytes());
+            let mut batch = EngineBatch::default();
+            let spans = self.spans.lock().unwrap().within(&right.start, &left.end);
+            for entry in spans.under(&right.start) {
+                let at = keys::engine_key(Space::Erased, &entry.start, &entry.suffix);
+                batch.put(at, entry.stored());
+            }
+            self.engine.apply(batch).expect("memory does not fail");
             left.end = right.start.clone();
             let (left, lease) = (left.clone(), lease.clone());
             ranges.push((right.clone(), lease));
@@ -402,10 +413,12 @@ impl Ranges for LocalCluster {
             return Err(refusal(RefusalReason::Unavailable));
         }
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
+        let engine = self.engine.snapshot();
+        let spans = Arc::new(self.spans.lock().unwrap().within(&descriptor.start, &descriptor.end));
         Ok(Eval {
             lease: lease.clone(),
             descriptor: Arc::new(descriptor.clone()),
-            snapshot: RangeSnapshot::new(self.engine.snapshot(), start, end),
+            snapshot: RangeSnapshot::new(engine, start, end).with_spans(spans),
         })
     }
 
@@ -433,19 +446,21 @@ impl Ranges for LocalCluster {
             return async { Err(ProposeError::Rejected(refused)) }.boxed();
         }
         let mut changes = EngineBatch::default();
-        for op in batch.ops {
+        for op in &batch.ops {
             let space = Space::keyed_from(op.space).expect("a keyed space");
             let key = keys::engine_key(space, &op.key, &op.suffix);
-            match op.value {
+            match op.value.clone() {
                 Some(value) => changes.put(key, value),
                 None => changes.delete(key),
             }
         }
-        let engine = self.engine.clone();
+        let (engine, spans) = (self.engine.clone(), self.spans.clone());
         let apply = move || match fate {
             Some(Fate::UnknownLost) => Err(ProposeError::Unknown),
             fate => {
                 engine.apply(changes).expect("memory does not fail");
+                let mut spans = spans.lock().unwrap();
+                batch.ops.iter().for_each(|op| spans.note(op).expect("made by the server"));
                 if fate.is_some() { Err(ProposeError::Unknown) } else { Ok(()) }
             }
         };

@@ -142,6 +142,25 @@ impl LockTable {
         self.with(|state| state.keys.get(key).is_none_or(|k| k.admits(txn_id, strength, own)))
     }
 
+    /// The first key of the span that a request of `txn_id` may not lock now. As [`LockTable::admits`].
+    pub fn first_refused(
+        &self,
+        (start, end): (&Bytes, &Bytes),
+        txn_id: &[u8],
+        strength: LockStrength,
+        place: Option<&Place>,
+    ) -> Option<Bytes> {
+        let own = place.filter(|place| place.strength.is_some());
+        self.with(|state| {
+            let is_refused = |(key, k): &(&Bytes, &KeyState)| {
+                let own = own.filter(|place| place.key == **key).map(|place| place.number);
+                !k.admits(txn_id, strength, own)
+            };
+            let mut keys = state.keys.range(start.clone()..end.clone());
+            keys.find(is_refused).map(|(key, _)| key.clone())
+        })
+    }
+
     /// True iff nobody has a lock in the span or waits for one.
     pub fn has_nothing(&self, start: &Bytes, end: &Bytes) -> bool {
         self.with(|state| state.keys.range(start.clone()..end.clone()).next().is_none())

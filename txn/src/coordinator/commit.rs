@@ -1,7 +1,7 @@
 //! Committing.
 //!
 //! Nothing written: nothing to commit. Everything on one range: one batch, one replicated command (one phase).
-//! Otherwise intents on every range, then the record at the anchor, whose writing is the commit (two phases).
+//! Otherwise (and not for deletions of spans, which have no intents) intents on every range, then the record at the anchor, whose writing is the commit (two phases).
 //!
 //! - M1. `phase` is `Committing` from before a commit leaves this node until its outcome is known, so that
 //!   whatever happens meanwhile (this future dropped, say) nobody here takes the transaction for aborted.
@@ -58,12 +58,13 @@ enum Attempt {
 impl Txn {
     pub(super) async fn try_commit(&mut self) -> Result<Timestamp, TxnError> {
         let deadline = self.op_deadline();
-        if self.buffer.is_empty() && !self.flushed {
+        if self.buffer.is_empty() && !self.flushed && self.erased.is_empty() {
             // All reads hold at one time: that is all there is to a transaction without writes.
             self.check_commit_deadline(self.state.read_ts())?;
             return Ok(self.state.read_ts());
         }
-        if let Some(first) = self.buffer.first_written()
+        let first = self.buffer.first_written().or(self.erased.first().map(|span| &span.start));
+        if let Some(first) = first
             && self.state.meta.anchor.is_empty()
         {
             self.state.meta.anchor = first.clone();
@@ -76,6 +77,9 @@ impl Txn {
             && let Some(committed) = self.try_one_phase(&keys, deadline).await?
         {
             return Ok(committed);
+        }
+        if !self.erased.is_empty() {
+            return Err(TxnError::retry("a span could not be deleted as a whole"));
         }
         self.two_phases(keys.into_iter().collect()).await
     }
@@ -99,7 +103,8 @@ impl Txn {
         let mut moves = 0;
         while moves <= config.max_refreshes {
             let range = self.sender.lookup(first, deadline).await.map_err(TxnError::from_send)?;
-            if !range.contains_key(last) {
+            let mut erased = self.erased.iter();
+            if !range.contains_key(last) || !erased.all(|s| range.contains_span(&s.start, &s.end)) {
                 return Ok(None);
             }
             self.move_reads(self.state.write_ts(), deadline).await?;
@@ -112,6 +117,8 @@ impl Txn {
                 }
                 Attempt::Moved if backoff.pause(&self.sender.env, deadline).await => {}
                 Attempt::Moved => return Err(TxnError::Unavailable),
+                // Who deletes key by key holds what it has, while it waits for the rest.
+                Attempt::Waiting if !self.erased.is_empty() => return Ok(None),
                 Attempt::Waiting => {
                     self.ensure_alive()?;
                     deadline = self.op_deadline();
@@ -131,7 +138,8 @@ impl Txn {
         deadline: Duration,
     ) -> Result<Attempt, TxnError> {
         let puts = self.buffer.send();
-        let mut requests = Vec::with_capacity(puts.len() + 1);
+        let mut requests = Vec::with_capacity(puts.len() + self.erased.len() + 1);
+        requests.extend(self.deletions());
         requests.extend(puts.into_iter().map(|put| request(RequestKind::Put(put))));
         // What it writes, the server unlocks without being told.
         let locked = keys.iter().filter(|key| self.buffer.get(key).is_none()).cloned().collect();

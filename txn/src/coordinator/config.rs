@@ -31,6 +31,8 @@ pub struct Config {
     pub flush_keys: usize,
     /// Buffered bytes beyond which [`crate::db::Txn::make_room`] sends them.
     pub flush_bytes: usize,
+    /// Keys from which a deletion of all that a span has is one entry: [`crate::db::Txn::delete_spans`].
+    pub erase_from: usize,
     /// Keys that a transaction may lock.
     pub max_locks: usize,
     /// Read spans that are told apart.
@@ -63,6 +65,7 @@ impl Default for Config {
             max_buffer_bytes: 64 << 20,
             flush_keys: 100_000,
             flush_bytes: 16 << 20,
+            erase_from: 1_000,
             max_locks: 1_000_000,
             max_read_spans: 10_000,
             max_read_span_bytes: 4 << 20,

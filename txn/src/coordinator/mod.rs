@@ -12,10 +12,11 @@
 //!    A locking read takes its locks at the lease holder, where contention waits (`wait`).
 //! 3. `refresh`: where a server finds that the read timestamp is too early, everything read so far (`spans`)
 //!    is checked to be the same at a later one, and the transaction moves there.
-//! 4. `commit`: one phase on one range; otherwise intents, then the record at the anchor. `heartbeat` tells
+//! 4. `erase`: the deletion of whole spans, which is all that its transaction writes.
+//! 5. `commit`: one phase on one range; otherwise intents, then the record at the anchor. `heartbeat` tells
 //!    others meanwhile that the transaction lives; `cleanup` resolves what is left, after the answer.
-//! 5. `state`: the timestamps, and what is known of the nodes' clocks.
-//! 6. `sender`: finding ranges, dividing work among them, following them when they move.
+//! 6. `state`: the timestamps, and what is known of the nodes' clocks.
+//! 7. `sender`: finding ranges, dividing work among them, following them when they move.
 //!
 //! Invariants (beside those of the files):
 //!
@@ -42,6 +43,7 @@ mod cleanup;
 mod commit;
 pub(crate) mod config;
 mod deadline;
+mod erase;
 mod error;
 mod flush;
 mod heartbeat;
@@ -67,7 +69,7 @@ pub use error::{BodyError, TxnError};
 use tokio::sync::oneshot;
 pub use wait::RowLock;
 
-use crate::api::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Row};
+use crate::api::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Row, Span};
 use crate::coordinator::config::TxnOptions;
 use crate::mvcc::Order;
 use crate::rows::Rows;
@@ -104,6 +106,8 @@ pub struct Txn {
     lock_timeout: Option<Duration>,
     /// Locks are being released.
     releasing: Option<oneshot::Receiver<()>>,
+    /// Spans that the commit deletes as a whole. Nothing else is written then, or read any more.
+    erased: Vec<Span>,
     /// Over the keys of the intents that are no longer in the buffer.
     laid: SpanSet,
     /// Intents may exist: in `laid`, and for the buffered writes.
@@ -131,6 +135,7 @@ impl Txn {
             lock_numbers: NumberLine::new(),
             lock_timeout: Some(config.lock_timeout),
             releasing: None,
+            erased: Vec::new(),
             laid: SpanSet::default(),
             flushed: false,
             pinned: None,
@@ -276,6 +281,7 @@ impl Txn {
         lock: Option<RowLock>,
     ) -> Result<Rows, TxnError> {
         self.ensure_open()?;
+        self.ensure_goes_on()?;
         let (start, end) = (bound(start), bound(end));
         self.see_until(self.pinned);
         let read = self.read_span((start, end), order, limit, lock).await;
@@ -305,6 +311,7 @@ impl Txn {
     /// Marks the present state of the writes and of the locks.
     pub fn savepoint(&mut self) -> Result<Savepoint, TxnError> {
         self.ensure_open()?;
+        self.ensure_goes_on()?;
         let savepoint = self.buffer.savepoint()?;
         self.lock_numbers.mark(savepoint);
         Ok(savepoint)
@@ -341,7 +348,7 @@ impl Txn {
         match self.try_commit().await {
             Ok(ts) => {
                 // Locks of a transaction that wrote nothing; the others are dealt with.
-                if self.buffer.is_empty() && !self.flushed {
+                if self.buffer.is_empty() && !self.flushed && self.erased.is_empty() {
                     self.abandon();
                     self.end_as(Phase::Ended);
                     self.released().await;
@@ -377,6 +384,7 @@ impl Txn {
 
     fn ready(&mut self, key: &Bytes) -> Result<(), TxnError> {
         self.ensure_open()?;
+        self.ensure_goes_on()?;
         if key.is_empty() {
             return Err(TxnError::Invalid("a key must not be empty".into()));
         }

@@ -13,20 +13,26 @@
 //! - I3. What becomes of the intents of a finished transaction is decided ([`Finished`]): to read one as what it becomes is
 //!   to read it resolved.
 //!
-//! Not done here: removal of versions that nobody can read any more.
+//! Not done here: removal of versions that nobody can read any more. An [`Erasure`] may go when nothing is stored any more
+//! that is beneath it and older, in the data space or in the history, and nobody reads so early that it is not yet; it goes
+//! before no version that it covers, or that would be seen again.
 
+mod erasure;
 mod finished;
 pub mod intent;
 mod layout;
 mod read;
 pub mod record;
+#[cfg(test)]
+mod tests;
 mod version;
 mod write;
 
+pub use erasure::Erasure;
 pub use finished::Finished;
 pub use intent::Intent;
 pub use layout::Order;
-pub(crate) use layout::{newest, put as put_version_over};
+pub(crate) use layout::{erased_at, newest, newest_ts_of_span, put as put_version_over};
 pub use read::{Outcome, Reader, Uncertainty};
-pub use version::Version;
+pub use version::{Times, Version};
 pub use write::{Refreshed, put_version, refresh, resolve};

@@ -19,10 +19,11 @@ use kv::engine::EngineError;
 use kv::keys::{self, Space};
 use kv::seam::RangeSnapshot;
 
+use super::erasure::Erasures;
 use super::finished::Finished;
 use super::intent;
 use super::layout::{self, Order};
-use super::version::{Seen, Version};
+use super::version::{Seen, Times, Version};
 use crate::api::SequenceRange;
 use crate::mvcc::Intent;
 use crate::rows::RowsBuilder;
@@ -123,14 +124,13 @@ struct PortionEntry {
 }
 
 impl Portion {
-    fn push(&mut self, key: &[u8], stored: &[u8]) -> Result<(), EngineError> {
-        Seen::of(stored)?;
+    /// Takes a version that has been looked at.
+    fn push(&mut self, key: &[u8], stored: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(stored);
         let end = self.bytes.len();
         self.entries.push(PortionEntry { start, key_end: start + key.len(), end });
-        Ok(())
     }
 
     fn clear(&mut self) {
@@ -163,7 +163,8 @@ impl Reader<'_> {
             None => intent::get(self.snapshot, key)?,
         };
         let newest = layout::newest(self.snapshot, key)?;
-        if let Some(value) = self.read_key(key, intent, newest, &mut outcome)? {
+        let erasures = Erasures::over_key(self.snapshot, key)?;
+        if let Some(value) = self.read_key(key, intent, newest, &erasures, &mut outcome)? {
             outcome.push(key, &value);
         }
         Ok(outcome)
@@ -185,35 +186,50 @@ impl Reader<'_> {
             return self.get(&Bytes::copy_from_slice(start));
         }
         let mut outcome = Outcome::default();
+        let erasures = Erasures::over(self.snapshot, start, end)?;
         // What is left of the span.
         let (mut from, mut to) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
         let mut portion = Portion::default();
         let mut size = limit.clamp(1, PORTION);
         let mut last = None;
         let reverse = order == Order::Descending;
-        self.snapshot.visit(Space::Data, (start, end), reverse, &mut |key, stored| {
-            portion.push(key, stored)?;
-            if portion.entries.len() < size {
-                return Ok(ControlFlow::Continue(()));
+        let mut rest = erasures.rest_of((start, end), self.read_ts);
+        if reverse {
+            rest.reverse();
+        }
+        for (start, end) in rest {
+            if last.is_some() {
+                break;
             }
-            size = (size * 2).min(PORTION);
-            let part = match order {
-                Order::Ascending => {
-                    let after = keys::successor(key);
-                    (std::mem::replace(&mut from, after.clone()), after)
+            self.snapshot.visit(Space::Data, (&start, &end), reverse, &mut |key, stored| {
+                let newest = Seen::of(stored)?.ts;
+                if !erasures.is_empty() && self.is_erased(newest, erasures.of(key)) {
+                    return Ok(ControlFlow::Continue(()));
                 }
-                Order::Descending => {
-                    let here = Bytes::copy_from_slice(key);
-                    (here.clone(), std::mem::replace(&mut to, here))
+                portion.push(key, stored);
+                if portion.entries.len() < size {
+                    return Ok(ControlFlow::Continue(()));
                 }
-            };
-            last = self.part(&part, order, &portion, limit, &mut outcome)?;
-            portion.clear();
-            let is_over = last.is_some() || from >= to;
-            Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
+                size = (size * 2).min(PORTION);
+                let part = match order {
+                    Order::Ascending => {
+                        let after = keys::successor(key);
+                        (std::mem::replace(&mut from, after.clone()), after)
+                    }
+                    Order::Descending => {
+                        let here = Bytes::copy_from_slice(key);
+                        (here.clone(), std::mem::replace(&mut to, here))
+                    }
+                };
+                last = self.part(&part, order, (&portion, &erasures), limit, &mut outcome)?;
+                portion.clear();
+                let is_over = last.is_some() || from >= to;
+                Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+        }
         if last.is_none() && from < to {
-            last = self.part(&(from, to), order, &portion, limit, &mut outcome)?;
+            let versions = (&portion, &erasures);
+            last = self.part(&(from, to), order, versions, limit, &mut outcome)?;
         }
         if let Some(last) = last {
             outcome.resume = match order {
@@ -224,29 +240,37 @@ impl Reader<'_> {
         Ok(outcome)
     }
 
-    /// Reads a part of a span whose newest versions are known. Returns the last key that was read if the answer is full.
+    /// True iff all that the reader may see of a key with this newest stored version has been erased.
+    fn is_erased(&self, newest: Timestamp, tombstones: &[Times]) -> bool {
+        tombstones.first().is_some_and(|erased| newest < erased.ts && erased.ts <= self.read_ts)
+    }
+
+    /// Reads a part of a span whose newest versions are known, but for those that are erased. Returns the last key that was
+    /// read if the answer is full.
     fn part(
         &self,
         part: &(Bytes, Bytes),
         order: Order,
-        portion: &Portion,
+        (portion, erasures): (&Portion, &Erasures),
         limit: usize,
         outcome: &mut Outcome,
     ) -> Result<Option<Bytes>, EngineError> {
         let mut locks = intent::scan(self.snapshot, &part.0, &part.1, order).peekable();
         let mut overlay = self.overlay.range::<Bytes, _>(&part.0..&part.1);
         if locks.peek().is_some() || overlay.next().is_some() {
-            return self.merge(part, order, locks, portion.versions(), limit, outcome);
+            let versions = (portion.versions(), erasures);
+            return self.merge(part, order, locks, versions, limit, outcome);
         }
         for entry in &portion.entries {
             let (key, seen) = portion.seen(entry);
-            if seen.ts <= self.read_ts {
+            let is_newest = erasures.of(key).first().is_none_or(|erased| erased.ts < seen.ts);
+            if seen.ts <= self.read_ts && is_newest {
                 if let Some(value) = seen.value {
                     outcome.push(key, value);
                 }
             } else {
                 let (key, version) = portion.version(entry);
-                if let Some(value) = self.read_key(&key, None, Some(version), outcome)? {
+                if let Some(value) = self.read_key(&key, None, Some(version), erasures, outcome)? {
                     outcome.push(&key, &value);
                 }
             }
@@ -264,7 +288,7 @@ impl Reader<'_> {
         (from, to): &(Bytes, Bytes),
         order: Order,
         mut locks: Peekable<layout::Entries<'_, Intent>>,
-        versions: impl Iterator<Item = (Bytes, Version)>,
+        (versions, erasures): (impl Iterator<Item = (Bytes, Version)>, &Erasures),
         limit: usize,
         outcome: &mut Outcome,
     ) -> Result<Option<Bytes>, EngineError> {
@@ -294,7 +318,7 @@ impl Reader<'_> {
                 None => stored,
             };
             let newest = versions.next_if(|(k, _)| *k == key).map(|(_, version)| version);
-            if let Some(value) = self.read_key(&key, intent, newest, outcome)? {
+            if let Some(value) = self.read_key(&key, intent, newest, erasures, outcome)? {
                 outcome.push(&key, &value);
             }
             if outcome.is_full(limit) {
@@ -308,6 +332,7 @@ impl Reader<'_> {
         key: &Bytes,
         intent: Option<Intent>,
         newest: Option<Version>,
+        erasures: &Erasures,
         outcome: &mut Outcome,
     ) -> Result<Option<Bytes>, EngineError> {
         if let Some(intent) = intent {
@@ -321,7 +346,7 @@ impl Reader<'_> {
                     if version.ts <= self.read_ts {
                         return Ok(version.value);
                     }
-                    let uncertain = self.is_uncertain(&version).then_some(version.ts);
+                    let uncertain = self.is_uncertain(version.times()).then_some(version.ts);
                     outcome.uncertain = outcome.uncertain.max(uncertain);
                 }
             } else if self.conflicts_with(&intent) {
@@ -329,11 +354,16 @@ impl Reader<'_> {
             }
         }
         let Some(newest) = newest else { return Ok(None) };
-        if newest.ts <= self.read_ts {
-            return Ok(newest.value);
+        let tombstones = erasures.of(key);
+        let (last, is_live) = match tombstones.first() {
+            Some(erased) if newest.ts < erased.ts => (*erased, false),
+            _ => (newest.times(), newest.value.is_some()),
+        };
+        if last.ts <= self.read_ts {
+            return Ok(newest.value.filter(|_| is_live));
         }
-        let mut uncertain = self.is_uncertain(&newest).then_some(newest.ts);
-        if self.locking && newest.value.is_some() {
+        let mut uncertain = self.is_uncertain(last).then_some(last.ts);
+        if self.locking && is_live {
             outcome.newer.push(key.clone());
         }
         // A version above the global limit is neither visible nor uncertain: start below it.
@@ -341,8 +371,11 @@ impl Reader<'_> {
             true => self.read_ts,
             false => self.read_ts.max(self.uncertainty.global_limit),
         };
-        let visible = layout::find_older(self.snapshot, key, from, |version| {
-            if version.ts > self.read_ts && uncertain.is_none() && self.is_uncertain(version) {
+        let visible = layout::find(self.snapshot, key, newest, tombstones, from, |version| {
+            if version.ts > self.read_ts
+                && uncertain.is_none()
+                && self.is_uncertain(version.times())
+            {
                 uncertain = Some(version.ts);
             }
             version.ts <= self.read_ts
@@ -357,8 +390,8 @@ impl Reader<'_> {
         self.finished.get(&intent.txn.id).filter(|_| !self.locking)
     }
 
-    fn is_uncertain(&self, version: &Version) -> bool {
-        self.locking || self.uncertainty.contains(version.ts, version.local_ts)
+    fn is_uncertain(&self, Times { ts, local_ts }: Times) -> bool {
+        self.locking || self.uncertainty.contains(ts, local_ts)
     }
 
     fn conflicts_with(&self, intent: &Intent) -> bool {
@@ -405,7 +438,7 @@ mod tests {
 
     use super::*;
     use crate::api::TxnMeta;
-    use crate::mvcc::{put_version, version::Version};
+    use crate::mvcc::put_version;
     use crate::testing::TestEngine;
 
     /// Keeps the far ends of the spans that were asked for.

@@ -20,7 +20,32 @@ pub struct Version {
     pub value: Option<Bytes>,
 }
 
+/// When a version was written: its two timestamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// As [`Version::ts`].
+    pub ts: Timestamp,
+    /// As [`Version::local_ts`].
+    pub local_ts: Timestamp,
+}
+
+impl Times {
+    /// As [`Version::new`].
+    pub fn new(ts: Timestamp, clock: Timestamp) -> Self {
+        Times { ts, local_ts: clock.min(ts) }
+    }
+}
+
 impl Version {
+    /// A deletion.
+    pub(super) fn tombstone(Times { ts, local_ts }: Times) -> Self {
+        Version { ts, local_ts, value: None }
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times { ts: self.ts, local_ts: self.local_ts }
+    }
+
     /// A version written at `ts` while the lease holder's clock showed `clock`. A clock beyond `ts` is
     /// recorded as `ts`: that makes the version look older than it is, which costs a reader a needless retry
     /// at worst, and most versions eight bytes less.

@@ -7,6 +7,7 @@ use kv::clock::Timestamp;
 use kv::engine::EngineError;
 use kv::seam::{RangeSnapshot, WriteBatch};
 
+use super::erasure::Erasures;
 use super::finished::Finished;
 use super::intent;
 use super::layout::{self, Order};
@@ -51,14 +52,15 @@ pub fn resolve(
 pub enum Refreshed {
     /// Nothing: a read at the later timestamp sees the same.
     Unchanged,
-    /// Another transaction committed something.
+    /// Another transaction committed something, at or after this key.
     Changed(Bytes),
     /// Other transactions may yet commit something, or have: some of their intents.
     Intents(Vec<(Bytes, Intent)>),
 }
 
 /// Would a read of the span by `txn_id` see the same at `to` as it did at `from`? The transaction is not
-/// committed, so every version is another's. Intents of `finished` transactions are what they become.
+/// committed, so every version is another's. Intents of `finished` transactions are what they become. What was erased
+/// meanwhile counts as changed, be there anything beneath it or not.
 pub fn refresh(
     snapshot: &RangeSnapshot,
     (txn_id, finished): (&[u8], &BTreeMap<Bytes, Finished>),
@@ -66,7 +68,15 @@ pub fn refresh(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Refreshed, EngineError> {
-    for entry in layout::newest_of_span(snapshot, start, end, Order::Ascending) {
+    let erasures = Erasures::over(snapshot, start, end)?;
+    if erasures.tombstones().any(|at| from < at.ts && at.ts <= to) {
+        return Ok(Refreshed::Changed(Bytes::copy_from_slice(start)));
+    }
+    let rest = erasures.rest_of((start, end), from);
+    let newest = |(start, end): &(Bytes, Bytes)| {
+        layout::newest_of_span(snapshot, start, end, Order::Ascending)
+    };
+    for entry in rest.iter().flat_map(newest) {
         let (key, newest) = entry?;
         if newest.ts <= from {
             continue;
@@ -74,8 +84,7 @@ pub fn refresh(
         if newest.ts <= to {
             return Ok(Refreshed::Changed(key));
         }
-        let before = layout::find_older(snapshot, &key, to, |_| true)?;
-        if before.is_some_and(|version| version.ts > from) {
+        if layout::has_older(snapshot, &key, to, from)? {
             return Ok(Refreshed::Changed(key));
         }
     }

@@ -17,7 +17,7 @@ use super::markers::{Creation, committed_record};
 use super::plan::Plan;
 use crate::api::{
     BatchError, BatchRequest, ErrorKind, LockMode, LockNumbers, LockStrength, Request, RequestKind,
-    Response, TxnMeta, WaitPolicy,
+    Response, Span, TxnMeta, WaitPolicy,
 };
 use crate::concurrency::{Place, owned};
 use crate::mvcc::{Finished, Intent, Version, intent};
@@ -149,6 +149,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) intents: BTreeMap<Bytes, Intent>,
     /// Newest writes of a one-phase commit.
     pub(super) versions: BTreeMap<Bytes, NewVersion>,
+    /// Spans that a one-phase commit deletes.
+    pub(super) deleted: Vec<Span>,
     /// What is known of the writes that come next.
     pub(super) ahead: Window,
     pub(super) batch: WriteBatch,
@@ -189,6 +191,7 @@ impl<'a> Evaluation<'a> {
             one_phase: plan.one_phase,
             intents: BTreeMap::new(),
             versions: BTreeMap::new(),
+            deleted: Vec::new(),
             ahead: Window::default(),
             batch: WriteBatch::default(),
             batch_ts: Timestamp::ZERO,
@@ -214,7 +217,11 @@ impl<'a> Evaluation<'a> {
             }
             self.look_ahead(slice)?;
             for one in slice {
-                match self.one(one) {
+                let done = match &one.kind {
+                    Some(RequestKind::DeleteSpan(delete)) => self.delete_span(delete).await,
+                    _ => self.one(one),
+                };
+                match done {
                     Ok(response) => responses.push(response),
                     Err(stop) => {
                         if let Stop::Conflict(_) = stop {
@@ -266,7 +273,9 @@ impl<'a> Evaluation<'a> {
                 self.server.note_break(wait);
                 Ok(Response::default())
             }
-            None => Err(error(ErrorKind::Invalid, Timestamp::ZERO, "unknown kind of request")),
+            Some(RequestKind::DeleteSpan(_)) | None => {
+                Err(error(ErrorKind::Invalid, Timestamp::ZERO, "unknown kind of request"))
+            }
         }
     }
 

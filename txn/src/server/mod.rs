@@ -24,6 +24,7 @@
 //! Not done here: parallel commits, replicated locks of locking reads, follower reads.
 
 mod ahead;
+mod erase;
 mod evaluation;
 mod finished;
 mod in_flight;

@@ -12,6 +12,8 @@ use crate::concurrency::LatchSpan;
 
 /// As many requests as any coordinator sends in one batch: writes, and the end of their transaction.
 const MAX_REQUESTS: usize = MAX_ONE_PHASE_WRITES + 1;
+/// Spans that a batch may delete as a whole: those of a table's indexes.
+const MAX_DELETED_SPANS: usize = 64;
 /// Timestamps at or above it are refused: arithmetic on the others cannot overflow.
 const TS_END: u64 = 1 << 63;
 
@@ -32,6 +34,8 @@ pub(super) struct Plan {
     pub(super) acts: Option<Timestamp>,
     /// The batch is a one-phase commit.
     pub(super) one_phase: bool,
+    /// How many spans it deletes as a whole.
+    deleted_spans: usize,
 }
 
 /// Where the record of a transaction lies among all records; what it is latched and marked under.
@@ -61,6 +65,12 @@ impl Plan {
         }
         if resolves > 0 && resolves < request.requests.len() {
             return Err("a resolution together with other requests".into());
+        }
+        if plan.deleted_spans > MAX_DELETED_SPANS
+            || plan.deleted_spans > 0
+                && !(plan.one_phase && plan.deleted_spans + 1 == request.requests.len())
+        {
+            return Err("deletions of spans that are too many, or no commit of their own".into());
         }
         if plan.one_phase && plan.reads {
             return Err("a read within a one-phase commit".into());
@@ -109,6 +119,11 @@ impl Plan {
                 }
                 anchored()?;
                 self.key(&put.key, true)
+            }
+            RequestKind::DeleteSpan(delete) => {
+                self.deleted_spans += 1;
+                anchored()?;
+                self.span(&delete.span, true)
             }
             RequestKind::EndTxn(EndTxn { one_phase, .. }) => {
                 if !is_last {

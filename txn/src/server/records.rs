@@ -107,6 +107,7 @@ impl Evaluation<'_> {
             // With old versions that move into the history it may be more than the gateway knows.
             self.fits()?;
         }
+        self.commit_deletions();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Writes and resolutions.
 //!
-//! - I1. A write lies above every read of its key by others (timestamp cache) and above its newest version.
+//! - I1. A write lies above every read of its key by others (timestamp cache) and above its newest version, also one that
+//!   an erasure makes.
 //! - I2. A write delivered again changes nothing: its sequence number is known from the intent. One delivered
 //!   after its transaction's end leaves an intent that nobody commits (`mvcc::Finished`, and the markers).
 //! - I3. Intents may be resolved in any portions: a resolution stops where its command is full, and says where.
@@ -50,7 +51,8 @@ impl Evaluation<'_> {
                 (ts, _) => ts.next(),
             },
         };
-        let newest_ts = newest.as_ref().map_or(Timestamp::ZERO, |version| version.ts);
+        let stored_ts = newest.as_ref().map_or(Timestamp::ZERO, |version| version.ts);
+        let newest_ts = stored_ts.max(mvcc::erased_at(&self.eval.snapshot, &put.key)?);
         let ts = self.write_ts.max(above_reads).max(newest_ts.next());
         self.write_ts = ts;
         if self.one_phase {

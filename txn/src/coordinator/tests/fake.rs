@@ -158,6 +158,7 @@ pub(super) fn word(request: &Request) -> &'static str {
         RequestKind::Resolve(_) => "resolve",
         RequestKind::QueryTxn(_) => "query",
         RequestKind::CollectTxn(_) => "collect",
+        RequestKind::DeleteSpan(_) => "erase",
         RequestKind::ReportWait(_) | RequestKind::BreakWait(_) => {
             unreachable!("servers tell each other of waits")
         }

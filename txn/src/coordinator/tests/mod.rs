@@ -9,6 +9,7 @@
 mod commits;
 mod crashes;
 mod end_to_end;
+mod erase;
 mod fake;
 mod large;
 mod lifetimes;

@@ -41,6 +41,13 @@ impl State {
                     let versions = self.versions.entry(put.key.clone()).or_default();
                     versions.insert(txn.write_ts, put.value.clone());
                 }
+                if let Some(RequestKind::DeleteSpan(DeleteSpan { span })) = &request.kind {
+                    for (_, versions) in
+                        self.versions.range_mut(span.start.clone()..span.end.clone())
+                    {
+                        versions.insert(txn.write_ts, None);
+                    }
+                }
             }
         }
         let (read_ts, write_ts) = (txn.read_ts, txn.write_ts);
@@ -86,6 +93,11 @@ impl State {
                 if !one_phase {
                     self.intents.insert(put.key.clone(), (txn.id.clone(), put.value.clone()));
                 }
+            }
+            RequestKind::DeleteSpan(DeleteSpan { span }) => {
+                let beneath = self.versions.range(span.start.clone()..span.end.clone());
+                let newest = beneath.filter_map(|(_, versions)| versions.keys().next_back()).max();
+                txn.write_ts = txn.write_ts.max(newest.map_or(0, |ts| ts + 1));
             }
             RequestKind::Refresh(refresh) => {
                 for (_, versions) in

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod commits;
+mod erase;
 mod leases;
 mod locks;
 mod reads;
