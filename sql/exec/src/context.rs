@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) answers: BTreeMap<usize, Answer>,
     /// Whether a subquery refers to something outside, by the address of its plan.
     pub(crate) correlated: BTreeMap<usize, bool>,
+    /// The statement has WITH queries.
+    pub(crate) has_ctes: bool,
     /// What the statement has written.
     pub(crate) pending: Pending,
     /// For what the fields above hold.
@@ -69,6 +71,7 @@ impl Shared {
             ctes_held: Vec::new(),
             answers: BTreeMap::new(),
             correlated: BTreeMap::new(),
+            has_ctes: false,
             pending: Pending::new(&pool),
             held,
             pool,

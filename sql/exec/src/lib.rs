@@ -133,7 +133,8 @@ pub struct Execution {
 impl Execution {
     /// A statement before its first row, with the memory that it may use: that of each context that it is run with.
     pub fn new(plan: &Plan, memory: &Pool) -> Self {
-        let shared = Shared::new(memory.clone());
+        let mut shared = Shared::new(memory.clone());
+        shared.has_ctes = !plan.ctes.is_empty();
         let is_direct = plan.ctes.is_empty() && direct::is_direct(&plan.root);
         let state = if is_direct { State::Direct } else { State::Operators(Op::open(&plan.root)) };
         Execution {

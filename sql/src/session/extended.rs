@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sql_parse::{Parsed, Statement};
+use sql_parse::{Parsed, QueryKind, Statement};
 use sql_plan::OutputColumn;
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::memory::Reservation;
@@ -290,6 +290,11 @@ impl Session {
         last: bool,
         sink: &mut dyn ResultSink,
     ) -> SqlResult<Option<String>> {
+        let statement = self.portals.get(name).and_then(|portal| portal.prepared.statement());
+        if matches!(statement, Some(Statement::Query(query)) if query.kind != QueryKind::Select) {
+            self.ensure_open();
+            self.note_whole(last);
+        }
         let (given, more) = self.take_rows_timed(name, max, sink).await?;
         self.settle_asked(sink)?;
         if more {

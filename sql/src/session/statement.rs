@@ -238,7 +238,7 @@ impl Session {
     }
 
     /// Tells the transaction whether the statement that runs is all of it.
-    fn note_whole(&mut self, last: bool) {
+    pub(super) fn note_whole(&mut self, last: bool) {
         if let State::Open(open) = &mut self.state {
             open.alone = last && self.was_alone;
         }

@@ -1,13 +1,15 @@
 //! Statements of many rows: COPY, and what they cost in requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use kv::keys::Space;
 use sql::error::SqlError;
 use sql::session::{Session, Step};
 use txn::testing::LocalCluster;
 
 use crate::told::Told;
-use crate::{engine, run, session};
+use crate::{engine, ok, run, session};
 
 struct World {
     cluster: Arc<LocalCluster>,
@@ -81,7 +83,7 @@ async fn no_statement_sends_a_request_a_row() {
     world.ok("create table h (a int, b int)").await;
     // With the table's description at hand: nothing is asked of a table without a key of its own.
     world.ok("insert into h values (1, 2)").await;
-    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(world.requests_of("insert into h values (1, 2)").await, 1, "the commit");
     for text in [
         "truncate h",
@@ -137,4 +139,63 @@ async fn copy_after_truncate_in_one_transaction() {
     world.ok("commit").await;
     let told = world.ok("select count(*) from t; select min(a) from t").await;
     assert_eq!(told, ["1401", "SELECT 1", "600", "SELECT 1"]);
+}
+
+/// A DELETE of everything is an entry an index, by whichever protocol, if it is a transaction by itself; where it cannot be,
+/// the rows go one by one.
+#[tokio::test(start_paused = true)]
+async fn a_table_is_emptied_by_an_entry_an_index() {
+    let cluster = LocalCluster::new();
+    let engine = engine(&cluster);
+    let mut session = session(&engine);
+    ok(&mut session, "create table t (a int primary key, b int)").await;
+    ok(&mut session, "create index t_b on t (b)").await;
+    let erased = |entries| assert_eq!(cluster.count(Space::Erased), entries);
+    let fill = "insert into t select g, -g from generate_series(1, 1500) g";
+    let look = "select count(*), sum(a), (select count(*) from t where b < 0) from t";
+    ok(&mut session, fill).await;
+    assert_eq!(ok(&mut session, "delete from t").await, ["DELETE 1500"]);
+    erased(2);
+    assert_eq!(ok(&mut session, look).await, ["0,,0", "SELECT 1"]);
+    ok(&mut session, fill).await;
+    assert_eq!(ok(&mut session, look).await, ["1500,1125750,1500", "SELECT 1"]);
+    // The extended protocol: of a statement behind which Sync comes, and of one that others follow.
+    session.parse("d", "delete from t", &[]).await.unwrap();
+    for last in [true, false] {
+        session.bind("", "d", &[]).await.unwrap();
+        let mut told = Told::default();
+        session.execute("", 0, last, &mut told).await.unwrap();
+        if !last {
+            session.parse("", "select count(*) from t", &[]).await.unwrap();
+            session.bind("", "", &[]).await.unwrap();
+            session.execute("", 0, true, &mut told).await.unwrap();
+        }
+        session.sync().await.unwrap();
+        let expected: &[&str] =
+            if last { &["DELETE 1500"] } else { &["DELETE 1500", "0", "SELECT 1"] };
+        assert_eq!(told.lines, expected);
+        erased(4);
+        ok(&mut session, fill).await;
+    }
+    for text in [
+        "begin; delete from t; select count(*) from t; rollback",
+        "delete from t where b < 0 and a > 100",
+    ] {
+        ok(&mut session, text).await;
+        erased(4);
+    }
+    assert_eq!(ok(&mut session, look).await, ["100,5050,100", "SELECT 1"]);
+    // Somebody has a lock: the statement runs again, and nobody notices.
+    ok(&mut session, "delete from t").await;
+    ok(&mut session, fill).await;
+    let mut other = crate::session(&engine);
+    ok(&mut other, "begin; select a from t where a = 1400 for key share").await;
+    let deleting = tokio::spawn(async move { (ok(&mut session, "delete from t").await, session) });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!deleting.is_finished());
+    ok(&mut other, "commit").await;
+    let (deleted, mut session) = deleting.await.unwrap();
+    assert_eq!(deleted, ["DELETE 1500"]);
+    erased(4);
+    assert_eq!(ok(&mut session, look).await, ["0,,0", "SELECT 1"]);
 }

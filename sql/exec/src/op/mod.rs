@@ -26,7 +26,7 @@ mod project;
 pub(crate) mod scan;
 mod setop;
 mod sort;
-mod span;
+pub(crate) mod span;
 mod table_function;
 mod values;
 mod virtual_scan;

@@ -1,6 +1,7 @@
 //! Statements on real transactions, by plans written by hand.
 
 mod bounds;
+mod erase;
 mod errors;
 mod queries;
 mod scans;

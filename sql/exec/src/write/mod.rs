@@ -15,8 +15,10 @@
 //!   order. What fails first is reported.
 //! - W5. Rows come in portions ([`foresee`]): the keys that W2 will ask for are locked and read together before the first
 //!   row of a portion is taken. That changes when they are locked, and nothing else.
+//! - W6. What deletes a whole span may become one write ([`erase`]), if it is the transaction's only statement.
 
 mod constraint;
+mod erase;
 mod foresee;
 mod insert;
 mod modify;
@@ -69,7 +71,20 @@ impl Write {
     ) -> SqlResult<Option<Batch>> {
         if self.done.is_none() {
             let mut written = Written::new(run);
-            while self.portion(node, &mut written, run).await? {}
+            let mut may_erase = true;
+            loop {
+                let more = self.portion(node, &mut written, run).await?;
+                if may_erase && written.affected >= run.txn.erases_from() as u64 {
+                    if run.erase(node, &mut written).await? {
+                        break;
+                    }
+                    may_erase = false;
+                }
+                run.write_through().await?;
+                if !more {
+                    break;
+                }
+            }
             written.returned.reverse();
             self.done = Some(written);
         }
@@ -109,7 +124,6 @@ impl Write {
             }
         }
         written.write_all(node, rows, run).await.map_err(|(_, error)| error)?;
-        run.write_through().await?;
         end
     }
 }

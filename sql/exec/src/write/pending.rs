@@ -88,6 +88,11 @@ impl Pending {
         self.written.clear();
     }
 
+    /// Forgets what was written and has not been written through.
+    pub(super) fn drop_entries(&mut self) {
+        self.take_entries();
+    }
+
     fn take_entries(&mut self) -> BTreeMap<Bytes, Option<Bytes>> {
         self.bytes = 0;
         self.held.clear();
