@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use txn::db::Config;
 
 use crate::rng::SeedRng;
+use crate::sim::sql_client;
 
 /// The members of a simulated cluster.
 pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -281,6 +282,8 @@ fn txn_config(seed: u64) -> Config {
     if rng.below(4) == 0 {
         config.max_read_spans = 3;
     }
+    // Few rows are much, and mostly a table's are.
+    config.erase_from = 1 + rng.below(sql_client::MUCH) as usize;
     config
 }
 

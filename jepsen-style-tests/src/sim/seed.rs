@@ -137,9 +137,11 @@ async fn run(options: SeedOptions) -> SeedOutcome {
         }
     }
     tasks.push(tokio::task::spawn_local(split(cluster.clone(), seed, splits)));
-    if through == Through::Sql {
+    let sweeps = (through == Through::Sql).then(|| sql_client::Sweeps::new(&cluster));
+    if let Some(sweeps) = &sweeps {
         let calm = start + load_start + limits.calm_from();
         tasks.extend(sql_client::disturb(&cluster, seed, calm, start + end));
+        tasks.extend(sweeps.start(seed, start + end));
     }
     let nemesis_sink = sink.clone();
     let note = move |now: Duration, what: &str, fault: &crate::nemesis::Fault| {
@@ -151,9 +153,10 @@ async fn run(options: SeedOptions) -> SeedOutcome {
     let calm_from = start.elapsed();
     violations.extend(drain(tasks, DRAIN_MAX).await);
 
-    if through == Through::Sql {
+    if let Some(sweeps) = sweeps {
         let rng = SeedRng::stream(seed, "final check", 0);
         violations.extend(sql_client::final_check(&cluster, rng).await);
+        violations.extend(sweeps.judge(SeedRng::stream(seed, "last look", 0)).await);
     }
     let mut histories = Vec::new();
     let mut counts = Counts::default();

@@ -23,6 +23,7 @@ mod pairs;
 mod register;
 mod schema;
 mod statement;
+mod sweep;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub(super) use changer::{disturb, final_check};
 pub(super) use link::Link;
 use outcome::Trouble;
 pub(super) use schema::{load, split_keys};
+pub(super) use sweep::{MUCH, Sweeps};
 
 /// Share of operations after which a client says goodbye to its connection.
 const CLOSE_PERCENT: u64 = 2;

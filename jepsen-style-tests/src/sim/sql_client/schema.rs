@@ -9,7 +9,7 @@ use sql::row::{encode_key_datum, index_prefix};
 use sql::types::{Datum, SqlType};
 
 use super::statement::Param;
-use super::{SqlClient, bank, linger};
+use super::{SqlClient, bank, linger, sweep};
 use crate::client::Key;
 use crate::rng::SeedRng;
 use crate::sim::cluster::{Cluster, NODES};
@@ -30,14 +30,14 @@ pub(super) fn branch_of(account: u64) -> Param {
     Param::key(account % 2)
 }
 
-/// Creates the tables and writes the first rows. Returns the tables' ids: register, account, pair.
+/// Creates the tables and writes the first rows. Returns the tables' ids: register, account, pair, sweep_0.
 pub(crate) async fn load(
     cluster: &Rc<Cluster>,
     rng: SeedRng,
     rows: &[(Key, i64)],
-) -> Result<[TableId; 3], String> {
+) -> Result<[TableId; 4], String> {
     let of_linger: Vec<String> = (0..linger::TABLES).flat_map(linger::creation).collect();
-    let tables = of_linger.iter().map(String::as_str).chain(TABLES);
+    let tables = of_linger.iter().map(String::as_str).chain(TABLES).chain(sweep::CREATION);
     let mut statements: Vec<(&str, Vec<Param>)> = tables.map(|text| (text, Vec::new())).collect();
     for (key, value) in rows {
         let value = Param::Big(*value);
@@ -76,7 +76,7 @@ pub(crate) async fn load(
         return Err(format!("the index of account is not used, so that it proves nothing: {plan}"));
     }
     let text = "SELECT 'register'::regclass::oid::bigint, 'account'::regclass::oid::bigint, \
-                'pair'::regclass::oid::bigint";
+                'pair'::regclass::oid::bigint, 'sweep_0'::regclass::oid::bigint";
     let reply = loop {
         match link.run(text, &[]).await {
             Ok(reply) => break reply,
@@ -88,11 +88,11 @@ pub(crate) async fn load(
         let value = reply.rows.first().and_then(|row| *row.get(index)?);
         value.and_then(|id| u32::try_from(id).ok()).map(TableId).ok_or("a table has no id")
     };
-    Ok([id(0)?, id(1)?, id(2)?])
+    Ok([id(0)?, id(1)?, id(2)?, id(3)?])
 }
 
 /// Where the ranges may be cut: between tables, between a table and its index, between rows of each.
-pub(crate) fn split_keys([register, account, pair]: [TableId; 3]) -> Vec<Bytes> {
+pub(crate) fn split_keys([register, account, pair, swept]: [TableId; 4]) -> Vec<Bytes> {
     let key = |table: TableId, index: IndexId, columns: &[(SqlType, Datum)]| {
         let mut key = index_prefix(table, index);
         for (ty, value) in columns {
@@ -111,5 +111,7 @@ pub(crate) fn split_keys([register, account, pair]: [TableId; 3]) -> Vec<Bytes> 
         key(account, SECOND_INDEX, &[int(0), balance]),
         key(account, SECOND_INDEX, &[int(1)]),
         key(pair, PRIMARY_INDEX, &[int(0), int(2)]),
+        key(swept, PRIMARY_INDEX, &[int(sweep::MIDDLE as i32)]),
+        key(swept, PRIMARY_INDEX, &[int(2)]),
     ]
 }
