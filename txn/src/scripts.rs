@@ -131,8 +131,11 @@ impl World {
             .start_paused(true)
             .build()
             .expect("a runtime");
-        let cluster = runtime.block_on(async { LocalCluster::with_splits(&["m"]) });
-        let begin = cluster.env.clock.now();
+        let (cluster, begin) = runtime.block_on(async {
+            let cluster = LocalCluster::with_splits(&["m"]);
+            let begin = cluster.env.clock.now();
+            (cluster, begin)
+        });
         let (names, txns, running) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         World { runtime, cluster, begin, names, txns, running, seen: 0 }
     }
@@ -327,6 +330,9 @@ impl goldenscript::Runner for World {
     type Command = Line;
 
     fn run(&mut self, line: &Line, context: &goldenscript::Context) -> Answer<String> {
+        // Outside of the runtime its time would be the real one.
+        let runtime = self.runtime.handle().clone();
+        let _within = runtime.enter();
         if let Some(name) = &context.prefix {
             return self.of_txn(name, line, context.tags.contains("bg"));
         }
