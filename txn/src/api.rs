@@ -159,59 +159,75 @@ pub struct ObservedTs {
     pub ts: u64,
 }
 
-/// One request.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Request {
-    /// What is asked.
-    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
-    pub kind: Option<RequestKind>,
+/// Something that is done with requests of all kinds.
+pub trait Visitor {
+    /// What comes of it.
+    type Out;
 }
 
-/// The kinds of requests. A batch may be 100,000 writes, each of which takes as much room as the largest of these: the
-/// large ones are boxed.
-#[derive(Clone, PartialEq, prost::Oneof)]
-pub enum RequestKind {
+/// How it is done with requests of one kind.
+pub trait Visit<'r, T>: Visitor {
+    /// Does it.
+    fn visit(self, request: &'r T) -> Self::Out;
+}
+
+/// Declares the kinds of requests. What a kind does is its command at the server (`server::command`).
+macro_rules! requests {
+    (tags $tags:tt; $($(#[$doc:meta])* ($tag:tt $(, $boxed:ident)?) $kind:ident($held:ty): $message:ident;)+) => {
+        /// One request.
+        #[derive(Clone, PartialEq, prost::Message)]
+        pub struct Request {
+            /// What is asked.
+            #[prost(oneof = "RequestKind", tags = $tags)]
+            pub kind: Option<RequestKind>,
+        }
+
+        /// The kinds of requests. A batch may be 100,000 writes, each of which takes as much room as the largest of these:
+        /// the large ones are boxed.
+        #[derive(Clone, PartialEq, prost::Oneof)]
+        pub enum RequestKind {
+            $($(#[$doc])* #[prost(message $(, $boxed)?, tag = $tag)] $kind($held),)+
+        }
+
+        impl RequestKind {
+            /// Does something with the request, whatever its kind.
+            pub fn visit<'r, V: Visitor $(+ Visit<'r, $message>)+>(&'r self, visitor: V) -> V::Out {
+                match self { $(Self::$kind(request) => Visit::<$message>::visit(visitor, request),)+ }
+            }
+        }
+    };
+}
+
+requests! {
+    tags "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13";
     /// Reads a key.
-    #[prost(message, tag = "1")]
-    Get(Get),
+    ("1") Get(Get): Get;
     /// Reads a span, ascending or descending.
-    #[prost(message, tag = "2")]
-    Scan(Scan),
+    ("2") Scan(Scan): Scan;
     /// Writes or deletes a key: an intent, or at once a version when an `EndTxn` with `one_phase` is last.
-    #[prost(message, tag = "3")]
-    Put(Put),
+    ("3") Put(Put): Put;
     /// Checks that nothing was written to a span in `(from_ts, txn.read_ts]`.
-    #[prost(message, tag = "4")]
-    Refresh(Refresh),
+    ("4") Refresh(Refresh): Refresh;
     /// Commits or aborts. Addressed to the anchor.
-    #[prost(message, tag = "5")]
-    EndTxn(EndTxn),
+    ("5") EndTxn(EndTxn): EndTxn;
     /// Keeps the record alive, creating it if need be. Addressed to the anchor.
-    #[prost(message, tag = "6")]
-    Heartbeat(Heartbeat),
+    ("6") Heartbeat(Heartbeat): Heartbeat;
     /// Asks whether a transaction that is in the way is finished, or finishes it. Addressed to its anchor.
-    #[prost(message, boxed, tag = "7")]
-    PushTxn(Box<PushTxn>),
+    ("7", boxed) PushTxn(Box<PushTxn>): PushTxn;
     /// Turns a finished transaction's intents into versions, or removes them; releases its locks. The only request that
     /// may be done in part.
-    #[prost(message, boxed, tag = "8")]
-    Resolve(Box<Resolve>),
+    ("8", boxed) Resolve(Box<Resolve>): Resolve;
     /// Reads a transaction's record. Addressed to its anchor.
-    #[prost(message, tag = "9")]
-    QueryTxn(QueryTxn),
+    ("9") QueryTxn(QueryTxn): QueryTxn;
     /// Removes the record of a finished transaction that has no intents left. Addressed to its anchor.
-    #[prost(message, tag = "10")]
-    CollectTxn(CollectTxn),
+    ("10") CollectTxn(CollectTxn): CollectTxn;
     /// Tells for whom the batch's transaction waits. Addressed to its own anchor. Changes memory only.
-    #[prost(message, boxed, tag = "11")]
-    ReportWait(Box<Wait>),
+    ("11", boxed) ReportWait(Box<Wait>): Wait;
     /// Ends a wait that is part of a deadlock. Addressed to the key that is waited for. Changes memory only.
-    #[prost(message, tag = "12")]
-    BreakWait(BreakWait),
+    ("12") BreakWait(BreakWait): BreakWait;
     /// Deletes whatever is in a span. Only in a batch that consists of such requests and the `EndTxn` with `one_phase` that
     /// commits them; refused with `TooLarge` where the same has to be done key by key.
-    #[prost(message, tag = "13")]
-    DeleteSpan(DeleteSpan),
+    ("13") DeleteSpan(DeleteSpan): DeleteSpan;
 }
 
 /// What a lock keeps out: PostgreSQL's strengths of row locks, the strongest first.

@@ -13,11 +13,12 @@ use kv::seam::{Eval, MAX_BATCH_BYTES, WriteBatch};
 
 use super::Inner;
 use super::ahead::Window;
+use super::command;
 use super::markers::{Creation, committed_record};
 use super::plan::Plan;
 use crate::api::{
-    BatchError, BatchRequest, ErrorKind, LockMode, LockNumbers, LockStrength, Request, RequestKind,
-    Response, Span, TxnMeta, WaitPolicy,
+    BatchError, BatchRequest, ErrorKind, LockMode, LockNumbers, LockStrength, Request, Response,
+    Span, TxnMeta, WaitPolicy,
 };
 use crate::concurrency::{Place, owned};
 use crate::mvcc::{Finished, Intent, Version, intent};
@@ -217,11 +218,7 @@ impl<'a> Evaluation<'a> {
             }
             self.look_ahead(slice)?;
             for one in slice {
-                let done = match &one.kind {
-                    Some(RequestKind::DeleteSpan(delete)) => self.delete_span(delete).await,
-                    _ => self.one(one),
-                };
-                match done {
+                match self.one(one).await {
                     Ok(response) => responses.push(response),
                     Err(stop) => {
                         if let Stop::Conflict(_) = stop {
@@ -253,30 +250,10 @@ impl<'a> Evaluation<'a> {
         Err(error(ErrorKind::TooLarge, Timestamp::ZERO, message))
     }
 
-    fn one(&mut self, request: &Request) -> Result<Response, Stop> {
-        match request.kind.as_ref() {
-            Some(RequestKind::Get(get)) => self.get(get),
-            Some(RequestKind::Scan(scan)) => self.scan(scan),
-            Some(RequestKind::Put(put)) => self.put(put),
-            Some(RequestKind::Refresh(refresh)) => self.refresh(refresh),
-            Some(RequestKind::EndTxn(end)) => self.end_txn(end),
-            Some(RequestKind::Heartbeat(heartbeat)) => self.heartbeat(heartbeat),
-            Some(RequestKind::PushTxn(push)) => self.push_txn(push),
-            Some(RequestKind::Resolve(resolve)) => self.resolve(resolve),
-            Some(RequestKind::QueryTxn(query)) => self.query_txn(query),
-            Some(RequestKind::CollectTxn(collect)) => self.collect_txn(collect),
-            Some(RequestKind::ReportWait(wait)) => {
-                self.server.note_report(self.txn()?, wait);
-                Ok(Response::default())
-            }
-            Some(RequestKind::BreakWait(wait)) => {
-                self.server.note_break(wait);
-                Ok(Response::default())
-            }
-            Some(RequestKind::DeleteSpan(_)) | None => {
-                Err(error(ErrorKind::Invalid, Timestamp::ZERO, "unknown kind of request"))
-            }
-        }
+    async fn one(&mut self, request: &Request) -> Result<Response, Stop> {
+        let unknown = || error(ErrorKind::Invalid, Timestamp::ZERO, "unknown kind of request");
+        let kind = request.kind.as_ref().ok_or_else(unknown)?;
+        command::evaluate(kind, self).await
     }
 
     /// Some of the batch's keys are not to be had yet. Those that are free stay so: or a batch of many keys, each of which

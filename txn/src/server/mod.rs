@@ -5,7 +5,7 @@
 //! their reads have been made or refreshed.
 //!
 //! Flow of a batch: checked and its spans declared ([`plan`]) → latches → may this replica serve? (`begin`) →
-//! evaluated over a snapshot ([`evaluation`] and the command families) → in the way of another: latches off,
+//! evaluated over a snapshot ([`evaluation`] and the [`command`]s) → in the way of another: latches off,
 //! wait, from the top ([`wait`]) → what was read goes into the timestamp cache → proposed and applied
 //! ([`in_flight`]) → what follows from it in memory → latches off → answer.
 //!
@@ -24,19 +24,17 @@
 //! Not done here: parallel commits, replicated locks of locking reads, follower reads.
 
 mod ahead;
-mod erase;
+mod command;
 mod evaluation;
 mod finished;
 mod in_flight;
 mod markers;
 mod plan;
 mod propose;
-mod push;
 mod read;
 mod records;
 mod resolve;
 mod wait;
-mod write;
 
 #[cfg(test)]
 mod tests;
@@ -253,7 +251,7 @@ impl Inner {
             let answer = self.resolve_spans(range, resolve).await?;
             return Ok(span_answer(now, answer));
         }
-        let result = match Plan::new(request) {
+        let result = match command::plan(request) {
             Err(message) => Err(BatchError {
                 kind: ErrorKind::Invalid as i32,
                 message,

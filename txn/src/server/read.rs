@@ -1,4 +1,4 @@
-//! Gets, scans and refreshes.
+//! What reads have in common: `get` and `scan` among the commands, and `refresh`.
 //!
 //! - I1. What was read is left in the timestamp cache, at the timestamp it was finally read at, and nothing
 //!   beyond the resume key of a limited scan.
@@ -11,119 +11,15 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
-use kv::keys;
 use kv::mutant::Mutant;
 
 use super::evaluation::{Conflict, Evaluation, Mode, Stop, error};
-use crate::api::{ErrorKind, Get, Refresh, Response, Scan, TxnMeta, WaitPolicy};
+use crate::api::{ErrorKind, Response, TxnMeta, WaitPolicy};
 use crate::concurrency::owned;
-use crate::mvcc::{self, Intent, Order, Outcome, Reader, Refreshed, Uncertainty};
-
-/// Rows of a scan that names no limit, and of one that names a greater.
-const MAX_ROWS: usize = 10_000;
-/// Once a batch's answers have so many bytes, further gets are left to be asked again.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+use crate::mvcc::{Intent, Outcome, Reader, Uncertainty};
 
 impl Evaluation<'_> {
-    /// Reads a key.
-    pub(super) fn get(&mut self, get: &Get) -> Result<Response, Stop> {
-        let txn = self.txn()?;
-        if self.answer_bytes >= MAX_ANSWER_BYTES {
-            return Ok(Response { resume: get.key.clone(), ..Response::default() });
-        }
-        let mode = Mode::of_read(get.lock, get.mode);
-        let skipped = Response { skipped: true, ..Response::default() };
-        if let Some(mode) = mode
-            && !self.may_lock(&get.key, txn, mode)?
-        {
-            return Ok(skipped);
-        }
-        let mut outcome = self.reader(txn, get.lock).get(&get.key)?;
-        self.no_conflicts(&mut outcome, mode)?;
-        if !outcome.conflicts.is_empty() {
-            return Ok(skipped);
-        }
-        if let Some(mode) = mode {
-            self.lock(&get.key, txn, mode);
-        }
-        if let Some(ts) = outcome.uncertain {
-            self.move_to = self.move_to.max(ts);
-            return Ok(Response::default());
-        }
-        self.answer_bytes += outcome.bytes;
-        self.reads.push((get.key.clone(), keys::successor(&get.key)));
-        Ok(self.response(outcome))
-    }
-
-    /// Reads a span.
-    pub(super) fn scan(&mut self, scan: &Scan) -> Result<Response, Stop> {
-        let txn = self.txn()?;
-        let limit = match scan.limit as usize {
-            0 => MAX_ROWS,
-            limit => limit.min(MAX_ROWS),
-        };
-        let (start, end) = (&scan.span.start, &scan.span.end);
-        let mode = Mode::of_read(scan.lock, scan.mode);
-        let order = if scan.reverse { Order::Descending } else { Order::Ascending };
-        let mut outcome = self.reader(txn, scan.lock).scan(start, end, order, limit)?;
-        self.no_conflicts(&mut outcome, mode)?;
-        if let Some(mode) = mode {
-            let found = outcome.rows.iter().map(|(key, _)| Bytes::copy_from_slice(key));
-            let keys: Vec<Bytes> = found.chain(outcome.newer.iter().cloned()).collect();
-            let mut skipped = BTreeSet::new();
-            for key in keys {
-                match self.may_lock(&key, txn, mode)? {
-                    true => self.lock(&key, txn, mode),
-                    false => drop(skipped.insert(key)),
-                }
-            }
-            if !skipped.is_empty() {
-                outcome.rows.retain(|key| !skipped.contains(key));
-            }
-        }
-        self.no_move(&outcome)?;
-        if mode.is_some_and(|mode| mode.policy == WaitPolicy::Skip) {
-            // What was left out was not read.
-            let read = |(key, _): (&[u8], _)| (Bytes::copy_from_slice(key), keys::successor(key));
-            self.reads.extend(outcome.rows.iter().map(read));
-        } else {
-            let (mut from, mut to) = (start.clone(), end.clone());
-            if let Some(resume) = &outcome.resume {
-                match order {
-                    Order::Ascending => to = resume.clone(),
-                    Order::Descending => from = resume.clone(),
-                }
-            }
-            self.reads.push((from, to));
-        }
-        Ok(self.response(outcome))
-    }
-
-    /// Checks that a span, read at an earlier time, still reads the same at the read timestamp.
-    pub(super) fn refresh(&mut self, refresh: &Refresh) -> Result<Response, Stop> {
-        let txn = self.txn()?;
-        let (start, end) = (&refresh.span.start, &refresh.span.end);
-        let from = Timestamp::from_raw(refresh.from_ts);
-        let snapshot = &self.eval.snapshot;
-        let whose = (&txn.id[..], self.finished);
-        match mvcc::refresh(snapshot, whose, (start, end), from, self.read_ts)? {
-            Refreshed::Unchanged => {
-                self.reads.push((start.clone(), end.clone()));
-                Ok(Response::default())
-            }
-            Refreshed::Changed(_) => Err(error(
-                ErrorKind::RefreshFailed,
-                Timestamp::ZERO,
-                "what was read has been changed since",
-            )),
-            Refreshed::Intents(found) => {
-                self.discovered(&found);
-                Err(Stop::Conflict(Conflict::Refresh(found)))
-            }
-        }
-    }
-
-    fn reader<'b>(&'b self, txn: &'b TxnMeta, locking: bool) -> Reader<'b> {
+    pub(super) fn reader<'b>(&'b self, txn: &'b TxnMeta, locking: bool) -> Reader<'b> {
         Reader {
             snapshot: &self.eval.snapshot,
             overlay: &self.intents,
@@ -156,7 +52,7 @@ impl Evaluation<'_> {
     }
 
     /// May the key be locked now? False: it is left out.
-    fn may_lock(&self, key: &Bytes, txn: &TxnMeta, mode: Mode) -> Result<bool, Stop> {
+    pub(super) fn may_lock(&self, key: &Bytes, txn: &TxnMeta, mode: Mode) -> Result<bool, Stop> {
         self.not_ended(txn)?;
         if self.server.locks.admits(key, &txn.id, mode.strength, self.place) {
             return Ok(true);
@@ -170,7 +66,7 @@ impl Evaluation<'_> {
         Err(Stop::Conflict(Conflict::Locked(key.clone(), mode)))
     }
 
-    fn lock(&mut self, key: &Bytes, txn: &TxnMeta, mode: Mode) {
+    pub(super) fn lock(&mut self, key: &Bytes, txn: &TxnMeta, mode: Mode) {
         let txn = self.owner.get_or_insert_with(|| owned(txn));
         if self.server.locks.acquire(key, txn, (mode.number, mode.strength), self.now) {
             self.locked.insert(key.clone());
@@ -186,7 +82,11 @@ impl Evaluation<'_> {
     }
 
     /// Intents are in the way, unless they are left out: then their keys are in no row.
-    fn no_conflicts(&self, outcome: &mut Outcome, mode: Option<Mode>) -> Result<(), Stop> {
+    pub(super) fn no_conflicts(
+        &self,
+        outcome: &mut Outcome,
+        mode: Option<Mode>,
+    ) -> Result<(), Stop> {
         if outcome.conflicts.is_empty() {
             return Ok(());
         }
@@ -204,14 +104,14 @@ impl Evaluation<'_> {
         Err(Stop::Conflict(Conflict::Intents { found, mode }))
     }
 
-    fn no_move(&self, outcome: &Outcome) -> Result<(), Stop> {
+    pub(super) fn no_move(&self, outcome: &Outcome) -> Result<(), Stop> {
         match outcome.uncertain {
             None => Ok(()),
             Some(ts) => Err(self.must_move(ts, "a newer version may have to be seen")),
         }
     }
 
-    fn response(&self, outcome: Outcome) -> Response {
+    pub(super) fn response(&self, outcome: Outcome) -> Response {
         let found = outcome.rows.finish();
         let (listed, rows) = match self.request.packs_rows {
             true => (Vec::new(), found.packed()),

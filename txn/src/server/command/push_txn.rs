@@ -1,7 +1,7 @@
 //! Pushes: what about the transaction in the way?
 //!
 //! - I1. A committed transaction is never aborted, nor is one that shows signs of life. (Of a circle of transactions that
-//!   wait for each other one gives up by itself: `wait`.)
+//!   wait for each other one gives up by itself: `server::wait`.)
 //! - I2. A pusher creates no record. Where there is none it leaves a marker, and only the coordinator learns.
 //! - I3. Where a record can no longer be created there is nothing left of the transaction but what was lost:
 //!   a committed one is collected only after its last intent is resolved.
@@ -10,21 +10,28 @@ use std::time::Duration;
 
 use kv::clock::Timestamp;
 
-use super::evaluation::{Evaluation, Stop};
-use super::markers::{Creation, committed_record};
-use super::records::{self, is_finished};
+use super::{Command, Within};
 use crate::api::{PushTxn, Response, TxnRecord, TxnStatus};
 use crate::mvcc::record;
+use crate::server::evaluation::{Evaluation, Stop};
+use crate::server::markers::{Creation, committed_record};
+use crate::server::plan::{Plan, check_txn};
+use crate::server::records::{self, is_finished};
 
 /// Without a sign of life for so long, a transaction is abandoned. Five heartbeats.
 const EXPIRY: Duration = Duration::from_secs(5);
 
-impl Evaluation<'_> {
-    /// Says what became of a transaction and for whom it waits, or ends it if it is dead.
-    pub(super) fn push_txn(&mut self, push: &PushTxn) -> Result<Response, Stop> {
-        let pushee = &push.pushee;
+impl Command for PushTxn {
+    fn declare(&self, plan: &mut Plan, _: Within<'_>) -> Result<(), String> {
+        let pushee = &self.pushee;
+        check_txn(pushee)?;
+        plan.record(&pushee.anchor, &pushee.id, pushee.min_ts, true)
+    }
+
+    fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> Result<Response, Stop> {
+        let pushee = &self.pushee;
         let answer = |record| Ok(records::answer(record));
-        let found = record::get(&self.eval.snapshot, &pushee.anchor, &pushee.id)?;
+        let found = record::get(&evaluation.eval.snapshot, &pushee.anchor, &pushee.id)?;
         let exists = found.is_some();
         let mut record = match found {
             Some(found) if is_finished(&found) => return answer(found),
@@ -36,7 +43,7 @@ impl Evaluation<'_> {
                     priority: pushee.priority,
                     ..TxnRecord::default()
                 };
-                let markers = &self.server.markers;
+                let markers = &evaluation.server.markers;
                 match markers.creation(&pushee.anchor, &pushee.id, pushee.min_ts) {
                     Creation::Allowed => pending,
                     Creation::Committed(ts) => return answer(committed_record(ts)),
@@ -47,17 +54,18 @@ impl Evaluation<'_> {
                 }
             }
         };
-        let last_active = Timestamp::from_raw(record.heartbeat_ts.max(push.last_active));
-        let expired = self.now > last_active.saturating_add(EXPIRY);
+        let last_active = Timestamp::from_raw(record.heartbeat_ts.max(self.last_active));
+        let expired = evaluation.now > last_active.saturating_add(EXPIRY);
         if !expired {
-            let waits = self.server.waits.of(&pushee.id, self.server.env.clock.monotonic());
+            let waits =
+                evaluation.server.waits.of(&pushee.id, evaluation.server.env.clock.monotonic());
             return Ok(Response { waits, ..records::answer(record) });
         }
         record.status = TxnStatus::Aborted as i32;
         if exists {
-            self.put_record(pushee, &record);
+            evaluation.put_record(pushee, &record);
         }
-        self.refuse_record(pushee.anchor.clone(), pushee.id.clone(), pushee.min_ts);
+        evaluation.refuse_record(pushee.anchor.clone(), pushee.id.clone(), pushee.min_ts);
         answer(record)
     }
 }
