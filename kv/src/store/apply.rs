@@ -135,6 +135,16 @@ impl Applier {
     fn announce(&mut self, done: Done) {
         // The observer hears before anything is served under a change.
         for event in &done.events {
+            match event {
+                RangeEvent::LeaseAcquired { lease, .. } => {
+                    let range = done.range;
+                    tracing::debug!(%range, sequence = lease.sequence, "this node has the lease");
+                }
+                RangeEvent::LeaseLost { .. } => {
+                    tracing::debug!(range = %done.range, "this node had the lease");
+                }
+                RangeEvent::Split { .. } => {}
+            }
             self.observer.on_event(event);
         }
         // The left side last: until it is seen as it is now, the right side's keys are its own.
