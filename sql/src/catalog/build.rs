@@ -116,6 +116,11 @@ impl Build {
             Err(stop) => stop,
         };
         let error = match stop {
+            // Its node was taken for dead (a process that stood still), and the index undone for that. Nothing is left of it.
+            Stop::Gone if !self.is_alive() => SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "the build of the index was given up: this node was not heard of for too long",
+            ),
             Stop::Gone => SqlError::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "the index was dropped while it was being built",

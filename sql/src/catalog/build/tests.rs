@@ -101,3 +101,16 @@ async fn a_build_that_was_undone_stays_so() {
     assert_eq!(error.state, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
     assert!(world.present().await.building.is_empty());
 }
+
+/// The process stood still for longer than its beat (seed 125): the statement is run again, and not told that somebody has
+/// dropped its index.
+#[tokio::test(start_paused = true)]
+async fn a_build_that_was_taken_for_dead_is_to_be_run_again() {
+    let world = World::new().await;
+    let build = world.begin_build().await;
+    world.sleep(ALIVE + Duration::from_secs(1)).await;
+    undo(&world.there, world.id(), build.index, None).await.unwrap();
+    let error = build.finish(duplicated).await.unwrap_err();
+    assert!(error.asks_for_another_attempt(), "{error}");
+    assert!(world.present().await.building.is_empty());
+}
