@@ -120,6 +120,16 @@ impl<'a> Cursor<'a> {
         Ok(Name { database: None, schema: None, name: first, position })
     }
 
+    /// A list of tables, as TRUNCATE and LOCK TABLE name them: each may have ONLY before it or a star behind it.
+    pub(crate) fn tables(&mut self) -> SqlResult<Vec<Name>> {
+        self.list(|cursor| {
+            cursor.eat("only");
+            let name = cursor.name()?;
+            cursor.eat_token(&Token::Mul);
+            Ok(name)
+        })
+    }
+
     /// Things separated by commas.
     pub(crate) fn list<T>(
         &mut self,

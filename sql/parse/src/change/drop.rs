@@ -1,7 +1,6 @@
 //! DROP TABLE, DROP INDEX and TRUNCATE.
 
 use sql_values::error::{SqlError, SqlResult, SqlState};
-use sqlparser::tokenizer::Token;
 
 use crate::Name;
 use crate::cursor::Cursor;
@@ -75,12 +74,7 @@ pub struct Truncate {
 impl Truncate {
     pub(crate) fn parse(cursor: &mut Cursor<'_>, _: &str) -> SqlResult<Option<Self>> {
         cursor.eat("table");
-        let tables = cursor.list(|cursor| {
-            cursor.eat("only");
-            let name = cursor.name()?;
-            cursor.eat_token(&Token::Mul);
-            Ok(name)
-        })?;
+        let tables = cursor.tables()?;
         let _ = cursor.eat("restart identity") || cursor.eat("continue identity");
         let cascade = cursor.eat("cascade");
         cursor.eat("restrict");

@@ -57,12 +57,7 @@ pub struct LockTable {
 impl LockTable {
     pub(crate) fn parse(cursor: &mut Cursor<'_>, _: &str) -> SqlResult<Option<Self>> {
         cursor.eat("table");
-        let tables = cursor.list(|cursor| {
-            cursor.eat("only");
-            let name = cursor.name()?;
-            cursor.eat_token(&Token::Mul);
-            Ok(name)
-        })?;
+        let tables = cursor.tables()?;
         let mut mode = String::new();
         if cursor.eat("in") {
             while !cursor.is("mode") {
