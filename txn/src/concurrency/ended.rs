@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
-use bytes::Bytes;
+use super::key::Key;
 
 /// So many are remembered: the last seconds, under load.
 const CAPACITY: usize = 20_000;
@@ -18,8 +18,8 @@ pub struct Ended(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    ids: BTreeSet<Bytes>,
-    order: VecDeque<Bytes>,
+    ids: BTreeSet<Key>,
+    order: VecDeque<Key>,
 }
 
 impl Ended {
@@ -30,7 +30,7 @@ impl Ended {
     /// The transaction is over, however it ended.
     pub fn add(&self, txn_id: &[u8]) {
         let mut state = self.state();
-        let id = Bytes::copy_from_slice(txn_id);
+        let id = Key::new(txn_id);
         if !state.ids.insert(id.clone()) {
             return;
         }
@@ -44,7 +44,7 @@ impl Ended {
 
     /// Is the transaction known to be over?
     pub fn has(&self, txn_id: &[u8]) -> bool {
-        self.state().ids.contains(txn_id)
+        self.state().ids.contains(&Key::new(txn_id))
     }
 }
 

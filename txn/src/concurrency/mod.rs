@@ -6,6 +6,8 @@
 //! holder may have forgotten, the start of its lease covers ([`TimestampCache`]) or an evaluation finds
 //! again ([`LockTable`]).
 
+mod key;
+
 mod ended;
 mod latches;
 mod lock_table;

@@ -8,12 +8,13 @@
 //! - I3. Whatever is forgotten, the low-water mark covers.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use kv::clock::Timestamp;
 use kv::keys;
+
+use super::key::Key;
 
 /// A read: when, and by whom if that is a single transaction.
 pub type Mark = (Timestamp, Option<Bytes>);
@@ -29,12 +30,12 @@ pub struct TimestampCache {
 struct State {
     low_water: Timestamp,
     /// Disjoint intervals by their start.
-    spans: BTreeMap<Bytes, Interval>,
+    spans: BTreeMap<Key, Interval>,
 }
 
 #[derive(Clone, Debug)]
 struct Interval {
-    end: Bytes,
+    end: Key,
     mark: Mark,
 }
 
@@ -50,7 +51,7 @@ impl TimestampCache {
         if ts <= state.low_water || start >= end {
             return;
         }
-        state.add(start, end, (ts, owner.cloned()));
+        state.add(Key::new(start), Key::new(end), (ts, owner.map(|id| Bytes::copy_from_slice(id))));
         if state.spans.len() > self.capacity {
             state.forget_oldest();
         }
@@ -64,10 +65,9 @@ impl TimestampCache {
     /// The latest read of a key.
     pub fn max(&self, key: &[u8]) -> Mark {
         let state = self.state.lock().expect("no panic under the cache's lock");
-        let to = (Bound::Unbounded, Bound::Included(key));
-        let found = state.spans.range::<[u8], _>(to).next_back();
-        match found {
-            Some((_, interval)) if key < &interval.end[..] && interval.mark.0 > state.low_water => {
+        let key = Key::new(key);
+        match state.spans.range(..=&key).next_back() {
+            Some((_, interval)) if key < interval.end && interval.mark.0 > state.low_water => {
                 interval.mark.clone()
             }
             _ => (state.low_water, None),
@@ -77,9 +77,10 @@ impl TimestampCache {
     /// The latest read of any key of a span.
     pub fn max_of_span(&self, start: &Bytes, end: &Bytes) -> Mark {
         let state = self.state.lock().expect("no panic under the cache's lock");
-        let before = state.spans.range(..start.clone()).next_back();
-        let before = before.filter(|(_, interval)| interval.end > *start);
-        let inside = state.spans.range(start.clone()..end.clone());
+        let (start, end) = (Key::new(start), Key::new(end));
+        let before = state.spans.range(..&start).next_back();
+        let before = before.filter(|(_, interval)| interval.end > start);
+        let inside = state.spans.range(&start..&end);
         let mut max = (state.low_water, None);
         for (_, interval) in before.into_iter().chain(inside) {
             merge(&mut max, &interval.mark);
@@ -98,17 +99,28 @@ fn merge(into: &mut Mark, other: &Mark) {
 }
 
 impl State {
-    fn add(&mut self, start: &Bytes, end: &Bytes, mark: Mark) {
-        self.cut(start);
-        self.cut(end);
+    fn add(&mut self, start: Key, end: Key, mark: Mark) {
+        // Most reads are of single keys, read before or not: one place in the map.
+        if let Some((from, interval)) = self.spans.range_mut(..=&start).next_back()
+            && interval.end > start
+        {
+            if *from == start && interval.end == end {
+                return merge(&mut interval.mark, &mark);
+            }
+        } else if self.spans.range(&start..&end).next().is_none() {
+            self.spans.insert(start, Interval { end, mark });
+            return;
+        }
+        self.cut(&start);
+        self.cut(&end);
         let inside: Vec<_> = self
             .spans
-            .range(start.clone()..end.clone())
+            .range(&start..&end)
             .map(|(start, interval)| (start.clone(), interval.clone()))
             .collect();
-        let mut cursor = start.clone();
-        let mut pieces: Vec<(Bytes, Interval)> = Vec::new();
-        let mut push = |start: Bytes, end: Bytes, mark: Mark| match pieces.last_mut() {
+        let mut cursor = start;
+        let mut pieces: Vec<(Key, Interval)> = Vec::new();
+        let mut push = |start: Key, end: Key, mark: Mark| match pieces.last_mut() {
             Some((_, last)) if last.mark == mark => last.end = end,
             _ => pieces.push((start, Interval { end, mark })),
         };
@@ -121,8 +133,8 @@ impl State {
             push(from.clone(), interval.end.clone(), merged);
             cursor = interval.end.clone();
         }
-        if cursor < *end {
-            push(cursor, end.clone(), mark);
+        if cursor < end {
+            push(cursor, end, mark);
         }
         for (from, _) in inside {
             self.spans.remove(&from);
@@ -131,8 +143,8 @@ impl State {
     }
 
     /// Makes `key` a boundary.
-    fn cut(&mut self, key: &Bytes) {
-        let Some((_, interval)) = self.spans.range_mut(..key.clone()).next_back() else { return };
+    fn cut(&mut self, key: &Key) {
+        let Some((_, interval)) = self.spans.range_mut(..key).next_back() else { return };
         if interval.end > *key {
             let right = interval.clone();
             interval.end = key.clone();
