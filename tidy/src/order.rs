@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::source::{Source, sources};
 
 /// Crates that have given the promise for good.
-const PROMISED: [&str; 11] = [
+const PROMISED: [&str; 12] = [
     "kv",
     "txn",
     "node",
@@ -20,6 +20,7 @@ const PROMISED: [&str; 11] = [
     "sql/parse",
     "sql/plan",
     "sql/planner",
+    "sql/exec",
 ];
 const CRATES: [&str; 14] = [
     "kv",

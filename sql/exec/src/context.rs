@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use sql_catalog::descriptor::TableDescriptor;
 use sql_catalog::function::EvalContext;
+use sql_plan::Node;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Pool, Reservation};
+use sql_values::stack::Roomy;
 use sql_values::types::Datum;
 use txn::db::Txn;
 
-use super::eval::Answer;
-use super::write::Pending;
-
-/// A row outside of a batch.
-pub type Row = Vec<Datum>;
+use crate::answer::Answer;
+use crate::batch::Batch;
+use crate::pending::Pending;
+use crate::row::Row;
 
 /// Where the rows of virtual tables come from.
 pub trait VirtualTables: Send + Sync {
@@ -43,10 +44,25 @@ pub struct ExecContext<'a> {
     pub may_repeat: bool,
 }
 
+/// A plan that is being run, as expressions see it that have it as a subquery: they know no operators.
+pub(crate) trait Subplan: Send {
+    /// The next rows; none at the end.
+    fn next<'f>(
+        &'f mut self,
+        plan: &'f Node,
+        run: &'f mut Run<'_>,
+    ) -> Roomy<'f, SqlResult<Option<Batch>>>;
+}
+
+/// Begins to run a plan.
+pub(crate) type OpenSubplan = fn(&Node) -> Box<dyn Subplan>;
+
 /// What outlives a call into an execution: a portal keeps it between fetches.
 pub(crate) struct Shared {
     /// The statement's memory.
     pub(crate) pool: Pool,
+    /// How subqueries are run.
+    pub(crate) open: OpenSubplan,
     /// Rows of the WITH queries that have been run.
     pub(crate) ctes: Vec<Arc<Vec<Row>>>,
     /// For them.
@@ -64,9 +80,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(pool: Pool) -> Self {
+    pub(crate) fn new(pool: Pool, open: OpenSubplan) -> Self {
         let held = pool.reserve();
         Shared {
+            open,
             ctes: Vec::new(),
             ctes_held: Vec::new(),
             answers: BTreeMap::new(),

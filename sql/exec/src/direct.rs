@@ -8,9 +8,10 @@
 use sql_plan::{IndexSpan, Node, node};
 use sql_values::error::{SqlError, SqlResult};
 
-use super::context::{ExecContext, Row, Run};
-use super::op::scan::point_row;
-use super::write::{Written, input_of};
+use crate::context::{ExecContext, Run};
+use crate::read::point_row;
+use crate::row::Row;
+use crate::write::{Written, input_of};
 
 /// Steps of a chain at most; longer ones are rare, and not for here.
 const MAX_STEPS: usize = 8;
@@ -58,7 +59,7 @@ pub(crate) async fn rows(root: &Node, run: &mut Run<'_>) -> SqlResult<(Vec<Row>,
         written.write_all(root, vec![row], run).await.map_err(|(_, error)| error)?;
     }
     let affected = written.affected;
-    Ok((written.into_rows(), Some(affected)))
+    Ok((written.returned().collect(), Some(affected)))
 }
 
 /// Writes a row for each list of parameters, as one statement: a plan that is direct and writes. Returns how many rows

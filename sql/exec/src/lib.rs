@@ -1,11 +1,14 @@
 //! Execution: plans become rows.
 //!
 //! ```text
-//!  Plan ──▶ direct (one row, no batches) ──┐
-//!     └───▶ op (operators over batches) ───┼──▶ eval (one row's value: the meaning) ──▶ func, types
-//!                 │ batch (Arrow)          │
-//!                 └────────── write ◀──────┘──▶ store ──▶ txn
+//!  Plan ──▶ op (operators over batches) ──▶ direct (one row, no batches) ──▶ eval (one row's value: the meaning)
+//!                 │ batch (Arrow)               │                              ▲
+//!                 └──────────────┬──────────────┘                 ┌────────────┘
+//!                                └──▶ read, write ────────────────┴──▶ store ──▶ txn
 //! ```
+//!
+//! The modules are listed in reading order: each knows only those before it. What goes round nevertheless goes through
+//! [`context::Subplan`]: an operator evaluates expressions, and a subquery in one of them is run by operators.
 //!
 //! Invariants:
 //!
@@ -23,18 +26,31 @@
 //! Not done: spilling; merge joins and aggregation of sorted input; window functions; reads that answer from an index
 //! alone.
 
-mod batch;
-mod context;
-mod direct;
-mod errors;
-mod eval;
-mod op;
-pub mod row;
 pub mod sink;
+
+mod errors;
+pub mod row;
+
 pub mod store;
+
+mod batch;
+mod keys;
+
+mod pending;
+
+mod answer;
+
+mod context;
+mod eval;
+
+mod read;
+mod write;
+
+mod direct;
+mod op;
+
 #[cfg(test)]
 mod tests;
-mod write;
 
 use sql_plan::{Node, Plan};
 use sql_values::error::{SqlError, SqlResult};
@@ -44,10 +60,11 @@ use txn::db::Txn;
 
 use crate::sink::ResultSink;
 pub use batch::{Batch, MAX_ROWS};
-pub use context::{ExecContext, NoVirtualTables, Row, VirtualTables};
+pub use context::{ExecContext, NoVirtualTables, VirtualTables};
 use context::{Run, Shared};
 pub use errors::{OrSql, from_txn};
-use op::{Input, Op};
+use op::{Input, Op, open_subplan};
+pub use row::Row;
 
 /// Runs a statement to its end, and gives its rows to the sink as they come (rows alone: columns and completion are the
 /// session's). Returns how many rows were written, or for a statement that does not write, how many were given.
@@ -88,7 +105,7 @@ pub async fn run_each(
         return Err((0, SqlError::internal("a plan of more than one row")));
     }
     ctx.eval.interrupt.check().map_err(|error| (0, error))?;
-    let mut shared = Shared::new(ctx.eval.memory.clone());
+    let mut shared = Shared::new(ctx.eval.memory.clone(), open_subplan);
     let mut run = Run { txn, ctx, shared: &mut shared, outer: Vec::new() };
     let written = direct::write_each(&plan.root, params, &mut run).await?;
     run.shared.pending.apply(run.txn).await.map_err(|error| (0, error))?;
@@ -133,7 +150,7 @@ pub struct Execution {
 impl Execution {
     /// A statement before its first row, with the memory that it may use: that of each context that it is run with.
     pub fn new(plan: &Plan, memory: &Pool) -> Self {
-        let mut shared = Shared::new(memory.clone());
+        let mut shared = Shared::new(memory.clone(), open_subplan);
         shared.has_ctes = !plan.ctes.is_empty();
         let is_direct = plan.ctes.is_empty() && direct::is_direct(&plan.root);
         let state = if is_direct { State::Direct } else { State::Operators(Op::open(&plan.root)) };

@@ -45,6 +45,9 @@ pub const DATA_PREFIX: u8 = 0x03;
 /// The first id of a user's table; those below are the system's.
 pub const FIRST_USER_TABLE: TableId = TableId(16_384);
 
+/// A row outside of a batch.
+pub type Row = Vec<Datum>;
+
 /// Version of the values of rows and of index entries.
 pub const VALUE_VERSION: u8 = 1;
 

@@ -6,8 +6,8 @@ use sql_plan::{LockStrength, RowLock, WaitPolicy};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
-use super::context::Row;
 use crate::row;
+use crate::row::Row;
 pub(crate) use row::{bounded_span, missing, not_null_span, point_key};
 
 /// A plan's lock as a transaction takes it.

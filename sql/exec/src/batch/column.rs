@@ -28,7 +28,7 @@ use crate::row::{Value, decode_passing, encode_passing};
 
 /// What a column of a type is kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     Bool,
     Int16,
     Int32,
@@ -41,7 +41,7 @@ pub(super) enum Layout {
     Encoded,
 }
 
-pub(super) fn layout(ty: SqlType) -> Layout {
+pub(crate) fn layout(ty: SqlType) -> Layout {
     match ty.form() {
         Form::Bool => Layout::Bool,
         Form::Int2 => Layout::Int16,
@@ -72,14 +72,14 @@ enum Builder {
 }
 
 /// Makes a column from values.
-pub(super) struct ColumnBuilder {
+pub(crate) struct ColumnBuilder {
     ty: SqlType,
     form: Form,
     builder: Builder,
 }
 
 impl ColumnBuilder {
-    pub(super) fn new(ty: SqlType) -> Self {
+    pub(crate) fn new(ty: SqlType) -> Self {
         let builder = match layout(ty) {
             Layout::Bool => Builder::Bool(BooleanBuilder::new()),
             Layout::Int16 => Builder::Int16(PrimitiveBuilder::new()),
@@ -95,7 +95,7 @@ impl ColumnBuilder {
         ColumnBuilder { ty, form: ty.form(), builder }
     }
 
-    pub(super) fn push(&mut self, datum: &Datum) -> SqlResult<()> {
+    pub(crate) fn push(&mut self, datum: &Datum) -> SqlResult<()> {
         if datum.is_null() {
             self.push_null();
             return Ok(());
@@ -128,7 +128,7 @@ impl ColumnBuilder {
     }
 
     /// As [`ColumnBuilder::push`].
-    pub(super) fn push_value(&mut self, value: &Value<'_>) -> SqlResult<()> {
+    pub(crate) fn push_value(&mut self, value: &Value<'_>) -> SqlResult<()> {
         match (&mut self.builder, value) {
             (_, Value::Datum(datum)) => return self.push(datum),
             (_, Value::Null) => self.push_null(),
@@ -143,7 +143,7 @@ impl ColumnBuilder {
     }
 
     /// Number of values.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.builder {
             Builder::Bool(column) => column.len(),
             Builder::Int16(column) => column.len(),
@@ -171,7 +171,7 @@ impl ColumnBuilder {
         }
     }
 
-    pub(super) fn finish(&mut self) -> ArrayRef {
+    pub(crate) fn finish(&mut self) -> ArrayRef {
         match &mut self.builder {
             Builder::Bool(column) => Arc::new(column.finish()),
             Builder::Int16(column) => Arc::new(column.finish()),
@@ -187,7 +187,7 @@ impl ColumnBuilder {
 }
 
 /// A value of a column of a type. The column was made for that type.
-pub(super) fn read(column: &ArrayRef, ty: SqlType, row: usize) -> SqlResult<Datum> {
+pub(crate) fn read(column: &ArrayRef, ty: SqlType, row: usize) -> SqlResult<Datum> {
     if column.is_null(row) {
         return Ok(Datum::Null);
     }

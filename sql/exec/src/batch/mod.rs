@@ -5,14 +5,13 @@
 //!   not of its slot's type is a bug that is reported, not converted.
 //! - B3a. A batch is complete when its rows are many or its values long: one of long values holds few rows. What it holds
 //!   beyond a little is reserved before it is copied there, for as long as there is the batch, or a part of it.
-//! - B3. Whatever is computed from whole arrays ([`vector`]) is what [`crate::eval`] gives for each row; where
+//! - B3. Whatever is computed from whole arrays (`eval::vector`) is what an evaluation gives for each row; where
 //!   it cannot be, it is computed row by row.
 
-mod column;
+pub(crate) mod column;
 mod gather;
 #[cfg(test)]
 mod tests;
-mod vector;
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Pool, Reservation, heap_bytes};
 use sql_values::types::{Datum, SqlType};
 
-use super::context::Row;
+use crate::row::Row;
 use crate::row::{Value, Wanted};
 use column::ColumnBuilder;
 pub(crate) use gather::{Kept, NONE, is_integer};

@@ -6,7 +6,7 @@ use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::Datum;
 
 use super::{Evaluator, Value, truth};
-use crate::eval::Answer;
+use crate::answer::Answer;
 
 impl Evaluator<'_> {
     pub(super) fn and<'e>(&self, parts: &'e [Expr], row: &[Datum]) -> Value<'e> {

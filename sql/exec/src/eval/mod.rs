@@ -14,15 +14,17 @@
 mod call;
 mod logic;
 mod subquery;
+mod vector;
 
 use sql_plan::{Expr, SubqueryKind};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 
-use super::context::{ExecContext, Row};
+use crate::answer::Answers;
+use crate::context::ExecContext;
+use crate::row::Row;
 pub(crate) use call::output;
-pub(crate) use subquery::{Answer, Answers};
 
 /// Why there is no value.
 #[derive(Debug)]

@@ -13,70 +13,13 @@ use sql_values::memory::{datum_bytes, row_bytes};
 use sql_values::types::Datum;
 
 use super::{Evaluator, Stop};
-use crate::context::{Row, Run};
-use crate::op::{KeyTable, Op};
+use crate::answer::{Answer, Answers, Rows, address};
+use crate::context::Run;
+use crate::keys::KeyTable;
+use crate::row::Row;
 
 /// From so many rows on, IN looks them up instead of comparing with each.
 const MANY: usize = 16;
-
-/// What a subquery gave.
-#[derive(Clone)]
-pub(crate) enum Answer {
-    /// Its value.
-    Value(Datum),
-    /// The only column of its rows, to be compared with.
-    Rows(Rows),
-}
-
-/// Values that others are compared with.
-#[derive(Clone)]
-pub(crate) struct Rows {
-    pub(super) values: Vec<Datum>,
-    /// There is a NULL among them.
-    pub(super) has_null: bool,
-    /// The same without NULLs, to be found: if both sides have one type, whose order then says what is equal.
-    pub(super) set: Option<Arc<KeyTable>>,
-}
-
-impl Answer {
-    pub(super) fn value(&self) -> SqlResult<Datum> {
-        match self {
-            Answer::Value(value) => Ok(value.clone()),
-            Answer::Rows(_) => Err(SqlError::internal("rows where a value belongs")),
-        }
-    }
-
-    pub(super) fn rows(&self) -> SqlResult<&Rows> {
-        match self {
-            Answer::Rows(rows) => Ok(rows),
-            Answer::Value(_) => Err(SqlError::internal("a value where rows belong")),
-        }
-    }
-}
-
-/// The answers that are known while a row is evaluated.
-#[derive(Clone, Copy)]
-pub(crate) struct Answers<'a> {
-    lasting: Option<&'a BTreeMap<usize, Answer>>,
-    local: Option<&'a BTreeMap<usize, Answer>>,
-}
-
-impl<'a> Answers<'a> {
-    /// Nothing is known.
-    pub(crate) fn none() -> Self {
-        Answers { lasting: None, local: None }
-    }
-
-    pub(super) fn of(&self, plan: &Node) -> Option<&'a Answer> {
-        let id = address(plan);
-        let local = self.local.and_then(|local| local.get(&id));
-        local.or_else(|| self.lasting?.get(&id))
-    }
-}
-
-fn address(plan: &Node) -> usize {
-    std::ptr::from_ref(plan).addr()
-}
 
 impl Run<'_> {
     /// The value of any expression over a row.
@@ -91,7 +34,7 @@ impl Run<'_> {
         loop {
             // What a subquery has stopped is made again.
             self.shared.pool.set_scratch(scratch);
-            let answers = Answers { lasting: Some(&self.shared.answers), local: Some(&local) };
+            let answers = Answers::new(&self.shared.answers, &local);
             let evaluator = Evaluator { ctx: self.ctx, outer: &self.outer, answers };
             let needed = match evaluator.eval(expr, row) {
                 Ok(value) => return Ok(value),
@@ -142,7 +85,7 @@ impl Run<'_> {
     }
 
     async fn answer(&mut self, kind: &SubqueryKind, plan: &Node) -> SqlResult<Answer> {
-        let mut op = Op::open(plan);
+        let mut op = (self.shared.open)(plan);
         let mut held = self.shared.pool.reserve();
         let mut values = Vec::new();
         while let Some(batch) = op.next(plan, self).await? {

@@ -9,12 +9,13 @@ use sql_values::memory::{Reservation, heap_bytes, row_bytes};
 use sql_values::types::Datum;
 
 use super::Op;
-use super::keys::KeyTable;
 use super::parts::Parts;
 use super::sort::{Keyed, sort};
+use crate::keys::KeyTable;
 
 use crate::batch::{Batch, next_batch};
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 
 /// About what an accumulator needs apart from what it is fed.
 const ACCUMULATOR_BYTES: usize = 128;

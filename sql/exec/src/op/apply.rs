@@ -7,8 +7,9 @@ use sql_values::types::{Datum, SqlType};
 use super::Op;
 use super::input::Input;
 use crate::batch::{Batch, BatchBuilder};
-use crate::context::{Row, Run};
+use crate::context::Run;
 use crate::direct;
+use crate::row::Row;
 
 /// An outer row and how far its inner rows were read.
 struct Current {

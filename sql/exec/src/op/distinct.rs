@@ -5,9 +5,9 @@ use sql_values::error::SqlResult;
 use sql_values::memory::Reservation;
 
 use super::input::Input;
-use super::keys::KeyTable;
 use crate::batch::{Batch, BatchBuilder};
 use crate::context::Run;
+use crate::keys::KeyTable;
 
 /// The keys seen so far.
 pub(crate) struct Distinct {

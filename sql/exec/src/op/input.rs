@@ -6,7 +6,8 @@ use sql_values::memory::Reservation;
 
 use super::Op;
 use crate::batch::Batch;
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 
 /// An input and the batch of it that is being read.
 pub(crate) struct Input {

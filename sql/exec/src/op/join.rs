@@ -23,10 +23,10 @@ use sql_values::memory::Reservation;
 use sql_values::types::SqlType;
 
 use super::Op;
-use super::keys::KeyIndex;
 use super::parts::Parts;
 use crate::batch::{Batch, FULL_BYTES, Kept, MAX_ROWS, NONE};
 use crate::context::Run;
+use crate::keys::KeyIndex;
 
 /// Pairs in a unit of work.
 const PAIRS_PER_UNIT: usize = 16;

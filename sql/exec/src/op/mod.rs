@@ -19,27 +19,25 @@ mod distinct;
 mod filter;
 mod input;
 mod join;
-mod keys;
 mod limit;
 mod parts;
 mod project;
-pub(crate) mod scan;
+mod scan;
 mod setop;
 mod sort;
-pub(crate) mod span;
 mod table_function;
 mod values;
 mod virtual_scan;
+mod write;
 
 use sql_plan::Node;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::stack::{Roomy, roomy};
 
-use super::batch::Batch;
-use super::context::Run;
-use super::write::Write;
+use self::write::Write;
+use crate::batch::Batch;
+use crate::context::{Run, Subplan};
 pub(crate) use input::Input;
-pub(crate) use keys::KeyTable;
 
 /// Makes the state of each node of their list from its operator, which is opened for a node and asked for the next rows of
 /// it. `whole`: one operator serves several nodes.
@@ -99,6 +97,21 @@ operators! {
     Insert: Write, whole;
     Update: Write, whole;
     Delete: Write, whole;
+}
+
+/// Begins to run a subquery's plan.
+pub(crate) fn open_subplan(node: &Node) -> Box<dyn Subplan> {
+    Box::new(Op::open(node))
+}
+
+impl Subplan for Op {
+    fn next<'f>(
+        &'f mut self,
+        plan: &'f Node,
+        run: &'f mut Run<'_>,
+    ) -> Roomy<'f, SqlResult<Option<Batch>>> {
+        Op::next(self, plan, run)
+    }
 }
 
 impl Op {

@@ -8,16 +8,17 @@
 //!   of the table than that.
 
 use bytes::Bytes;
-use sql_catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
-use sql_plan::{RowLock, WaitPolicy, node};
+use sql_catalog::descriptor::PRIMARY_INDEX;
+use sql_plan::{RowLock, node};
 use sql_values::error::{SqlError, SqlResult};
 use txn::mvcc::Order;
 use txn::rows::Rows;
 
-use super::span::{self, Keys};
 use crate::batch::{Batch, BatchBuilder, MAX_ROWS};
-use crate::context::{Row, Run};
+use crate::context::Run;
 use crate::errors::{OrSql, of_table};
+use crate::read::{self, Keys};
+use crate::row::Row;
 use crate::row::Wanted;
 use crate::store;
 
@@ -66,7 +67,7 @@ impl Scan {
         let started = match &mut self.started {
             Some(started) => started,
             none => {
-                let mut keys = span::keys(table, index, spans, run).await?;
+                let mut keys = read::keys(table, index, spans, run).await?;
                 if !reverse {
                     keys.reverse();
                 }
@@ -92,7 +93,7 @@ impl Scan {
                 started.read = page;
             }
             let entries = started.read.take(MAX_ROWS);
-            let rows = rows_of(table, index, entries, *lock, run).await?;
+            let rows = read::rows_of(table, index, entries, *lock, run).await?;
             let mut builder = BatchBuilder::new(&types, &run.shared.pool);
             let missing = started.missing.get_or_insert_with(|| {
                 columns.iter().map(|column| store::missing(table, *column)).collect()
@@ -133,7 +134,7 @@ impl Started {
         let keys = self.pop_points(page);
         if !keys.is_empty() {
             self.page = (self.page * 2).min(LAST_PAGE);
-            return Ok(Some(points(keys, lock, run).await?));
+            return Ok(Some(read::points(keys, lock, run).await?));
         }
         let Some(Keys::Span(start, end)) = self.keys.pop() else {
             return Ok(None);
@@ -170,78 +171,4 @@ impl Started {
         }
         points
     }
-}
-
-async fn point(
-    key: Bytes,
-    lock: Option<RowLock>,
-    run: &mut Run<'_>,
-) -> SqlResult<Option<(Bytes, Bytes)>> {
-    let value = match lock {
-        Some(lock) => run.txn.get_locked(key.clone(), store::txn_lock(lock)).await,
-        None => run.txn.get(key.clone()).await,
-    };
-    Ok(value.or_sql()?.map(|value| (key, value)))
-}
-
-/// The entries that are there, in the order of the keys.
-async fn points(keys: Vec<Bytes>, lock: Option<RowLock>, run: &mut Run<'_>) -> SqlResult<Rows> {
-    let values = many(&keys, lock, run).await?;
-    Ok(keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect())
-}
-
-async fn many(
-    keys: &[Bytes],
-    lock: Option<RowLock>,
-    run: &mut Run<'_>,
-) -> SqlResult<Vec<Option<Bytes>>> {
-    match lock {
-        Some(lock) => run.txn.get_many_locked(keys, store::txn_lock(lock)).await,
-        None => run.txn.get_many(keys).await,
-    }
-    .or_sql()
-}
-
-/// The rows of entries of any index.
-async fn rows_of(
-    table: &TableDescriptor,
-    index: &IndexDescriptor,
-    entries: Rows,
-    lock: Option<RowLock>,
-    run: &mut Run<'_>,
-) -> SqlResult<Rows> {
-    if index.id == PRIMARY_INDEX {
-        return Ok(entries);
-    }
-    let keys = entries.iter().map(|(key, value)| store::row_key(table, index, key, value));
-    let keys: Vec<Bytes> = keys.collect::<SqlResult<_>>()?;
-    let skips = lock.is_some_and(|lock| lock.policy == WaitPolicy::Skip);
-    let values = many(&keys, lock, run).await?;
-    let row = |(key, value): (Bytes, Option<Bytes>)| match value {
-        Some(value) => Some(Ok((key, value))),
-        // Locked by others.
-        None if skips => None,
-        None => Some(Err(store::missing_row(table, index))),
-    };
-    keys.into_iter().zip(values).filter_map(row).collect()
-}
-
-/// The row of a scan that reads one key at most, with the scan's columns; the filter is not looked at.
-pub(crate) async fn point_row(node: &node::Scan, run: &mut Run<'_>) -> SqlResult<Option<Row>> {
-    let node::Scan { table, index, spans, columns, lock, .. } = node;
-    let index = table.index(*index);
-    let index = index.ok_or_else(|| SqlError::internal("no such index"))?;
-    let Some(Keys::Point(key)) = span::keys(table, index, spans, run).await?.pop() else {
-        return Ok(None);
-    };
-    let lock_entry = lock.filter(|_| index.id == PRIMARY_INDEX);
-    let named = |error| of_table(error, &table.name);
-    let Some(entry) = point(key, lock_entry, run).await.map_err(named)? else {
-        return Ok(None);
-    };
-    let entries = [entry].into_iter().collect();
-    let rows = rows_of(table, index, entries, *lock, run).await.map_err(named)?;
-    // None: it is locked by others, and left out.
-    let row = rows.iter().next().map(|(_, stored)| store::decode_columns(table, columns, stored));
-    row.transpose()
 }

@@ -5,9 +5,9 @@ use sql_values::error::SqlResult;
 use sql_values::memory::Reservation;
 
 use super::input::Input;
-use super::keys::KeyTable;
 use crate::batch::{Batch, BatchBuilder};
 use crate::context::Run;
+use crate::keys::KeyTable;
 
 /// How often a row is on the right, and whether it was given.
 #[derive(Default)]

@@ -8,11 +8,12 @@ use sql_values::memory::{Reservation, row_bytes};
 use sql_values::types::Datum;
 
 use super::Op;
-use super::keys::compare;
 use super::limit::bound;
 use super::parts::Parts;
 use crate::batch::{Batch, next_batch};
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::keys::compare;
+use crate::row::Row;
 
 /// A row with the values that it is sorted by.
 pub(crate) type Keyed = (Row, Row);

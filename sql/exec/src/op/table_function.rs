@@ -6,7 +6,8 @@ use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::Datum;
 
 use crate::batch::{Batch, BatchBuilder};
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 
 /// Rows of functions, made as they are asked for.
 #[derive(Default)]

@@ -7,7 +7,8 @@ use sql_values::memory::Reservation;
 use sql_values::types::SqlType;
 
 use crate::batch::{Batch, next_batch};
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 
 /// Rows that were made all at once.
 #[derive(Default)]

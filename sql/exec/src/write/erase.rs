@@ -19,7 +19,7 @@ use txn::mvcc::Order;
 use super::Written;
 use crate::context::Run;
 use crate::errors::OrSql;
-use crate::op::span::{self, Keys};
+use crate::read::{self, Keys};
 use crate::row;
 
 /// Rows that are counted by one read.
@@ -31,7 +31,7 @@ type KeySpan = (Bytes, Bytes);
 impl Run<'_> {
     /// Lets the transaction delete by spans what the statement deletes, of which some has been deleted row by row. False: it
     /// has to go on so.
-    pub(super) async fn erase(&mut self, node: &Node, written: &mut Written) -> SqlResult<bool> {
+    pub(crate) async fn erase(&mut self, node: &Node, written: &mut Written) -> SqlResult<bool> {
         let is_all = self.ctx.may_repeat && !self.shared.has_ctes;
         if !is_all || self.shared.pending.has_written_through() {
             return Ok(false);
@@ -59,7 +59,7 @@ impl Run<'_> {
         if !others.is_empty() && !spans.is_empty() {
             return Ok(None);
         }
-        Ok(match &span::keys(table, primary, spans, self).await?[..] {
+        Ok(match &read::keys(table, primary, spans, self).await?[..] {
             [Keys::Span(start, end)] => Some(((start.clone(), end.clone()), others)),
             _ => None,
         })

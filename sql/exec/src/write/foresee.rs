@@ -10,7 +10,8 @@ use sql_values::error::SqlResult;
 use sql_values::types::Datum;
 
 use super::modify::stored_part;
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 use crate::store;
 
 impl Run<'_> {

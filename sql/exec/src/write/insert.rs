@@ -5,7 +5,8 @@ use sql_catalog::descriptor::{IndexDescriptor, PRIMARY_INDEX, TableDescriptor};
 use sql_plan::{Expr, OnConflict};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 use crate::store;
 use crate::store::Entry;
 

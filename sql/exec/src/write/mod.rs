@@ -1,12 +1,12 @@
 //! INSERT, UPDATE, DELETE.
 //!
-//! - W1. What a statement writes is kept in [`Pending`] until all of it has run, and goes to the transaction then. So
+//! - W1. What a statement writes is kept in [`crate::pending::Pending`] until all of it has run, and goes to the transaction then. So
 //!   no read of a statement sees its own writes (the Halloween problem; data-modifying WITH queries), and a
 //!   statement that fails has written nothing.
 //!   A statement that writes more than it should keep writes through to the transaction, portion by portion: until it is
 //!   done, its reads are those of a transaction that has not ([`txn::db::Txn::pin`]), and if it fails a savepoint
 //!   undoes it.
-//! - W2. Only questions of uniqueness look at [`Pending`]: there, a key is what the statement has made of it (also what it
+//! - W2. Only questions of uniqueness look at [`crate::pending::Pending`]: there, a key is what the statement has made of it (also what it
 //!   has written through), or else what a locking read finds. The lock makes others that would write the same key wait.
 //!   A statement that may be run again asks whether a whole span of new keys is empty, and locks nothing if it is.
 //! - W3. A row is written once by a statement: who comes second to a row that was updated or deleted leaves it (as
@@ -21,116 +21,30 @@ mod constraint;
 mod erase;
 mod foresee;
 mod insert;
+mod lock;
 mod modify;
-mod pending;
+
+use std::collections::VecDeque;
 
 use sql_plan::{Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult};
-use sql_values::memory::{Reservation, row_bytes};
+use sql_values::memory::Reservation;
 use sql_values::types::Datum;
 
-use super::batch::{Batch, next_batch};
-use super::context::{Row, Run};
-use super::op::Input;
-pub(crate) use pending::Pending;
-
-/// Rows of a portion, and about their bytes: its last row may go beyond.
-const PORTION_ROWS: usize = 1_000;
-const PORTION_BYTES: usize = 1 << 20;
-
-/// A write that is being run: all of it before its first row.
-pub(crate) struct Write {
-    input: Input,
-    done: Option<Written>,
-}
+use crate::context::Run;
+use crate::row::Row;
 
 /// What a write has done.
 pub(crate) struct Written {
     /// Rows inserted, updated or deleted.
     pub(crate) affected: u64,
-    returned: Vec<Row>,
+    returned: VecDeque<Row>,
     held: Reservation,
-}
-
-impl Write {
-    /// Of an INSERT, UPDATE or DELETE.
-    pub(crate) fn open(node: &Node) -> Self {
-        // Another node is refused when rows are asked for.
-        Write { input: Input::new(input_of(node).unwrap_or(node)), done: None }
-    }
-
-    /// Rows written; zero before the first call of [`Write::next`].
-    pub(crate) fn affected(&self) -> u64 {
-        self.done.as_ref().map_or(0, |done| done.affected)
-    }
-
-    pub(crate) async fn next(
-        &mut self,
-        node: &Node,
-        run: &mut Run<'_>,
-    ) -> SqlResult<Option<Batch>> {
-        if self.done.is_none() {
-            let mut written = Written::new(run);
-            let mut may_erase = true;
-            loop {
-                let more = self.portion(node, &mut written, run).await?;
-                if may_erase && written.affected >= run.txn.erases_from() as u64 {
-                    if run.erase(node, &mut written).await? {
-                        break;
-                    }
-                    may_erase = false;
-                }
-                run.write_through().await?;
-                if !more {
-                    break;
-                }
-            }
-            written.returned.reverse();
-            self.done = Some(written);
-        }
-        let Some(done) = &mut self.done else {
-            return Ok(None);
-        };
-        let mut rows = std::iter::from_fn(|| done.returned.pop());
-        next_batch(&node.types(), &mut rows, &run.shared.pool)
-    }
-
-    /// Writes some rows. False at the end of the input.
-    async fn portion(
-        &mut self,
-        node: &Node,
-        written: &mut Written,
-        run: &mut Run<'_>,
-    ) -> SqlResult<bool> {
-        let input = input_of(node)?;
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        let mut end = Ok(true);
-        while rows.len() < PORTION_ROWS && bytes < PORTION_BYTES {
-            match self.input.next(input, run).await {
-                Ok(Some(row)) => {
-                    bytes += row_bytes(&row);
-                    rows.push(row);
-                }
-                Ok(None) => {
-                    end = Ok(false);
-                    break;
-                }
-                // The rows before it come first (W4).
-                Err(error) => {
-                    end = Err(error);
-                    break;
-                }
-            }
-        }
-        written.write_all(node, rows, run).await.map_err(|(_, error)| error)?;
-        end
-    }
 }
 
 impl Written {
     pub(crate) fn new(run: &Run<'_>) -> Self {
-        Written { affected: 0, returned: Vec::new(), held: run.shared.pool.reserve() }
+        Written { affected: 0, returned: VecDeque::new(), held: run.shared.pool.reserve() }
     }
 
     /// Writes what rows of the input ask for. An error comes with the number of the row that it is about, from zero.
@@ -170,14 +84,14 @@ impl Written {
         if let Some(exprs) = returning {
             let row = run.eval_all(exprs, &row).await?;
             self.held.grow_row(&row)?;
-            self.returned.push(row);
+            self.returned.push_back(row);
         }
         Ok(())
     }
 
-    /// The rows to return, in order.
-    pub(crate) fn into_rows(self) -> Vec<Row> {
-        self.returned
+    /// Takes the rows to return, in order, one by one.
+    pub(crate) fn returned(&mut self) -> impl Iterator<Item = Row> {
+        std::iter::from_fn(|| self.returned.pop_front())
     }
 }
 

@@ -5,7 +5,8 @@ use sql_plan::Expr;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::Datum;
 
-use crate::context::{Row, Run};
+use crate::context::Run;
+use crate::row::Row;
 use crate::store;
 
 impl Run<'_> {

@@ -19,10 +19,13 @@ use sql_values::stack::roomy;
 use sql_values::types::{Datum, SqlType};
 use std::sync::Arc;
 
-use super::column::{self, ColumnBuilder, Layout};
-use super::{Batch, arrow_bug};
+use super::Evaluator;
+use crate::batch::column::{self, ColumnBuilder, Layout};
+use crate::batch::{Batch, arrow_bug};
 use crate::context::Run;
-use crate::eval::Evaluator;
+
+#[cfg(test)]
+mod tests;
 
 impl Run<'_> {
     /// The values of an expression for all rows of a batch.

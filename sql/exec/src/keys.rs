@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::batch;
 use crate::batch::{Batch, NONE};
-use crate::context::Row;
+use crate::row::Row;
 
 /// A set of keys, numbered from zero in the order of their insertion. Equal is what the types' order calls equal; a NULL
 /// is equal to a NULL.
