@@ -6,20 +6,25 @@
 //! A peer that falls silent ends the stream ([`crate::liveness`]), and with it every call; while none is open, calls fail
 //! at once, so that a dead dial keeps nobody waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use futures::{Stream, StreamExt, stream};
 use kv::env::RpcError;
+use kv::ids::NodeId;
 use kv::rpc::{MAX_MESSAGE_BYTES, RpcRequest, RpcResponse};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::Shared;
 use super::dialer::Dialer;
+use super::lender::Lender;
 use super::wire::proto::{Call, CallFrame, Outcome, Reply};
-use super::wire::{BATCH_MAX, FRAMES_MAX, frames};
+use super::wire::{BATCH_MAX, frames};
 use crate::liveness::SILENCE_MAX;
 
 /// Calls to one peer that may wait for their answers.
@@ -108,14 +113,68 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The link's frames.
+struct Outbox {
+    shared: Arc<Shared>,
+    peer: NodeId,
+    table: Arc<Mutex<Table>>,
+    queue: mpsc::Receiver<Call>,
+    /// What was taken from the queue together, and is more than a frame.
+    rest: VecDeque<Vec<Call>>,
+}
+
+impl Outbox {
+    fn clear(&mut self) {
+        self.rest.clear();
+        while self.queue.try_recv().is_ok() {}
+    }
+}
+
+impl Stream for Outbox {
+    type Item = CallFrame;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<CallFrame>> {
+        loop {
+            // One is asked for: what is in those behind it is not handed over yet.
+            if let Some(mut calls) = self.rest.pop_front() {
+                {
+                    let mut table = lock(&self.table);
+                    calls.retain(|call| match table.pending.get_mut(&call.id) {
+                        Some(pending) => {
+                            pending.handed_over = true;
+                            true
+                        }
+                        None => false,
+                    });
+                }
+                if calls.is_empty() {
+                    continue;
+                }
+                let header = self.shared.header(self.peer);
+                return Poll::Ready(Some(CallFrame { header, hello: None, calls }));
+            }
+            let mut batch = Vec::new();
+            if std::task::ready!(self.queue.poll_recv_many(cx, &mut batch, BATCH_MAX)) == 0 {
+                return Poll::Ready(None);
+            }
+            self.rest.extend(frames(batch, Call::encoded_len));
+        }
+    }
+}
+
 /// Keeps a stream to the peer open, until the peer is removed or the node stops.
-async fn run(mut dialer: Dialer, table: Arc<Mutex<Table>>, mut queue: mpsc::Receiver<Call>) {
+async fn run(mut dialer: Dialer, table: Arc<Mutex<Table>>, queue: mpsc::Receiver<Call>) {
     // However this task ends, nobody waits in vain.
     let _close = Close(&table);
+    let (shared, peer) = (dialer.shared.clone(), dialer.peer);
+    let outbox = Outbox { shared, peer, table: table.clone(), queue, rest: VecDeque::new() };
+    let outbox = Lender::new(outbox);
     while dialer.is_wanted() {
-        let end = session(&mut dialer, &table, &mut queue).await;
+        let end = session(&mut dialer, &table, &outbox).await;
+        // Nothing is handed over any more, then nothing waits any more.
+        outbox.recall(|_| ());
         close(&table);
-        while queue.try_recv().is_ok() {}
+        outbox.recall(Outbox::clear);
         let Err(why) = end else { continue };
         let pause = dialer.backoff("calls", &why);
         let pause = dialer.shared.clock().sleep(pause);
@@ -153,42 +212,19 @@ fn close(table: &Mutex<Table>) {
 async fn session(
     dialer: &mut Dialer,
     table: &Mutex<Table>,
-    queue: &mut mpsc::Receiver<Call>,
+    outbox: &Lender<Outbox>,
 ) -> Result<(), Status> {
     let (shared, peer) = (dialer.shared.clone(), dialer.peer);
     let mut client = dialer.connect().await?;
-    let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
     let first =
         CallFrame { header: shared.header(peer), hello: shared.hello(peer), calls: Vec::new() };
-    outgoing.try_send(first).expect("the stream has room for its first frame");
-    let mut replies = dialer.open(client.calls(ReceiverStream::new(stream))).await?;
+    let outgoing = stream::iter([first]).chain(outbox.lend());
+    let mut replies = dialer.open(client.calls(outgoing)).await?;
     let hello = shared.handshake(replies.message()).await?;
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;
     lock(table).open = true;
 
-    let write = async {
-        let mut batch = Vec::new();
-        while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            for mut calls in frames(std::mem::take(&mut batch), Call::encoded_len) {
-                // Room first: what waits for room is not handed over yet.
-                let Ok(room) = outgoing.reserve().await else { return };
-                {
-                    let mut table = lock(table);
-                    calls.retain(|call| match table.pending.get_mut(&call.id) {
-                        Some(pending) => {
-                            pending.handed_over = true;
-                            true
-                        }
-                        None => false,
-                    });
-                }
-                if !calls.is_empty() {
-                    room.send(CallFrame { header: shared.header(peer), hello: None, calls });
-                }
-            }
-        }
-    };
     let read = async {
         loop {
             let silent = || Status::deadline_exceeded("the peer is silent");
@@ -206,7 +242,6 @@ async fn session(
         biased;
         end = read => end,
         _ = address.changed() => Ok(()),
-        () = write => Err(Status::unavailable("stream closed")),
     }
 }
 

@@ -32,6 +32,7 @@
 mod calls;
 mod dialer;
 pub(super) mod guard;
+mod lender;
 mod raft;
 mod server;
 mod wire;
@@ -185,7 +186,8 @@ impl RealTransport {
         let (raft, run) = raft::RaftLinks::new(dialer);
         run.into_iter().for_each(|run| scope.spawn("transport.raft", run));
         let (calls, run) = calls::CallLink::new(dialer());
-        scope.spawn("transport.calls", run);
+        // Beside the sessions: their calls change no thread before the socket.
+        self.shared.work.spawn("transport.calls", run);
         peers.insert(node, Peer { address: sender, raft, calls });
     }
 

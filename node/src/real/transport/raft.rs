@@ -4,19 +4,26 @@
 //!   connection of their own.
 //! - I2. A queue is bounded by messages and by bytes. What has no room is dropped, and Raft repeats what matters.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use futures::{Stream, StreamExt, stream};
+use kv::ids::NodeId;
 use kv::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
 use prost::Message;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::Shared;
 use super::dialer::Dialer;
+use super::lender::Lender;
 use super::wire::proto::RaftFrame;
-use super::wire::{BATCH_MAX, FRAMES_MAX, frames};
+use super::wire::{BATCH_MAX, frames};
 
 /// Messages that may wait in a lane.
 const LANE_MESSAGES_MAX: usize = 4_096;
@@ -74,9 +81,14 @@ impl Lane {
 impl Queue {
     /// The next messages, as many as are there and fit a batch; none when there are no more to come.
     pub(super) async fn next(&mut self) -> Vec<RaftMessage> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<RaftMessage>> {
         let mut batch = Vec::new();
-        self.0.recv_many(&mut batch, BATCH_MAX).await;
-        batch.into_iter().map(|mut queued| std::mem::take(&mut queued.message)).collect()
+        std::task::ready!(self.0.poll_recv_many(cx, &mut batch, BATCH_MAX));
+        let messages = batch.into_iter().map(|mut queued| std::mem::take(&mut queued.message));
+        Poll::Ready(messages.collect())
     }
 
     /// Forgets what is queued. Gives how much that was.
@@ -106,69 +118,87 @@ pub(super) fn loopback() -> (Lane, Queue) {
     lane(APPEND_BYTES_MAX)
 }
 
+/// A lane's frames.
+struct Outbox {
+    shared: Arc<Shared>,
+    peer: NodeId,
+    queue: Queue,
+    /// What was taken from the queue together, and is more than a frame.
+    rest: VecDeque<Vec<RaftMessage>>,
+}
+
+impl Outbox {
+    /// Forgets what is queued.
+    fn clear(&mut self) {
+        let rest: usize = self.rest.drain(..).map(|messages| messages.len()).sum();
+        self.shared.count_raft_dropped(rest + self.queue.clear());
+    }
+}
+
+impl Stream for Outbox {
+    type Item = RaftFrame;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RaftFrame>> {
+        loop {
+            if let Some(messages) = self.rest.pop_front() {
+                let header = self.shared.header(self.peer);
+                return Poll::Ready(Some(RaftFrame { header, hello: None, messages }));
+            }
+            let mut batch = std::task::ready!(self.queue.poll_next(cx));
+            if batch.is_empty() {
+                return Poll::Ready(None);
+            }
+            let queued = batch.len();
+            batch.retain(|message| message.encoded_len() <= MAX_MESSAGE_BYTES);
+            if batch.len() < queued {
+                tracing::error!(peer = %self.peer, "Raft message too large");
+                self.shared.count_raft_dropped(queued - batch.len());
+            }
+            self.rest.extend(frames(batch, RaftMessage::encoded_len));
+        }
+    }
+}
+
 /// Keeps a stream to the peer open, until the peer is removed.
-async fn run(mut dialer: Dialer, mut queue: Queue) {
+async fn run(mut dialer: Dialer, queue: Queue) {
+    let (shared, peer) = (dialer.shared.clone(), dialer.peer);
+    let outbox = Lender::new(Outbox { shared, peer, queue, rest: VecDeque::new() });
     while dialer.is_wanted() {
-        let Err(why) = session(&mut dialer, &mut queue).await else { continue };
+        let Err(why) = session(&mut dialer, &outbox).await else { continue };
         let pause = dialer.backoff("raft", &why);
         let pause = dialer.shared.clock().sleep(pause);
-        dialer.shared.count_raft_dropped(queue.clear());
+        outbox.recall(Outbox::clear);
         tokio::select! {
             biased;
             () = dialer.moved() => {}
             () = pause => {}
         }
         // Also what came during the pause: nobody was there to take it.
-        dialer.shared.count_raft_dropped(queue.clear());
+        outbox.recall(Outbox::clear);
     }
 }
 
 /// One stream, from its opening to its end. `Ok` when the peer has moved.
-async fn session(dialer: &mut Dialer, queue: &mut Queue) -> Result<(), Status> {
+async fn session(dialer: &mut Dialer, outbox: &Lender<Outbox>) -> Result<(), Status> {
     let shared = dialer.shared.clone();
     let mut client = dialer.connect().await?;
-    let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
     let hello = shared.hello(dialer.peer);
     let first = RaftFrame { header: shared.header(dialer.peer), hello, messages: Vec::new() };
-    outgoing.try_send(first).expect("the stream has room for its first frame");
-    let mut replies = dialer.open(client.raft(ReceiverStream::new(stream))).await?;
+    let outgoing = stream::iter([first]).chain(outbox.lend());
+    let mut replies = dialer.open(client.raft(outgoing)).await?;
     let hello = shared.handshake(replies.message()).await?;
     let hello = hello.ok_or_else(|| Status::unavailable("closed without a hello"))?;
     dialer.welcome(hello.header, hello.hello)?;
-
-    let peer = dialer.peer;
-    let write = async {
-        loop {
-            let mut batch = queue.next().await;
-            if batch.is_empty() {
-                return;
-            }
-            let queued = batch.len();
-            batch.retain(|message| message.encoded_len() <= MAX_MESSAGE_BYTES);
-            if batch.len() < queued {
-                tracing::error!(peer = %dialer.peer, "Raft message too large");
-                shared.count_raft_dropped(queued - batch.len());
-            }
-            for messages in frames(batch, RaftMessage::encoded_len) {
-                let frame = RaftFrame { header: shared.header(peer), hello: None, messages };
-                if outgoing.send(frame).await.is_err() {
-                    return;
-                }
-            }
-        }
-    };
     let read = async {
         // Nothing comes but the end.
         while replies.message().await?.is_some() {}
         Err(Status::unavailable("closed by the peer"))
     };
-    // A future of its own, because the writer borrows the dialer's peer.
     let mut address = dialer.address_watch();
     tokio::select! {
         biased;
         end = read => end,
         _ = address.changed() => Ok(()),
-        () = write => Err(Status::unavailable("stream closed")),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The listening side: checks who calls, delivers Raft messages, serves requests.
 
-use std::pin::{Pin, pin};
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
-use futures::Stream;
-use futures::future::FutureExt;
+use futures::future::{BoxFuture, FutureExt};
+use futures::{Stream, StreamExt, stream};
 use kv::env::TaskScope;
 use kv::ids::NodeId;
 use kv::rpc::MAX_MESSAGE_BYTES;
@@ -99,21 +101,27 @@ impl Peer for Service {
         if shared.stalled().now_or_never().is_some() {
             return Err(shared.refusal(peer, Status::unavailable("the disk does not answer")));
         }
-        let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
         let hello = shared.hello(peer);
         let hello = ReplyFrame { header: shared.header(peer), hello, replies: Vec::new() };
-        outgoing.try_send(Ok(hello)).expect("the stream has room for its first frame");
         let (replies, queue) = mpsc::channel(REPLIES_MAX);
-        let write = write_replies(shared.clone(), peer, queue, outgoing);
-        self.shared.scope.spawn("transport.calls.write", Box::pin(write));
+        let outgoing = Replies {
+            shared: shared.clone(),
+            peer,
+            queue,
+            rest: VecDeque::new(),
+            stalled: shared.stalled(),
+            pause: shared.clock().sleep(KEEPALIVE),
+            is_silent: true,
+        };
         let serves = self.serves.clone();
         let receive = async move {
             if let Err(why) = receive_calls(&shared, &serves, peer, &mut frames, replies).await {
                 tracing::debug!(%peer, why = why.message(), "call stream ended");
             }
         };
-        self.shared.scope.spawn("transport.calls.receive", Box::pin(receive));
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        // Beside what it serves: what a request changes threads for is the connection, in both directions.
+        self.shared.work.spawn("transport.calls.receive", Box::pin(receive));
+        Ok(Response::new(Box::pin(stream::iter([Ok(hello)]).chain(outgoing))))
     }
 }
 
@@ -188,46 +196,56 @@ async fn receive_calls(
     Ok(())
 }
 
-/// Frames answers; where there are none, frames without: see [`crate::liveness`].
-async fn write_replies(
+/// The answers of a stream, in frames; where there are none, frames without: see [`crate::liveness`].
+struct Replies {
     shared: Arc<Shared>,
     peer: NodeId,
     queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
-    outgoing: mpsc::Sender<Result<ReplyFrame, Status>>,
-) {
-    let stalled = shared.stalled();
-    let write = write_until_closed(shared, peer, queue, outgoing);
-    // The stream ends, and with it every call. The threads that would have answered may stand before the disk.
-    futures::future::select(pin!(write), stalled).await;
+    /// What was taken from the queue together, and is more than a frame.
+    rest: VecDeque<Vec<Reply>>,
+    /// The stream ends with it, and with the stream every call: the threads that would answer may stand before the disk.
+    stalled: BoxFuture<'static, ()>,
+    pause: BoxFuture<'static, ()>,
+    /// Nothing was sent since the pause began.
+    is_silent: bool,
 }
 
-async fn write_until_closed(
-    shared: Arc<Shared>,
-    peer: NodeId,
-    mut queue: mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>,
-    outgoing: mpsc::Sender<Result<ReplyFrame, Status>>,
-) {
-    let mut batch = Vec::new();
-    loop {
-        match shared.clock().timeout(KEEPALIVE, queue.recv_many(&mut batch, BATCH_MAX)).await {
-            Some(0) => return,
-            Some(_) => {}
-            None => {
-                let alive =
-                    ReplyFrame { header: shared.header(peer), hello: None, replies: Vec::new() };
-                if outgoing.send(Ok(alive)).await.is_err() {
-                    return;
+impl Replies {
+    fn frame(&self, replies: Vec<Reply>) -> Poll<Option<Result<ReplyFrame, Status>>> {
+        let header = self.shared.header(self.peer);
+        Poll::Ready(Some(Ok(ReplyFrame { header, hello: None, replies })))
+    }
+}
+
+impl Stream for Replies {
+    type Item = Result<ReplyFrame, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.stalled.poll_unpin(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if self.rest.is_empty() {
+            let mut batch = Vec::new();
+            match self.queue.poll_recv_many(cx, &mut batch, BATCH_MAX) {
+                Poll::Ready(0) => return Poll::Ready(None),
+                // A request counts as being served until its answer is framed.
+                Poll::Ready(_) => {
+                    let replies = batch.into_iter().map(|(reply, _permit)| reply).collect();
+                    self.rest.extend(frames(replies, Reply::encoded_len));
                 }
-                continue;
+                Poll::Pending => {}
             }
         }
-        // A request counts as being served until its answer is framed.
-        let replies = batch.drain(..).map(|(reply, _permit)| reply).collect();
-        for replies in frames(replies, Reply::encoded_len) {
-            let frame = ReplyFrame { header: shared.header(peer), hello: None, replies };
-            if outgoing.send(Ok(frame)).await.is_err() {
-                return;
+        if let Some(replies) = self.rest.pop_front() {
+            self.is_silent = false;
+            return self.frame(replies);
+        }
+        while self.pause.poll_unpin(cx).is_ready() {
+            self.pause = self.shared.clock().sleep(KEEPALIVE);
+            if std::mem::replace(&mut self.is_silent, true) {
+                return self.frame(Vec::new());
             }
         }
+        Poll::Pending
     }
 }
