@@ -29,7 +29,7 @@ use kv::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use kv::range::descriptor::{RangeDescriptor, Replica};
 use kv::range::state::RangeState;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
-use kv::seam::{RangeEvent, RangeObserver, Ranges, WriteBatch};
+use kv::seam::{Access, RangeEvent, RangeObserver, Ranges, WriteBatch};
 use kv::sim::disk::SimDisk;
 use kv::sim::engine::SimEngine;
 use kv::sim::log::SimLog;
@@ -130,10 +130,12 @@ async fn store(idle: u64) -> StoreHandle {
 
 async fn write(handle: &StoreHandle, ts: Timestamp) {
     let key = Bytes::from_static(b"\x03key");
-    let eval = handle.begin(FIRST_DATA_RANGE, &key, b"\x03kez", ts).unwrap();
+    let access = Access::write((&key, b"\x03kez"), ts);
+    let eval = handle.begin(FIRST_DATA_RANGE, &access).unwrap();
+    let ts = eval.min_write_ts();
     let mut batch = WriteBatch::default();
     batch.put(Space::Data, key, Bytes::new(), Bytes::from_static(&[7; 128]));
-    handle.propose(&eval, batch, ts).await.unwrap();
+    handle.propose(eval, batch, ts).await.unwrap();
 }
 
 /// The time that so many writes take. Between chunks of them, which does not count, log and engine get rid of what is old.
@@ -169,8 +171,8 @@ fn measure(criterion: &mut Criterion) {
         group.finish();
         let mut group = criterion.benchmark_group("begin");
         group.bench_function(BenchmarkId::new("idle ranges", idle), |bencher| {
-            bencher
-                .iter(|| black_box(handle.begin(FIRST_DATA_RANGE, b"\x03a", b"\x03b", ts).is_ok()));
+            let access = Access::read((b"\x03a", b"\x03b"), ts);
+            bencher.iter(|| black_box(handle.begin(FIRST_DATA_RANGE, &access).is_ok()));
         });
         group.finish();
         let mut group = criterion.benchmark_group("tick");

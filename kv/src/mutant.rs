@@ -46,6 +46,8 @@ mutants! {
     StaleLeaseRead "stale-lease-read" Keys 30;
     /// A commit does not heed the end of the schema leases that it relies on (breaks L1 of `sql::catalog::lease`).
     CommitPastSchemaLease "commit-past-schema-lease" Sql 60;
+    /// A lease holder closes timestamps over those who still write (breaks I1 of `range::tracker`).
+    CloseOverWriters "close-over-writers" Keys 30;
     /// A node goes on with a clock that agrees with nobody's (breaks C2 and C3 of `kv::clock`).
     TrustWrongClock "trust-wrong-clock" Keys 30;
 }

@@ -388,6 +388,7 @@ impl<P: Protocol> Router<P> {
             RefusalReason::Unknown if repeatable => Ok(None),
             RefusalReason::Unknown => Err(SendError::Unknown),
             RefusalReason::Invalid => Err(SendError::Invalid(refusal.message)),
+            RefusalReason::BelowFloor => Err(SendError::TooOld),
         }
     }
 }

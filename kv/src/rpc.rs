@@ -229,4 +229,6 @@ pub enum RefusalReason {
     Unknown = 3,
     /// Certainly not executed, and no other node will do it either.
     Invalid = 4,
+    /// Certainly not executed: what was to be read is below the range's floor.
+    BelowFloor = 5,
 }

@@ -1,8 +1,8 @@
 //! What kv offers to the transaction layer above it, and asks of it in return. Nothing else crosses.
 //!
 //! Flow of a request at the lease holder: the transaction server latches, then [`Ranges::begin`]s (is this
-//! replica allowed to serve at that time? here is a snapshot), evaluates, [`Ranges::propose`]s the resulting
-//! batch if it has one, waits until it is applied, and only then releases its latches.
+//! replica allowed to serve at that time? here is a snapshot, and a slot that says that somebody evaluates), evaluates,
+//! [`Ranges::propose`]s the resulting batch if it has one, waits until it is applied, and only then releases its latches.
 //!
 //! - I1. `begin` succeeds only while this replica holds a lease that it acquired itself in this process, for
 //!   a timestamp below the lease's stasis (expiration minus maximum offset).
@@ -11,6 +11,9 @@
 //!   keys still lie in the range; otherwise it is rejected, and then it certainly never takes effect.
 //! - I4. Events reach [`RangeObserver`] in the order of their application, before the range serves under
 //!   what they announce.
+//! - I5. What is written lies above all that was closed when its evaluation began, and nothing at or above it is closed before
+//!   it has its place in the log ([`crate::range::tracker`]).
+//! - I6. Nothing is read at or below the range's floor: what is there may be incomplete.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,7 +31,9 @@ pub use crate::range::batch::{BatchOp, WriteBatch};
 pub use crate::range::command::MAX_BATCH_BYTES;
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::Lease;
+pub use crate::range::lease::ReadSummary;
 use crate::range::spans::{SpanEntries, SpanEntry};
+use crate::range::tracker::Slot;
 use crate::rpc::Refusal;
 
 /// An entry of a range: user key, suffix, value.
@@ -171,8 +176,33 @@ fn range_entry(entry: Result<(Bytes, Bytes), EngineError>) -> Result<RangeEntry,
     Ok((key, suffix, value))
 }
 
-/// Proof that this replica may serve a span at a timestamp, and the state to serve from.
-#[derive(Clone)]
+/// What an evaluation is about to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The half-open span of user keys.
+    pub span: (&'a [u8], &'a [u8]),
+    /// The highest timestamp that is acted upon: the lease must be good for it.
+    pub ts: Timestamp,
+    /// The lowest timestamp that is read at, if the past is read.
+    pub oldest_read: Option<Timestamp>,
+    /// The lowest timestamp that may be written, if anything is.
+    pub min_write_ts: Option<Timestamp>,
+}
+
+impl<'a> Access<'a> {
+    /// Reads a span as of a timestamp.
+    pub fn read(span: (&'a [u8], &'a [u8]), ts: Timestamp) -> Self {
+        Access { span, ts, oldest_read: Some(ts), min_write_ts: None }
+    }
+
+    /// Writes within a span at or above a timestamp.
+    pub fn write(span: (&'a [u8], &'a [u8]), ts: Timestamp) -> Self {
+        Access { span, ts, oldest_read: None, min_write_ts: Some(ts) }
+    }
+}
+
+/// Proof that this replica may serve a span at a timestamp, and the state to serve from. To be kept for as long as it is
+/// evaluated, and no longer: others wait for that.
 pub struct Eval {
     /// The lease under which the evaluation runs.
     pub lease: Lease,
@@ -180,6 +210,16 @@ pub struct Eval {
     pub descriptor: Arc<RangeDescriptor>,
     /// What to read.
     pub snapshot: RangeSnapshot,
+    /// The place of the evaluation among those under way.
+    pub slot: Slot,
+}
+
+impl Eval {
+    /// What is written must be at or above it: what the access has named, or later because that was closed. Zero where nothing
+    /// may be written.
+    pub fn min_write_ts(&self) -> Timestamp {
+        self.slot.min_write_ts()
+    }
 }
 
 /// Why a proposal was not applied.
@@ -196,22 +236,16 @@ pub enum ProposeError {
 /// The lease holder's side of ranges: what a transaction server stands on. Implemented by
 /// `crate::store::StoreHandle`, and by the transaction layer's tests.
 pub trait Ranges: Send + Sync {
-    /// May this replica serve the half-open user span at `ts`? Never waits.
-    fn begin(
-        &self,
-        range: RangeId,
-        start: &[u8],
-        end: &[u8],
-        ts: Timestamp,
-    ) -> Result<Eval, Refusal>;
+    /// May this replica serve that? Never waits.
+    fn begin(&self, range: RangeId, access: &Access<'_>) -> Result<Eval, Refusal>;
     /// What was read makes no sense: this replica is damaged. The store stops, so that the others take over.
     fn damaged(&self, error: &EngineError);
     /// Replicates a batch that was evaluated under `eval`. `write_ts` is the highest timestamp in it; it must
-    /// be below the lease's expiration, or the proposal is rejected; so is a batch of more than [`MAX_BATCH_BYTES`].
-    /// Resolves when applied on this replica.
+    /// be below the lease's expiration and at or above [`Eval::min_write_ts`], or the proposal is rejected; so is a batch of
+    /// more than [`MAX_BATCH_BYTES`]. Resolves when applied on this replica.
     fn propose(
         &self,
-        eval: &Eval,
+        eval: Eval,
         batch: WriteBatch,
         write_ts: Timestamp,
     ) -> BoxFuture<'static, Result<(), ProposeError>>;
@@ -221,12 +255,14 @@ pub trait Ranges: Send + Sync {
 #[derive(Clone, Debug)]
 pub enum RangeEvent {
     /// This replica acquired the lease (not: extended it). Whatever earlier holders served, they served below
-    /// `lease.start`.
+    /// `lease.start`, or it is in the summary.
     LeaseAcquired {
         /// The range at that moment.
         descriptor: RangeDescriptor,
         /// The new lease.
         lease: Lease,
+        /// What the earlier holder has served, if it has handed the lease over: that may be above `lease.start`.
+        summary: Option<ReadSummary>,
     },
     /// This replica's lease was succeeded by another's.
     LeaseLost {
@@ -288,6 +324,9 @@ pub enum SendError {
     /// Certainly not executed; the request itself is wrong.
     #[error("invalid request: {0}")]
     Invalid(String),
+    /// Certainly not executed: what was to be read is no longer kept.
+    #[error("the data as of that time are no longer kept")]
+    TooOld,
     /// Certainly not executed: the store of the node that was to send it has stopped, and the node ends.
     #[error("this node has stopped: {0}")]
     Stopped(Failure),

@@ -119,9 +119,9 @@ fn stores_of_other_formats_are_refused_with_a_sentence() {
     }
 }
 
-/// It has nothing that format 3 has not. What is written from now on, builds of format 2 would read wrongly.
+/// They have nothing that it has not. What is written from now on, builds of theirs would read wrongly.
 #[test]
-fn a_store_of_format_2_becomes_one_of_the_present_format() {
+fn stores_of_formats_2_and_3_become_stores_of_the_present_format() {
     let disk = SimDisk::new();
     let engine: Arc<dyn Engine> = Arc::new(SimEngine::open(disk.clone()).unwrap());
     let ident = StoreIdent { cluster_id: 1, node_id: 1 };
@@ -131,10 +131,12 @@ fn a_store_of_format_2_becomes_one_of_the_present_format() {
         (ident[0], ident.slice(1..))
     };
     let (written, rest) = format();
-    let mut batch = EngineBatch::default();
-    batch.put(keys::store_key(b"ident"), [&[2], &rest[..]].concat().into());
-    engine.apply(batch).unwrap();
-    let log = Arc::new(SimLog::open(disk, false).unwrap());
-    Store::open(env(), StoreConfig::recommended(), engine.clone(), log).unwrap();
-    assert_eq!(format(), (written, rest));
+    for former in [2, 3] {
+        let mut batch = EngineBatch::default();
+        batch.put(keys::store_key(b"ident"), [&[former], &rest[..]].concat().into());
+        engine.apply(batch).unwrap();
+        let log = Arc::new(SimLog::open(disk.clone(), false).unwrap());
+        Store::open(env(), StoreConfig::recommended(), engine.clone(), log).unwrap();
+        assert_eq!(format(), (written, rest.clone()));
+    }
 }

@@ -25,10 +25,11 @@ use kv::mutant::Mutant;
 use kv::range::descriptor::{RangeDescriptor, Replica};
 use kv::range::lease::Lease;
 use kv::range::spans::SpanEntries;
+use kv::range::tracker::Tracker;
 use kv::rpc::{RaftMessage, Refusal, RefusalReason, RpcRequest, RpcResponse};
 use kv::seam::{
-    Eval, MAX_BATCH_BYTES, ProposeError, RangeEvent, RangeObserver, RangeService, RangeSnapshot,
-    Ranges, Routing, SendError, WriteBatch,
+    Access, Eval, MAX_BATCH_BYTES, ProposeError, RangeEvent, RangeObserver, RangeService,
+    RangeSnapshot, Ranges, Routing, SendError, WriteBatch,
 };
 use prost::Message;
 use tokio::task::AbortHandle;
@@ -179,6 +180,8 @@ pub struct LocalCluster {
     /// What is said of spans of keys, of all ranges.
     spans: Arc<Mutex<Arc<SpanEntries>>>,
     ranges: Mutex<Vec<(RangeDescriptor, Lease)>>,
+    /// Who evaluates, of all ranges.
+    tracker: Arc<Tracker>,
     server: OnceLock<Arc<Server>>,
     /// Another node, which serves the second range.
     second: OnceLock<Arc<LocalCluster>>,
@@ -260,6 +263,7 @@ impl LocalCluster {
             engine: Arc::default(),
             spans: Arc::default(),
             ranges: Mutex::new(ranges.collect()),
+            tracker: Arc::default(),
             server: OnceLock::new(),
             second: OnceLock::new(),
             first: OnceLock::new(),
@@ -271,7 +275,7 @@ impl LocalCluster {
         });
         let server = Server::new(env, cluster.clone(), cluster.clone());
         for (descriptor, lease) in cluster.ranges.lock().unwrap().clone() {
-            server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease });
+            server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease, summary: None });
         }
         assert!(cluster.server.set(server).is_ok());
         cluster
@@ -334,7 +338,12 @@ impl LocalCluster {
         };
         let server = self.server();
         server.on_event(&RangeEvent::LeaseLost { descriptor: descriptor.clone() });
-        server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease });
+        server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease, summary: None });
+    }
+
+    /// Nothing is written at or below `ts` any more.
+    pub fn close(&self, ts: Timestamp) {
+        self.tracker.learn(ts);
     }
 
     /// Cuts the range of a key there.
@@ -395,13 +404,8 @@ impl Ranges for LocalCluster {
         panic!("no test damages the engine: {error}");
     }
 
-    fn begin(
-        &self,
-        range: RangeId,
-        start: &[u8],
-        end: &[u8],
-        ts: Timestamp,
-    ) -> Result<Eval, Refusal> {
+    fn begin(&self, range: RangeId, access: &Access<'_>) -> Result<Eval, Refusal> {
+        let (start, end) = access.span;
         let mut ranges = self.ranges.lock().unwrap();
         let found = ranges.iter_mut().find(|(d, _)| d.id() == range);
         let (descriptor, lease) = found.ok_or_else(|| refusal(RefusalReason::WrongRange))?;
@@ -409,26 +413,30 @@ impl Ranges for LocalCluster {
             return Err(refusal(RefusalReason::WrongRange));
         }
         lease.expiration = self.env.clock.now().saturating_add(LEASE).raw();
-        if ts >= lease.expiration_ts().saturating_sub(MAX_OFFSET) {
+        if access.ts >= lease.expiration_ts().saturating_sub(MAX_OFFSET) {
             return Err(refusal(RefusalReason::Unavailable));
         }
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
+        let slot = self.tracker.enter(lease.sequence, access.min_write_ts);
         let engine = self.engine.snapshot();
         let spans = Arc::new(self.spans.lock().unwrap().within(&descriptor.start, &descriptor.end));
         Ok(Eval {
             lease: lease.clone(),
             descriptor: Arc::new(descriptor.clone()),
             snapshot: RangeSnapshot::new(engine, start, end).with_spans(spans),
+            slot: slot.expect("no test revokes a lease"),
         })
     }
 
     fn propose(
         &self,
-        eval: &Eval,
+        eval: Eval,
         batch: WriteBatch,
         write_ts: Timestamp,
     ) -> BoxFuture<'static, Result<(), ProposeError>> {
         assert!(batch.bytes() <= MAX_BATCH_BYTES, "evaluation stops at the bound");
+        assert!(write_ts >= eval.min_write_ts(), "a write at a time that is closed");
+        assert_ne!(eval.min_write_ts(), Timestamp::ZERO, "a write of whoever writes nothing");
         let range = eval.descriptor.id();
         let lease = {
             let ranges = self.ranges.lock().unwrap();
@@ -519,6 +527,7 @@ impl Routing<Batches> for LocalCluster {
                     RefusalReason::WrongRange => SendError::Moved,
                     RefusalReason::Unknown => SendError::Unknown,
                     RefusalReason::Invalid => SendError::Invalid(refused.message),
+                    RefusalReason::BelowFloor => SendError::TooOld,
                     RefusalReason::Unavailable | RefusalReason::NotLeaseHolder => {
                         SendError::Unavailable
                     }

@@ -287,6 +287,16 @@ fn txn_config(seed: u64) -> Config {
     config
 }
 
+/// In a quarter of the seeds timestamps are closed while their transactions still run.
+fn store_config(seed: u64) -> StoreConfig {
+    let rng = SeedRng::stream(seed, "store settings", 0);
+    let mut config = StoreConfig::recommended();
+    if rng.below(4) == 0 {
+        config.closed_lag = Duration::from_millis(rng.below(200));
+    }
+    config
+}
+
 fn live(
     seed: u64,
     mutant: Option<Mutant>,
@@ -309,7 +319,7 @@ fn live(
         mutant,
     };
     let log: Arc<dyn RaftLog> = Arc::new(log);
-    let config = NodeConfig { store: StoreConfig::recommended(), txn: txn_config(seed) };
+    let config = NodeConfig { store: store_config(seed), txn: txn_config(seed) };
     let node = Node::start(env, config, engine.clone() as Arc<dyn Engine>, log)
         .map_err(|error| error.to_string())?;
     transport.register(node.inbound());

@@ -3,6 +3,8 @@
 //! Bootstrapping is a pure function of the cluster's id and first members, so that every member writes the same
 //! initial state and no snapshot is needed to begin.
 
+use std::ops::RangeInclusive;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
@@ -32,9 +34,10 @@ const FIRST_ALLOCATED_ID: u64 = 100;
 const IDENT: &[u8] = b"ident";
 /// Format of stores: what keys and values look like, from the engine's up to SQL's (`docs/storage-format.md`). The first byte
 /// of the identity, which the builds of every format read.
-pub const STORE_FORMAT: u8 = 3;
-/// A store of this format is one of the present format without erasures. Opening it makes it one.
-const FORMER_FORMAT: u8 = 2;
+pub const STORE_FORMAT: u8 = 4;
+/// Stores of these formats are stores of the present format in which some things have not happened yet. Opening one makes it
+/// one of the present format.
+const FORMER_FORMATS: RangeInclusive<u8> = 2..=3;
 
 /// What a store knows of itself.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -95,7 +98,7 @@ fn put_ident(batch: &mut EngineBatch, ident: &StoreIdent) {
     batch.put(keys::store_key(IDENT), value.freeze());
 }
 
-/// Says that a store has the present format, before anything is written that builds of the former one do not know: should a
+/// Says that a store has the present format, before anything is written that builds of the former ones do not know: should a
 /// crash lose it, then all that is later as well.
 pub(crate) fn renew_ident(engine: &dyn Engine, ident: &StoreIdent) -> Result<(), EngineError> {
     let mut batch = EngineBatch::default();
@@ -124,7 +127,9 @@ pub enum IdentError {
 pub fn read_ident(engine: &dyn Engine) -> Result<Option<StoreIdent>, IdentError> {
     let Some(value) = engine.snapshot().get(&keys::store_key(IDENT))? else { return Ok(None) };
     match value.split_first() {
-        Some((&(STORE_FORMAT | FORMER_FORMAT), body)) => StoreIdent::decode(body).ok(),
+        Some((found, body)) if *found == STORE_FORMAT || FORMER_FORMATS.contains(found) => {
+            StoreIdent::decode(body).ok()
+        }
         Some((&found, _)) => return Err(IdentError::Format { found }),
         None => None,
     }

@@ -17,6 +17,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::clock::Timestamp;
 use crate::ids::NodeId;
 
@@ -65,6 +67,11 @@ impl Lease {
         ts < self.expiration_ts().saturating_sub(max_offset) && now < self.expiration_ts()
     }
 }
+
+/// What was served under a lease, for whoever gets it handed over: the transaction layer writes it, and reads it. A replica
+/// that gets the lease knows by it what another lease would begin above.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadSummary(pub Bytes);
 
 /// Who can hold leases: a node, for as long as its process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

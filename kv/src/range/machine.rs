@@ -7,10 +7,13 @@
 //!
 //! - I1. An empty entry (a new leader's first) changes nothing but the applied index.
 //! - I2. The command's lease sequence is the current lease's. A lease command must name the current lease as its
-//!   previous one; a new sequence must start at or after the old expiration, an extension must not shorten it.
+//!   previous one; a new sequence must start at or after the old expiration, or be handed over by the old holder; an
+//!   extension must not shorten it.
 //! - I3. The command's lease index is above every one applied. Gaps are legal.
 //! - I4. The command's write timestamp is above the floor.
 //! - I5. All keys and spans of a batch lie in the range as it is now: an evaluation that raced a split is void.
+//! - I6. The command's write timestamp is above what earlier commands have closed. The lease holder has broken its word
+//!   otherwise, and its store stops; what anybody has read below what is closed stays true, because no replica applies it.
 //!
 //! A rejected command still moves the applied index. Changes and applied index go into one engine batch, which may hold
 //! those of many entries.
@@ -65,10 +68,11 @@ impl RangeState {
             return Ok(Err(rejection));
         }
         self.applied.lease_index = self.applied.lease_index.max(command.max_lease_index);
+        self.applied.closed_ts = self.applied.closed_ts.max(command.closed_ts);
         command.kind.expect("decoding checked it").apply(self, batch).map(Ok)
     }
 
-    /// I2 to I5.
+    /// I2 to I6.
     fn check(&self, command: &Command) -> Result<(), Rejection> {
         let kind = command.kind.as_ref().expect("decoding checked it");
         if !kind.replaces_lease() {
@@ -82,7 +86,11 @@ impl RangeState {
                 return Err(Rejection::Floor);
             }
         }
-        kind.check(self)
+        kind.check(self)?;
+        match command.write_ts != 0 && command.write_ts <= self.applied.closed_ts {
+            true => Err(Rejection::Closed),
+            false => Ok(()),
+        }
     }
 }
 

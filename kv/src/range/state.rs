@@ -39,6 +39,9 @@ pub struct AppliedState {
     /// Writes at or below it are refused.
     #[prost(fixed64, tag = "4")]
     pub floor: u64,
+    /// Nothing that is applied from here on writes at or below it.
+    #[prost(fixed64, tag = "5")]
+    pub closed_ts: u64,
 }
 
 /// A range's replicated state that is not keys.
@@ -65,6 +68,7 @@ impl RangeState {
             term: INITIAL_TERM,
             lease_index: 0,
             floor: floor.raw(),
+            closed_ts: 0,
         };
         let spans = Arc::default();
         RangeState { descriptor, lease, applied, next_id: 0, directory: None, spans }

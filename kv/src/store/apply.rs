@@ -177,7 +177,9 @@ fn lease_event(holder: Holder, state: &RangeState, replaced: LeaseReplaced) -> O
     let was_ours = previous.is_some_and(|previous| previous.is_held_by(holder));
     let descriptor = state.descriptor.clone();
     match is_ours {
-        true if !is_extension => Some(RangeEvent::LeaseAcquired { descriptor, lease }),
+        true if !is_extension => {
+            Some(RangeEvent::LeaseAcquired { descriptor, lease, summary: replaced.summary })
+        }
         false if was_ours => Some(RangeEvent::LeaseLost { descriptor }),
         _ => None,
     }

@@ -28,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::env::Env;
 use crate::ids::{NodeId, RangeId, ReplicaId};
 use crate::log::{LogBatch, LogError, RaftLog};
+use crate::mutant::Mutant;
 use crate::raft::wire::hands_over;
 use crate::raft::{
     ELECTION_TICKS, Group, GroupStorage, RecentBytes, UNCOMMITTED_BYTES_MAX, bytes_of,
@@ -208,7 +209,7 @@ impl Core {
                     }
                 }
             }
-            Input::Propose(proposal) => self.propose(*proposal),
+            Input::Propose(proposal) => self.propose(now, *proposal),
             Input::Tick => {
                 self.ticks += 1;
                 self.tick(now);
@@ -216,8 +217,8 @@ impl Core {
         }
     }
 
-    fn propose(&mut self, proposal: Proposal) {
-        let Proposal { range, mut command, waiter, queued } = proposal;
+    fn propose(&mut self, now: Timestamp, proposal: Proposal) {
+        let Proposal { range, mut command, waiter, slot, queued } = proposal;
         drop(queued);
         let Some(replica) = self.replicas.get_mut(&range) else {
             let _ = waiter.send(Fate::Superseded);
@@ -244,7 +245,17 @@ impl Core {
             }
             replica.lease_index.1 = replica.lease_index.1.max(state.lease_index) + 1;
             command.max_lease_index = replica.lease_index.1;
+            // Below the lease's end: whoever has the next one begins above what is closed.
+            let end = state.lease.as_ref().map_or(Timestamp::ZERO, Lease::expiration_ts);
+            let target =
+                now.saturating_sub(self.config.closed_lag).min(end.prev().unwrap_or_default());
+            let closed = match self.env.mutation(Mutant::CloseOverWriters) {
+                true => target,
+                false => state.tracker.close(target),
+            };
+            command.closed_ts = closed.raw();
         }
+        drop(slot);
         // Followers may be late with keys. A range that they do not know yet cannot elect anybody, and a lease that they do
         // not know makes them ask.
         let at_once = !matches!(command.kind, Some(CommandKind::Batch(_)));
@@ -297,7 +308,7 @@ impl Core {
         }
         self.keep_lease(range, now, &state);
         if looks_at_log {
-            self.keep_log_short(range, &state);
+            self.keep_log_short(range, now, &state);
         }
     }
 
@@ -350,14 +361,15 @@ impl Core {
                 expiration,
             },
         };
-        let change = LeaseChange { previous: state.lease.clone(), next };
+        let previous = state.lease.clone();
+        let change = LeaseChange { previous, next, ..LeaseChange::default() };
         let command = Command { kind: Some(CommandKind::Lease(change)), ..Command::default() };
         let (waiter, fate) = oneshot::channel();
         replica.lease_in_flight = Some(fate);
-        self.propose(Proposal { range, command, waiter, queued: None });
+        self.propose(now, Proposal { range, command, waiter, slot: None, queued: None });
     }
 
-    fn keep_log_short(&mut self, range: RangeId, state: &Published) {
+    fn keep_log_short(&mut self, range: RangeId, now: Timestamp, state: &Published) {
         let holder = self.holder;
         let Some(replica) = self.replicas.get_mut(&range) else { return };
         if still_waiting(&mut replica.truncation_in_flight) {
@@ -382,7 +394,7 @@ impl Core {
         };
         let (waiter, fate) = oneshot::channel();
         replica.truncation_in_flight = Some(fate);
-        self.propose(Proposal { range, command, waiter, queued: None });
+        self.propose(now, Proposal { range, command, waiter, slot: None, queued: None });
     }
 
     /// Takes what the applier and the sync loop have done.

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Timestamp;
 use crate::engine::{Engine, EngineError};
 use crate::env::Env;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::ids::{NodeId, RangeId};
 use crate::keys;
 use crate::mutant::Mutant;
@@ -20,8 +20,9 @@ use crate::range::bootstrap::META_RANGE;
 use crate::range::command::{Batch, Command, CommandKind, MAX_COMMAND_BYTES, Rejection};
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::{Holder, Lease};
+use crate::range::tracker::Slot;
 use crate::rpc::{RaftMessage, Refusal, RefusalReason};
-use crate::seam::{Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
+use crate::seam::{Access, Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::Input;
 use crate::store::credit::QueuedBytes;
 use crate::store::proposal::{Fate, Proposal};
@@ -160,7 +161,9 @@ impl StoreHandle {
     fn usable_lease(&self, published: &Published, ts: Timestamp) -> Option<Lease> {
         let lease = published.lease.as_ref().filter(|lease| lease.is_held_by(self.holder))?;
         let clock = &self.env.clock;
-        let valid = lease.covers(ts, clock.now(), clock.max_offset()) && self.trusts_clock();
+        let valid = lease.covers(ts, clock.now(), clock.max_offset())
+            && !published.tracker.is_revoked(lease.sequence)
+            && self.trusts_clock();
         (valid || self.env.mutation(Mutant::StaleLeaseRead)).then(|| lease.clone())
     }
 
@@ -209,17 +212,26 @@ impl StoreHandle {
     ) -> Result<u64, ProposeError> {
         let published = self.shared.published(range);
         let now = self.env.clock.now();
-        let usable = published.as_ref().and_then(|p| self.usable_lease(p, now));
-        let Some(lease) = usable else {
+        let usable = published.as_ref().and_then(|published| {
+            let lease = self.usable_lease(published, now)?;
+            let slot = published.tracker.enter(lease.sequence, None)?;
+            Some((lease, slot))
+        });
+        let Some((lease, slot)) = usable else {
             let reason = RefusalReason::NotLeaseHolder;
             return Err(ProposeError::Rejected(self.refuse(range, published.as_deref(), reason)));
         };
         let command =
             Command { lease_sequence: lease.sequence, kind: Some(kind), ..Command::default() };
-        self.replicate(range, command).await
+        self.replicate(range, command, Some(slot)).await
     }
 
-    async fn replicate(&self, range: RangeId, command: Command) -> Result<u64, ProposeError> {
+    async fn replicate(
+        &self,
+        range: RangeId,
+        command: Command,
+        slot: Option<Slot>,
+    ) -> Result<u64, ProposeError> {
         let bytes = command.encoded_len();
         if bytes > MAX_COMMAND_BYTES {
             // Whoever evaluates stops before it gets so far. In the log it would be the range's end.
@@ -234,7 +246,7 @@ impl StoreHandle {
         let (waiter, fate) = oneshot::channel();
         let queued = self.shared.credits.proposed.take(bytes);
         let is_full = queued.is_none();
-        let proposal = Box::new(Proposal { range, command, waiter, queued });
+        let proposal = Box::new(Proposal { range, command, waiter, slot, queued });
         let rejected = |reason| {
             let published = self.shared.published(range);
             ProposeError::Rejected(self.refuse(range, published.as_deref(), reason))
@@ -254,6 +266,12 @@ impl StoreHandle {
                 Err(ProposeError::Rejected(self.refuse_span(range, published.as_deref(), span)))
             }
             Ok(Fate::Rejected(Rejection::Floor)) => Err(rejected(RefusalReason::Invalid)),
+            Ok(Fate::Rejected(Rejection::Closed)) => {
+                // By I6 of `range::machine`. What this store has promised to others is not to be relied on.
+                let what = format!("a write to {range} at a timestamp that was closed");
+                self.shared.fail(Failure::new(FailureKind::Bug, what));
+                Err(rejected(RefusalReason::Unavailable))
+            }
             Ok(Fate::Rejected(Rejection::Lease) | Fate::Superseded) => {
                 Err(rejected(RefusalReason::NotLeaseHolder))
             }
@@ -292,30 +310,30 @@ impl StoreHandle {
 }
 
 impl Ranges for StoreHandle {
-    fn begin(
-        &self,
-        range: RangeId,
-        start: &[u8],
-        end: &[u8],
-        ts: Timestamp,
-    ) -> Result<Eval, Refusal> {
+    fn begin(&self, range: RangeId, access: &Access<'_>) -> Result<Eval, Refusal> {
+        let (start, end) = access.span;
         let Some(published) = self.shared.published(range) else {
             return Err(self.refuse_span(range, None, (start, end)));
         };
         if self.shared.failure.get().is_some() {
             return Err(self.refuse(range, None, RefusalReason::Unavailable));
         }
-        let Some(lease) = self.usable_lease(&published, ts) else {
-            return Err(self.refuse(range, Some(&published), RefusalReason::NotLeaseHolder));
-        };
+        let not_holder = || self.refuse(range, Some(&published), RefusalReason::NotLeaseHolder);
+        let lease = self.usable_lease(&published, access.ts).ok_or_else(not_holder)?;
+        // Before the snapshot: whoever revokes the lease waits for the slot.
+        let slot = published.tracker.enter(lease.sequence, access.min_write_ts);
+        let slot = slot.ok_or_else(not_holder)?;
         if !published.descriptor.contains_span(start, end) {
             return Err(self.refuse_span(range, Some(&published), (start, end)));
+        }
+        if access.oldest_read.is_some_and(|ts| ts <= published.floor) {
+            return Err(self.refuse(range, Some(&published), RefusalReason::BelowFloor));
         }
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
         // Of before the snapshot is enough: whoever says something of a span has it latched until that is published.
         let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end)
             .with_spans(published.spans.clone());
-        Ok(Eval { lease, descriptor: published.descriptor.clone(), snapshot })
+        Ok(Eval { lease, descriptor: published.descriptor.clone(), snapshot, slot })
     }
 
     fn damaged(&self, error: &EngineError) {
@@ -324,7 +342,7 @@ impl Ranges for StoreHandle {
 
     fn propose(
         &self,
-        eval: &Eval,
+        eval: Eval,
         batch: WriteBatch,
         write_ts: Timestamp,
     ) -> BoxFuture<'static, Result<(), ProposeError>> {
@@ -335,18 +353,22 @@ impl Ranges for StoreHandle {
             keys::engine_key_len_max(op.key.len(), op.suffix.len()) > crate::engine::MAX_KEY_LEN
         });
         let too_late = write_ts >= eval.lease.expiration_ts();
+        let too_early = write_ts < eval.min_write_ts();
+        let is_read = eval.min_write_ts() == Timestamp::ZERO;
         let command = Command {
             lease_sequence: eval.lease.sequence,
-            max_lease_index: 0,
             write_ts: write_ts.raw(),
             kind: Some(CommandKind::Batch(Batch { ops: batch.ops })),
+            ..Command::default()
         };
+        let slot = Some(eval.slot);
         Box::pin(async move {
-            if too_late || too_long {
+            if too_late || too_long || too_early || is_read {
                 let published = handle.shared.published(range);
-                let reason = match too_long {
-                    true => RefusalReason::Invalid,
-                    false => RefusalReason::NotLeaseHolder,
+                let reason = match (too_long || is_read, too_late) {
+                    (true, _) => RefusalReason::Invalid,
+                    (false, true) => RefusalReason::NotLeaseHolder,
+                    (false, false) => RefusalReason::Unavailable,
                 };
                 return Err(ProposeError::Rejected(handle.refuse(
                     range,
@@ -354,7 +376,7 @@ impl Ranges for StoreHandle {
                     reason,
                 )));
             }
-            handle.replicate(range, command).await.map(|_| ())
+            handle.replicate(range, command, slot).await.map(|_| ())
         })
     }
 }

@@ -52,6 +52,9 @@ pub struct StoreConfig {
     pub tick: Duration,
     /// How long a lease lasts from its last extension. Its last maximum offset serves nobody.
     pub lease_duration: Duration,
+    /// How far behind the present a lease holder closes timestamps. What is written later than that after its transaction
+    /// began moves up in time.
+    pub closed_lag: Duration,
     /// Pause between two engine syncs.
     pub sync_interval: Duration,
     /// Entries in a group's log before the leader proposes to truncate it.
@@ -67,6 +70,7 @@ impl StoreConfig {
         StoreConfig {
             tick: Duration::from_millis(100),
             lease_duration: Duration::from_secs(4),
+            closed_lag: Duration::from_secs(3),
             sync_interval: Duration::from_millis(500),
             log_entries_max: 4_096,
             report_interval: Duration::from_secs(10),

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::ids::RangeId;
 use crate::range::command::{Command, Rejection};
+use crate::range::tracker::Slot;
 use crate::store::credit::Taken;
 
 /// What became of a proposal.
@@ -27,6 +28,8 @@ pub(crate) struct Proposal {
     pub(crate) range: RangeId,
     pub(crate) command: Command,
     pub(crate) waiter: Waiter,
+    /// The evaluation that it comes from: over when the command has its place in the log.
+    pub(crate) slot: Option<Slot>,
     /// Its bytes in the queue to the core, if it comes from there: given back when the core has taken it.
     pub(crate) queued: Option<Taken>,
 }

@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use goldenscript::Command as Line;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::{Clock, TimeSource};
+use crate::clock::{Clock, TimeSource, Timestamp};
 use crate::env::{Env, RpcError, TaskScope, Transport};
 use crate::ids::{NodeId, RangeId};
 use crate::keys::Space;
@@ -26,7 +26,7 @@ use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use crate::range::command::{Batch, Command, CommandKind, Split};
 use crate::range::descriptor::RangeDescriptor;
 use crate::rpc::{RaftMessage, RpcRequest, RpcResponse};
-use crate::seam::{RangeEvent, RangeObserver, Ranges, WriteBatch};
+use crate::seam::{Access, Eval, RangeEvent, RangeObserver, Ranges, WriteBatch};
 use crate::sim::disk::SimDisk;
 use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
@@ -91,7 +91,7 @@ struct Watcher {
 impl RangeObserver for Watcher {
     fn on_event(&self, event: &RangeEvent) {
         let text = match event {
-            RangeEvent::LeaseAcquired { descriptor, lease } => {
+            RangeEvent::LeaseAcquired { descriptor, lease, .. } => {
                 let until = lease.expiration_ts().wall_ms() - BEGIN_MS;
                 format!("{} lease {} acquired, until {until}", descriptor.id(), lease.sequence)
             }
@@ -122,6 +122,8 @@ struct World {
     disks: BTreeMap<NodeId, Arc<SimDisk>>,
     nodes: BTreeMap<NodeId, Node>,
     cut: BTreeSet<NodeId>,
+    /// Evaluations under way, by name.
+    evals: BTreeMap<String, Eval>,
     starts: u64,
 }
 
@@ -134,6 +136,7 @@ impl World {
             disks: ids.into_iter().map(|id| (id, SimDisk::new())).collect(),
             nodes: BTreeMap::new(),
             cut: BTreeSet::new(),
+            evals: BTreeMap::new(),
             starts: 0,
         };
         for id in ids {
@@ -215,7 +218,7 @@ impl World {
         let command = Command { lease_sequence, kind: Some(kind), ..Command::default() };
         let (waiter, fate) = oneshot::channel();
         let now = node.handle.now();
-        let proposal = Box::new(Proposal { range, command, waiter, queued: None });
+        let proposal = Box::new(Proposal { range, command, waiter, slot: None, queued: None });
         node.core.step(now, Input::Propose(proposal));
         node.waiting.push((what, fate));
     }
@@ -231,7 +234,7 @@ impl World {
             });
             let leader = node.handle.leader_of(range).map_or("none".into(), |id| id.to_string());
             let (start, end) = (&state.descriptor.start, &state.descriptor.end);
-            let serves = match node.handle.begin(range, start, end, now) {
+            let serves = match node.handle.begin(range, &Access::read((start, end), now)) {
                 Ok(_) => ", serves",
                 Err(_) => "",
             };
@@ -291,6 +294,33 @@ impl goldenscript::Runner for World {
                 let right = RangeDescriptor { range_id: new, start: key, generation, ..old };
                 self.propose(id, range, "split".into(), CommandKind::Split(Split { left, right }));
                 self.settle()?;
+            }
+            // An evaluation that writes at or above so many milliseconds, over the keys of a range.
+            "begin" => {
+                let name = args.next_pos().unwrap_or_default().to_owned();
+                let ms: u64 = args.take_key("at").ok_or("at what time?")?.parse()?;
+                let handle = &self.nodes[&node(here)?].handle;
+                let state = handle.shared().published(range).ok_or("no such range")?;
+                let span = (&state.descriptor.start[..], &state.descriptor.end[..]);
+                let at = Timestamp::from_wall_ms(BEGIN_MS + ms);
+                let Ok(eval) = handle.begin(range, &Access::write(span, at)) else {
+                    return Ok("refused\n".into());
+                };
+                let min = eval.min_write_ts();
+                self.evals.insert(name, eval);
+                let after = if min > at { "after " } else { "" };
+                return Ok(format!("writes from {after}{}\n", min.wall_ms() - BEGIN_MS));
+            }
+            "end" => drop(self.evals.remove(args.next_pos().unwrap_or_default())),
+            // What is closed, as each node has applied it.
+            "closed" => {
+                let mut out = String::new();
+                for (id, node) in &self.nodes {
+                    let Some(state) = node.applier.states.get(&range) else { continue };
+                    let closed = Timestamp::from_raw(state.applied.closed_ts).wall_ms();
+                    writeln!(out, "{id}: {}", closed.saturating_sub(BEGIN_MS))?;
+                }
+                return Ok(out);
             }
             "state" => return self.state(range),
             other => return Err(format!("no command {other}").into()),

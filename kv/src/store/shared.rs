@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::clock::Timestamp;
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{RangeId, ReplicaId};
 use crate::range::descriptor::RangeDescriptor;
@@ -15,6 +16,7 @@ use crate::range::directory::Directory;
 use crate::range::lease::Lease;
 use crate::range::spans::SpanEntries;
 use crate::range::state::RangeState;
+use crate::range::tracker::Tracker;
 use crate::store::credit::{Applying, Credits};
 use crate::store::stall::Disk;
 
@@ -24,9 +26,12 @@ pub(crate) struct Published {
     pub(crate) descriptor: Arc<RangeDescriptor>,
     pub(crate) lease: Option<Lease>,
     pub(crate) spans: Arc<SpanEntries>,
+    /// Who evaluates here. The same one for as long as the store lives.
+    pub(crate) tracker: Arc<Tracker>,
     pub(crate) applied_index: u64,
     pub(crate) applied_term: u64,
     pub(crate) lease_index: u64,
+    pub(crate) floor: Timestamp,
     pub(crate) leader: Option<ReplicaId>,
 }
 
@@ -61,6 +66,8 @@ impl Table {
         let range = state.descriptor.id();
         let old = self.ranges.get(&range);
         let leader = old.and_then(|old| old.leader);
+        let tracker = old.map(|old| old.tracker.clone()).unwrap_or_default();
+        tracker.learn(Timestamp::from_raw(state.applied.closed_ts));
         let descriptor = match old {
             Some(old) if *old.descriptor == state.descriptor => old.descriptor.clone(),
             old => {
@@ -76,11 +83,13 @@ impl Table {
         };
         let published = Published {
             descriptor,
+            tracker,
             lease: state.lease.clone(),
             spans: state.spans().clone(),
             applied_index: state.applied.index,
             applied_term: state.applied.term,
             lease_index: state.applied.lease_index,
+            floor: Timestamp::from_raw(state.applied.floor),
             leader,
         };
         let place = self.ranges.entry(range).or_insert_with(|| Arc::new(published.clone()));

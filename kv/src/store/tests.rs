@@ -18,6 +18,7 @@ use crate::log::RaftLog;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use crate::range::command::{Batch, Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES};
 use crate::range::lease::Lease;
+use crate::range::tracker::Tracker;
 use crate::rpc::{
     LogEntry, MAX_MESSAGE_BYTES, RaftMessage, RefusalReason, RpcRequest, RpcResponse,
 };
@@ -108,7 +109,7 @@ fn applied(store: &mut Store, task: &ApplyTask) {
 fn propose(store: &mut Store, kind: CommandKind) -> oneshot::Receiver<Fate> {
     let (waiter, fate): (Waiter, _) = oneshot::channel();
     let command = Command { kind: Some(kind), ..Command::default() };
-    let proposal = Proposal { range: FIRST_DATA_RANGE, command, waiter, queued: None };
+    let proposal = Proposal { range: FIRST_DATA_RANGE, command, waiter, slot: None, queued: None };
     store.core.step(Timestamp::ZERO, Input::Propose(Box::new(proposal)));
     fate
 }
@@ -124,7 +125,7 @@ fn a_lease_passes_when_others_have_to_wait_for_what_is_not_committed() {
     }
     let large = || CommandKind::Batch(Batch { ops: batch(MAX_BATCH_BYTES - 100).ops });
     let mut fates: Vec<_> = (0..4).map(|_| propose(&mut store, large())).collect();
-    let lease = CommandKind::Lease(LeaseChange { previous: None, next: Lease::default() });
+    let lease = CommandKind::Lease(LeaseChange::default());
     let mut lease = propose(&mut store, lease);
     let fate = |fate: &mut oneshot::Receiver<Fate>| fate.try_recv().ok();
     let refused = fates.iter_mut().map(fate).collect::<Vec<_>>();
@@ -166,7 +167,7 @@ fn what_the_engine_has_no_room_for_waits_in_the_log_and_comes_in_order() {
     assert!((7 << 20..=8 << 20).contains(&bytes), "8 MiB of one group are on the way: {bytes}");
     assert_eq!(store.handle().queued_bytes().applying, bytes);
     // Whatever is queued: the leader still leads, and a lease gets into the log and is committed.
-    let lease = CommandKind::Lease(LeaseChange { previous: None, next: Lease::default() });
+    let lease = CommandKind::Lease(LeaseChange::default());
     let mut lease = propose(&mut store, lease);
     waiting.extend(turn(&mut store, &log));
     assert_eq!(lease.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is in the log");
@@ -222,17 +223,28 @@ fn a_command_that_no_message_holds_is_never_proposed() {
     let (store, _, engine) = store();
     let handle = store.handle();
     let descriptor = handle.descriptors().into_iter().find(|d| d.id() == FIRST_DATA_RANGE).unwrap();
-    let snapshot =
-        RangeSnapshot::new(engine.snapshot(), descriptor.start.clone(), descriptor.end.clone());
-    let lease = Lease { expiration: u64::MAX, ..Lease::default() };
-    let eval = Eval { lease, descriptor: Arc::new(descriptor), snapshot };
-    let proposed = |bytes| handle.propose(&eval, batch(bytes), Timestamp::from_raw(1));
+    let descriptor = Arc::new(descriptor);
+    let eval = |ts: u64| {
+        let (start, end) = (descriptor.start.clone(), descriptor.end.clone());
+        Eval {
+            lease: Lease { expiration: u64::MAX, ..Lease::default() },
+            descriptor: descriptor.clone(),
+            snapshot: RangeSnapshot::new(engine.snapshot(), start, end),
+            slot: Arc::<Tracker>::default().enter(1, Some(Timestamp::from_raw(ts))).unwrap(),
+        }
+    };
+    let proposed = |bytes| handle.propose(eval(1), batch(bytes), Timestamp::from_raw(1));
     let refused = proposed(MAX_COMMAND_BYTES).now_or_never().expect("at once");
     let Err(ProposeError::Rejected(refusal)) = refused else { panic!("{refused:?}") };
     assert_eq!(refusal.reason(), RefusalReason::Invalid);
     let largest = batch(MAX_BATCH_BYTES - 100);
     assert!(largest.bytes() > MAX_BATCH_BYTES - 100 && largest.bytes() <= MAX_BATCH_BYTES);
     assert!(proposed(MAX_BATCH_BYTES - 100).now_or_never().is_none(), "under way");
+    // Nor what would be written below what it was said to be above.
+    let early = handle.propose(eval(2), batch(1), Timestamp::from_raw(1));
+    let refused = early.now_or_never().expect("at once");
+    let Err(ProposeError::Rejected(refusal)) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal.reason(), RefusalReason::Unavailable);
 }
 
 #[test]

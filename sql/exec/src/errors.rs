@@ -35,6 +35,7 @@ pub fn from_txn(error: TxnError) -> SqlError {
         TxnError::Unavailable => {
             SqlError::new(SqlState::SYSTEM_ERROR, "the data could not be reached in time")
         }
+        TxnError::TooOld => SqlError::new(SqlState::SNAPSHOT_TOO_OLD, "snapshot too old"),
         TxnError::LockTimeout => {
             SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
         }

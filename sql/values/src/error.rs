@@ -177,6 +177,8 @@ states! {
     ADMIN_SHUTDOWN = "57P01";
     /// The data could not be reached.
     SYSTEM_ERROR = "58000";
+    /// What was to be read as of a time is no longer kept.
+    SNAPSHOT_TOO_OLD = "72000";
     /// A bug.
     INTERNAL_ERROR = "XX000";
     /// What was read cannot be what was written.

@@ -23,6 +23,9 @@ pub enum TxnError {
     /// caller should roll it back and report.
     #[error("the data could not be reached in time")]
     Unavailable,
+    /// Nothing was committed: what the transaction would read as of its timestamp is no longer kept. Run it anew.
+    #[error("snapshot too old")]
+    TooOld,
     /// Nothing was committed: the commit deadline has passed. Renew what it stands for, then run the
     /// transaction again.
     #[error("the commit deadline has passed")]
@@ -74,6 +77,7 @@ impl TxnError {
             TxnError::Retry { .. } | TxnError::DeadlineExceeded => "40001",
             TxnError::Ambiguous => "40003",
             TxnError::Unavailable => "58000",
+            TxnError::TooOld => "72000",
             TxnError::LockTimeout | TxnError::Locked => "55P03",
             TxnError::Deadlock { .. } => "40P01",
             TxnError::TooLarge | TxnError::RowTooLarge { .. } | TxnError::KeyTooLarge { .. } => {
@@ -112,6 +116,7 @@ impl TxnError {
         match error {
             SendError::Moved | SendError::Unknown | SendError::Unavailable => TxnError::Unavailable,
             SendError::Invalid(message) => TxnError::Invalid(message),
+            SendError::TooOld => TxnError::TooOld,
             SendError::Stopped(failure) => TxnError::Stopped(failure),
         }
     }

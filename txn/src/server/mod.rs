@@ -51,7 +51,7 @@ use kv::ids::RangeId;
 use kv::mutant::Mutant;
 use kv::range::command::MAX_COMMAND_BYTES;
 use kv::rpc::{Refusal, RefusalReason};
-use kv::seam::{ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing};
+use kv::seam::{Access, ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing};
 use prost::Message;
 
 use self::evaluation::{Evaluation, Stop, committed_answers};
@@ -173,7 +173,7 @@ impl RangeObserver for Server {
     fn on_event(&self, event: &RangeEvent) {
         let inner = &self.0;
         match event {
-            RangeEvent::LeaseAcquired { descriptor, lease } => {
+            RangeEvent::LeaseAcquired { descriptor, lease, .. } => {
                 let (start, end) = (&descriptor.start, &descriptor.end);
                 let began = lease.start_ts();
                 if !inner.env.mutation(Mutant::TimestampCacheLostOnLeaseChange) {
@@ -358,7 +358,13 @@ impl Inner {
             Some(acts) => acts,
             None => attempt.read_ts,
         };
-        let eval = self.ranges.begin(range, &plan.start, &plan.end, serve_ts)?;
+        let access = Access {
+            span: (&plan.start, &plan.end),
+            ts: serve_ts,
+            oldest_read: plan.reads.then(|| plan.refreshes_from.unwrap_or(attempt.read_ts)),
+            min_write_ts: plan.writes.then_some(if plan.puts { attempt.write_ts } else { now }),
+        };
+        let eval = self.ranges.begin(range, &access)?;
         let times = (now, attempt.read_ts, attempt.write_ts);
         let place = attempt.place.as_ref();
         let others = (&attempt.alive, &attempt.finished);
@@ -381,7 +387,7 @@ impl Inner {
             drop(guards);
             return Ok(Ok((responses, None)));
         }
-        let proposal = self.propose(range, &eval, batch, batch_ts, effects, guards);
+        let proposal = self.propose(range, eval, batch, batch_ts, effects, guards);
         Ok(Ok((responses, Some(proposal))))
     }
 

@@ -26,6 +26,12 @@ pub(super) struct Plan {
     pub(super) end: Bytes,
     /// The batch reads at the transaction's read timestamp.
     pub(super) reads: bool,
+    /// The earliest timestamp that it has read at before, if it checks that.
+    pub(super) refreshes_from: Option<Timestamp>,
+    /// The batch may write something.
+    pub(super) writes: bool,
+    /// It writes at the transaction's write timestamp.
+    pub(super) puts: bool,
     /// The batch acts at the present time or at this one, whichever is later (records, resolutions).
     pub(super) acts: Option<Timestamp>,
     /// The batch is a one-phase commit.
@@ -80,6 +86,7 @@ impl Plan {
         }
         let start = record_key(anchor, id);
         let end = keys::successor(&start);
+        self.writes |= write;
         self.records.push(LatchSpan { start, end, write });
         self.acts = self.acts.max(Some(Timestamp::from_raw(min_ts)));
         self.cover(anchor, &keys::successor(anchor))
@@ -89,6 +96,14 @@ impl Plan {
         let end = keys::successor(key);
         self.cover(key, &end)?;
         self.spans.push(LatchSpan { start: key.clone(), end, write });
+        Ok(())
+    }
+
+    /// Half-open, of user keys that are written at the transaction's write timestamp.
+    pub(super) fn put(&mut self, start: &Bytes, end: &Bytes) -> Result<(), String> {
+        (self.writes, self.puts) = (true, true);
+        self.cover(start, end)?;
+        self.spans.push(LatchSpan { start: start.clone(), end: end.clone(), write: true });
         Ok(())
     }
 

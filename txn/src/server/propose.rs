@@ -21,7 +21,7 @@ impl Inner {
     pub(super) fn propose(
         self: &Arc<Self>,
         range: RangeId,
-        eval: &Eval,
+        eval: Eval,
         batch: WriteBatch,
         batch_ts: Timestamp,
         effects: Vec<Effect>,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::ids::RangeId;
 use kv::rpc::{Refusal, RefusalReason};
+use kv::seam::Access;
 
 use super::{Inner, refusal};
 use crate::api::{BatchError, BatchRequest, Request, RequestKind, Resolve, Span};
@@ -89,7 +90,10 @@ impl Inner {
             return Ok((Vec::new(), Bytes::new()));
         };
         let now = self.env.clock.now();
-        let eval = self.ranges.begin(range, &first.start, &last.end, now)?;
+        let span = (&first.start[..], &last.end[..]);
+        // Intents, wherever in time they are.
+        let access = Access { span, ts: now, oldest_read: None, min_write_ts: None };
+        let eval = self.ranges.begin(range, &access)?;
         let mut keys = Vec::new();
         let mut visits = 0;
         for span in &resolve.spans {

@@ -1,11 +1,15 @@
 //! Replaces one lease by another, or by a longer one.
 //!
-//! A new sequence starts at or after the old expiration; an extension keeps holder, incarnation and start, and never
-//! shortens. The previous lease is named whole: whoever proposed under a belief that is out of date is rejected.
+//! A new sequence starts at or after the old expiration, or is handed over: by the old holder, which serves nothing any more
+//! and says what it has served ([`ReadSummary`]). An extension keeps holder, incarnation and start. None ends
+//! before the lease that it replaces, and a new one begins above what is closed. The previous lease is named whole: whoever
+//! proposed under a belief that is out of date is rejected.
+
+use bytes::Bytes;
 
 use super::{Kind, LeaseReplaced, Rejection, SideEffects};
 use crate::engine::{EngineBatch, EngineError};
-use crate::range::lease::Lease;
+use crate::range::lease::{Lease, ReadSummary};
 use crate::range::state::RangeState;
 
 /// Replaces one lease by another.
@@ -17,6 +21,12 @@ pub struct LeaseChange {
     /// What comes instead.
     #[prost(message, required, tag = "2")]
     pub next: Lease,
+    /// The incarnation of the old holder, if it hands the lease over.
+    #[prost(fixed64, optional, tag = "3")]
+    pub handed_over_by: Option<u64>,
+    /// What the old holder has served, if it hands the lease over. The transaction layer's.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub summary: Bytes,
 }
 
 impl Kind for LeaseChange {
@@ -24,10 +34,8 @@ impl Kind for LeaseChange {
 
     const REPLACES_LEASE: bool = true;
 
-    fn check(
-        LeaseChange { previous, next }: &LeaseChange,
-        state: &RangeState,
-    ) -> Result<(), Rejection> {
+    fn check(change: &LeaseChange, state: &RangeState) -> Result<(), Rejection> {
+        let LeaseChange { previous, next, handed_over_by, .. } = change;
         if *previous != state.lease {
             return Err(Rejection::Lease);
         }
@@ -38,7 +46,17 @@ impl Kind for LeaseChange {
                     == (old.replica_id, old.incarnation, old.start)
                     && next.expiration >= old.expiration
             }
-            Some(old) => next.sequence == old.sequence + 1 && next.start >= old.expiration,
+            Some(old) => {
+                let (sequence, start) = match handed_over_by {
+                    None => (old.sequence + 1, old.expiration),
+                    Some(holder) if *holder == old.incarnation => (old.sequence + 1, old.start),
+                    Some(_) => return Err(Rejection::Lease),
+                };
+                next.sequence == sequence
+                    && next.start >= start
+                    && next.expiration >= old.expiration
+                    && next.start > state.applied.closed_ts
+            }
         };
         if legal && next.start < next.expiration { Ok(()) } else { Err(Rejection::Lease) }
     }
@@ -50,6 +68,8 @@ impl Kind for LeaseChange {
     ) -> Result<SideEffects, EngineError> {
         let previous = state.lease.replace(change.next);
         state.save_lease(batch);
-        Ok(SideEffects { lease: Some(LeaseReplaced { previous }), ..SideEffects::default() })
+        let summary = change.handed_over_by.map(|_| ReadSummary(change.summary));
+        let replaced = LeaseReplaced { previous, summary };
+        Ok(SideEffects { lease: Some(replaced), ..SideEffects::default() })
     }
 }

@@ -26,7 +26,7 @@ pub use truncate::Truncate;
 
 use crate::engine::{EngineBatch, EngineError};
 use crate::range::descriptor::RangeDescriptor;
-use crate::range::lease::Lease;
+use crate::range::lease::{Lease, ReadSummary};
 use crate::range::state::RangeState;
 
 const VERSION: u8 = 1;
@@ -83,6 +83,8 @@ pub struct SideEffects {
 pub struct LeaseReplaced {
     /// What was current before, if anything ever was.
     pub previous: Option<Lease>,
+    /// What its holder has served, if it was handed over.
+    pub summary: Option<ReadSummary>,
 }
 
 /// Which check failed: the command has no effect, and never will.
@@ -96,6 +98,8 @@ pub enum Rejection {
     Floor,
     /// Of its keys: I5 of `range::machine`, and what a split divides.
     Bounds,
+    /// Of what was closed: I6 of `range::machine`. Whoever proposed it has broken its word.
+    Closed,
 }
 
 /// Declares the command, its kinds, and who answers for each.
@@ -113,6 +117,9 @@ macro_rules! commands {
             /// Highest timestamp written; must be above the range's floor.
             #[prost(fixed64, tag = "3")]
             pub write_ts: u64,
+            /// Nothing proposed after it is written at or below this timestamp, nor is what it writes itself.
+            #[prost(fixed64, tag = "15")]
+            pub closed_ts: u64,
             /// What to do.
             #[prost(oneof = "CommandKind", tags = $tags)]
             pub kind: Option<CommandKind>,

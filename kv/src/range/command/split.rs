@@ -1,7 +1,7 @@
 //! Divides a range in two that cover the same keys with the same replicas.
 //!
 //! Nothing moves: both sides' entries lie in the engine as before, and the right side begins a log of its own. It inherits
-//! lease and floor, so that its holder serves at once. Only what is said of spans across the boundary is said again
+//! lease, floor and what is closed, so that its holder serves at once. Only what is said of spans across the boundary is said again
 //! ([`crate::range::spans`]).
 
 use std::sync::Arc;
@@ -53,6 +53,8 @@ impl Kind for Split {
     ) -> Result<SideEffects, EngineError> {
         let floor = Timestamp::from_raw(state.applied.floor);
         let mut right = RangeState::initial(split.right, state.lease.clone(), floor);
+        // As far as this very command closes it: the left side goes on from there, and so does the right.
+        right.applied.closed_ts = state.applied.closed_ts;
         right.save(batch);
         let RangeDescriptor { start, end, .. } = &right.descriptor;
         right.spans = Arc::new(state.spans.within(start, end));

@@ -15,7 +15,7 @@ use crate::range::batch::WriteBatch;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, initial_ranges};
 use crate::range::command::{Batch, CommandKind, LeaseChange, Split, Truncate};
 use crate::range::descriptor::RangeDescriptor;
-use crate::range::lease::Lease;
+use crate::range::lease::{Lease, ReadSummary};
 use crate::range::spans::SpanEntry;
 
 type Answer<T> = Result<T, Box<dyn Error>>;
@@ -58,6 +58,7 @@ impl World {
             lease_sequence: number("lease")?,
             max_lease_index: number("index")?,
             write_ts: number("ts")?,
+            closed_ts: number("closed")?,
             kind: Some(kind),
         };
         self.entry(command.to_entry_data())
@@ -82,12 +83,13 @@ impl goldenscript::Runner for World {
                 let (state, applied) = (&self.state, &self.state.applied);
                 let lease = state.lease.as_ref().map_or("none".into(), lease_text);
                 return Ok(format!(
-                    "{}, lease {lease}, applied {}@{}, lease index {}, floor {}\n",
+                    "{}, lease {lease}, applied {}@{}, lease index {}, floor {}, closed {}\n",
                     range_text(&state.descriptor),
                     applied.index,
                     applied.term,
                     applied.lease_index,
-                    applied.floor
+                    applied.floor,
+                    applied.closed_ts
                 ));
             }
             "reload" => {
@@ -109,7 +111,10 @@ impl goldenscript::Runner for World {
             }
             "lease" => {
                 let previous = args.take_key("after").map(lease).transpose()?;
-                CommandKind::Lease(LeaseChange { previous, next: lease(first)? })
+                let handed_over_by = args.take_key("by").map(str::parse).transpose()?;
+                let summary = args.take_key("summary").unwrap_or_default().to_owned().into();
+                let next = lease(first)?;
+                CommandKind::Lease(LeaseChange { previous, next, handed_over_by, summary })
             }
             // From, to: what is said of the span.
             "span" => {
@@ -205,14 +210,18 @@ fn effects_text(effects: &SideEffects) -> Answer<String> {
     if let Some(replaced) = &effects.lease {
         let previous = replaced.previous.as_ref().map_or("none".into(), lease_text);
         write!(out, ", lease replaces {previous}")?;
+        if let Some(ReadSummary(summary)) = &replaced.summary {
+            write!(out, ", which has served {}", summary.escape_ascii())?;
+        }
     }
     if let Some(right) = &effects.created {
         let lease = right.lease.as_ref().map_or("none".into(), lease_text);
         write!(
             out,
-            ", created {}, lease {lease}, floor {}",
+            ", created {}, lease {lease}, floor {}, closed {}",
             range_text(&right.descriptor),
-            right.applied.floor
+            right.applied.floor,
+            right.applied.closed_ts
         )?;
         for line in spans_text(right).lines() {
             write!(out, ", {line}")?;

@@ -15,6 +15,7 @@ fn errors_of_the_transaction_keep_their_codes() {
         TxnError::DeadlineExceeded,
         TxnError::Ambiguous,
         TxnError::Unavailable,
+        TxnError::TooOld,
         TxnError::LockTimeout,
         TxnError::TooLarge,
         TxnError::RowTooLarge { bytes: 1 << 30 },

@@ -37,7 +37,7 @@ impl Command for DeleteSpan {
     fn declare(&self, plan: &mut Plan, batch: Within<'_>) -> Result<(), String> {
         plan.deleted_spans += 1;
         batch.anchored()?;
-        plan.span(&self.span, true)
+        plan.put(&self.span.start, &self.span.end)
     }
 
     fn evaluate(&self, _: &mut Evaluation<'_>) -> Result<Response, Stop> {
@@ -104,7 +104,8 @@ async fn note(delete: &DeleteSpan, evaluation: &mut Evaluation<'_>) -> Result<Re
         newest = newest.max(ts);
         from = rest;
     }
-    evaluation.write_ts = evaluation.write_ts.max(above_reads).max(newest.next());
+    let above_closed = evaluation.eval.min_write_ts();
+    evaluation.write_ts = evaluation.write_ts.max(above_reads).max(newest.next()).max(above_closed);
     evaluation.deleted.push(delete.span.clone());
     Ok(Response::default())
 }

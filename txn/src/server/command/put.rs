@@ -1,11 +1,12 @@
 //! Writes an intent, or notes the version of a one-phase commit.
 //!
-//! - I1. A write lies above every read of its key by others (timestamp cache) and above its newest version, also one that
-//!   an erasure makes.
+//! - I1. A write lies above every read of its key by others (timestamp cache), above its newest version, also one that
+//!   an erasure makes, and above what the range has closed.
 //! - I2. A write delivered again changes nothing: its sequence number is known from the intent. One delivered
 //!   after its transaction's end leaves an intent that nobody commits (`mvcc::Finished`, and the markers).
 
 use kv::clock::Timestamp;
+use kv::keys;
 
 use super::{Command, Within};
 use crate::api::{ErrorKind, Put, Response};
@@ -19,7 +20,7 @@ impl Command for Put {
             return Err("a write without its sequence number".into());
         }
         batch.anchored()?;
-        plan.key(&self.key, true)
+        plan.put(&self.key, &keys::successor(&self.key))
     }
 
     fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> Result<Response, Stop> {
@@ -56,7 +57,8 @@ impl Command for Put {
         };
         let stored_ts = newest.as_ref().map_or(Timestamp::ZERO, |version| version.ts);
         let newest_ts = stored_ts.max(mvcc::erased_at(&evaluation.eval.snapshot, &self.key)?);
-        let ts = evaluation.write_ts.max(above_reads).max(newest_ts.next());
+        let above_closed = evaluation.eval.min_write_ts();
+        let ts = evaluation.write_ts.max(above_reads).max(newest_ts.next()).max(above_closed);
         evaluation.write_ts = ts;
         if evaluation.one_phase {
             if existing.is_some() {

@@ -12,6 +12,8 @@ impl Command for Refresh {
     fn declare(&self, plan: &mut Plan, batch: Within<'_>) -> Result<(), String> {
         batch.txn()?;
         plan.reads = true;
+        let from = Timestamp::from_raw(self.from_ts);
+        plan.refreshes_from = Some(plan.refreshes_from.map_or(from, |ts| ts.min(from)));
         plan.span(&self.span, false)
     }
 

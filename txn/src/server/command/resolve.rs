@@ -25,6 +25,7 @@ impl Command for Resolve {
         }
         plan.resolves += 1;
         plan.acts = plan.acts.max(Some(Timestamp::ZERO));
+        plan.writes = true;
         self.keys.iter().try_for_each(|key| plan.key(key, true))
     }
 

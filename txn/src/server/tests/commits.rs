@@ -274,3 +274,26 @@ async fn a_large_one_phase_commit_is_seen_whole_or_not_at_all() {
     seen.dedup();
     assert!(seen == [0, keys.len()] || seen == [keys.len()], "{seen:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_closed_is_written_above() {
+    let cluster = LocalCluster::new();
+    let mut reader = Txn::new(&cluster, 1);
+    reader.get("r").await.unwrap();
+    let mut writer = Txn::new(&cluster, 2);
+    tokio::time::advance(Duration::from_secs(4)).await;
+    let closed = cluster.env.clock.now();
+    cluster.close(closed);
+    writer.put("k", "v").await.unwrap();
+    assert_eq!(writer.meta.write_ts, closed.next().raw());
+    // Many at once, which are looked up ahead, too.
+    let keys: Vec<String> = (0..100).map(|n| format!("m{n:03}")).collect();
+    let writes: Vec<(&str, &str)> = keys.iter().map(|key| (&key[..], "v")).collect();
+    let mut blind = Txn::at(&cluster, 3, Timestamp::from_raw(writer.meta.min_ts));
+    blind.can_forward = true;
+    blind.commit(&writes).await.unwrap();
+    assert_eq!(blind.meta.write_ts, closed.next().raw());
+    // Whoever has read as of before is told to look whether that still holds.
+    let error = reader.commit(&[("w", "v")]).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_ts), (ErrorKind::RetryAt, closed.next().raw()));
+}
