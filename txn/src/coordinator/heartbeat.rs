@@ -1,11 +1,17 @@
-//! A transaction's signs of life, while it holds something that others may wait for.
+//! Transactions' signs of life, while they hold something that others may wait for.
 //!
-//! The task ends when its handle is dropped, when the anchor says that the transaction is finished, or with its
-//! node. A beat that is still on its way then does no harm: no record is created for a transaction that ended.
+//! Most transactions end before their first beat is due, so what they cost until then is a place in a queue: one task looks
+//! at it when the first beat of all is due, and is there only while somebody waits. A transaction whose beat is due gets a
+//! task of its own. That ends when its handle is dropped, when the anchor says that the transaction is finished, or with
+//! its node. A beat that is still on its way then does no harm: no record is created for a transaction that ended.
 
-use futures::future::{Either, select};
-use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::future::{Either, FutureExt, select};
+use tokio::sync::Notify;
 
 use super::error::TxnError;
 use super::sender::{Sender, request};
@@ -13,31 +19,113 @@ use crate::api::{
     BatchRequest, BatchResponse, ErrorKind, Heartbeat, RequestKind, TxnMeta, TxnStatus,
 };
 
+/// When a first beat is due (by the monotonic clock), and a number that tells those apart that are due together.
+type Due = (Duration, u64);
+
+/// The transactions of a gateway whose first beat is not due yet.
+#[derive(Default)]
+pub(crate) struct Pulses(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    next: u64,
+    waiting: BTreeMap<Due, (TxnMeta, Arc<Signs>)>,
+    /// There is a task that looks at them.
+    is_watched: bool,
+}
+
+/// What a transaction and its heartbeat tell each other.
+#[derive(Default)]
+struct Signs {
+    /// Another transaction, or the anchor's lease holder, has aborted it.
+    aborted: AtomicBool,
+    /// It needs no further beats.
+    ended: AtomicBool,
+    changed: Notify,
+}
+
+impl Signs {
+    fn set(&self, sign: &AtomicBool) {
+        sign.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    async fn until(&self, sign: &AtomicBool) {
+        loop {
+            // Before the look, or a change between look and wait would be missed.
+            let changed = self.changed.notified();
+            if sign.load(Ordering::SeqCst) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Pulses {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().expect("no panic under this lock")
+    }
+
+    /// Gives those whose first beat is due tasks of their own. Ends when nobody waits.
+    async fn watch(sender: Sender) {
+        let clock = &sender.env.clock;
+        loop {
+            let first = {
+                let mut queue = sender.pulses.queue();
+                let first = queue.waiting.keys().next().copied();
+                queue.is_watched = first.is_some();
+                first
+            };
+            let Some((due, _)) = first else { return };
+            clock.sleep(due.saturating_sub(clock.monotonic())).await;
+            let now = clock.monotonic();
+            let due = {
+                let mut queue = sender.pulses.queue();
+                let later = queue.waiting.split_off(&(now, u64::MAX));
+                std::mem::replace(&mut queue.waiting, later)
+            };
+            for (meta, signs) in due.into_values() {
+                let sender_of_beats = sender.clone();
+                let beats = async move {
+                    let beats = std::pin::pin!(beat(sender_of_beats, meta, &signs));
+                    // The end comes first: no beat begins after it.
+                    select(std::pin::pin!(signs.until(&signs.ended)), beats).await;
+                };
+                sender.env.tasks.spawn("txn-heartbeat", beats.boxed());
+            }
+        }
+    }
+}
+
 /// Keeps a transaction alive until it is dropped.
 pub(crate) struct Pulse {
-    aborted: watch::Receiver<bool>,
-    _stop: oneshot::Sender<()>,
+    pulses: Arc<Pulses>,
+    due: Due,
+    signs: Arc<Signs>,
 }
 
 impl Pulse {
-    /// Starts the task. The anchor must be set for good.
+    /// The first beat is due in an interval. The anchor must be set for good.
     pub(crate) fn start(sender: &Sender, meta: TxnMeta) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let (abort, aborted) = watch::channel(false);
-        let beats = beat(sender.clone(), meta, abort);
-        sender.env.tasks.spawn(
-            "txn-heartbeat",
-            Box::pin(async move {
-                // The stop comes first: no beat begins after it.
-                select(stopped, std::pin::pin!(beats)).await;
-            }),
-        );
-        Pulse { aborted, _stop: stop }
+        let signs = Arc::new(Signs::default());
+        let due = sender.deadline_in(sender.config.heartbeat_interval);
+        let (due, is_watched) = {
+            let mut queue = sender.pulses.queue();
+            queue.next += 1;
+            let due = (due, queue.next);
+            queue.waiting.insert(due, (meta, signs.clone()));
+            (due, std::mem::replace(&mut queue.is_watched, true))
+        };
+        if !is_watched {
+            sender.env.tasks.spawn("txn-pulses", Pulses::watch(sender.clone()).boxed());
+        }
+        Pulse { pulses: sender.pulses.clone(), due, signs }
     }
 
     /// Another transaction, or the anchor's lease holder, has aborted this one.
     pub(crate) fn is_aborted(&self) -> bool {
-        *self.aborted.borrow()
+        self.signs.aborted.load(Ordering::SeqCst)
     }
 
     /// `future`'s output, unless the transaction is aborted first: whoever waits for a lock must hear of it.
@@ -45,17 +133,18 @@ impl Pulse {
         &self,
         future: impl Future<Output = T>,
     ) -> Result<T, TxnError> {
-        let mut aborted = self.aborted.clone();
-        let abort = std::pin::pin!(async move {
-            if aborted.wait_for(|aborted| *aborted).await.is_err() {
-                // The task has ended without having seen an abort.
-                std::future::pending::<()>().await;
-            }
-        });
+        let abort = std::pin::pin!(self.signs.until(&self.signs.aborted));
         match select(std::pin::pin!(future), abort).await {
             Either::Left((output, _)) => Ok(output),
             Either::Right(_) => Err(aborted_error()),
         }
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.signs.set(&self.signs.ended);
+        self.pulses.queue().waiting.remove(&self.due);
     }
 }
 
@@ -64,10 +153,10 @@ pub(crate) fn aborted_error() -> TxnError {
     TxnError::retry("the transaction was aborted by another")
 }
 
-async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>) {
+/// Beats, and once an interval again.
+async fn beat(sender: Sender, meta: TxnMeta, signs: &Signs) {
     let interval = sender.config.heartbeat_interval;
     loop {
-        sender.env.clock.sleep(interval).await;
         let now = sender.env.clock.now().raw();
         let batch = BatchRequest {
             txn: Some(meta.clone()),
@@ -76,17 +165,12 @@ async fn beat(sender: Sender, meta: TxnMeta, abort: watch::Sender<bool>) {
         };
         let deadline = sender.deadline_in(interval);
         let sent = sender.send_to_key(&meta.anchor, Arc::new(batch), true, deadline);
-        let Ok(answer) = sent.await else {
-            continue;
-        };
-        match status(&answer.response) {
-            Some(TxnStatus::Aborted) => {
-                abort.send_replace(true);
-                return;
-            }
+        match sent.await.ok().and_then(|answer| status(&answer.response)) {
+            Some(TxnStatus::Aborted) => return signs.set(&signs.aborted),
             Some(TxnStatus::Committed) => return,
             Some(TxnStatus::Pending | TxnStatus::Unrecorded) | None => {}
         }
+        sender.env.clock.sleep(interval).await;
     }
 }
 

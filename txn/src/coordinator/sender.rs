@@ -18,6 +18,7 @@ use kv::seam::{Routing, SendError};
 
 use crate::api::{BatchRequest, BatchResponse, Batches, Put, Request, RequestKind, Span};
 use crate::coordinator::config::Config;
+use crate::coordinator::heartbeat::Pulses;
 
 /// Batches of one fan-out that are on their way at the same time. What a range has in its queue from one
 /// transaction, others wait behind.
@@ -28,6 +29,7 @@ const FAN_OUT: usize = 8;
 pub(crate) struct Sender {
     pub(crate) env: Env,
     pub(crate) config: Arc<Config>,
+    pub(crate) pulses: Arc<Pulses>,
     routing: Arc<dyn Routing<Batches>>,
 }
 
@@ -130,7 +132,7 @@ impl Backoff {
 
 impl Sender {
     pub(crate) fn new(env: Env, routing: Arc<dyn Routing<Batches>>, config: Config) -> Self {
-        Sender { env, routing, config: Arc::new(config) }
+        Sender { env, routing, config: Arc::new(config), pulses: Arc::default() }
     }
 
     /// The deadline of something that may take `limit` from now on.
