@@ -461,6 +461,8 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
+mod scripts;
+#[cfg(test)]
 mod tests {
     use futures::FutureExt;
 
@@ -489,120 +491,6 @@ mod tests {
                 assert_eq!(a.conflicts(b), conflicts, "{a:?} {b:?}");
             }
         }
-    }
-
-    #[test]
-    fn a_free_key_goes_to_the_first_in_its_queue_alone() {
-        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
-        acquire(&table, &key, 1, 0, Update);
-        let first = table.enqueue(&key, b"\x02", Some(Update), None);
-        let second = table.enqueue(&key, b"\x03", Some(Update), None);
-        let wait = table.block(&first, b"\x02").unwrap();
-        let mut later = table.block(&second, b"\x03").unwrap();
-        assert_eq!((wait.asks.len(), later.holders.len(), later.asks.len()), (1, 1, 0));
-        let reader = table.enqueue(&key, b"\x04", None, None);
-        assert!(table.block(&reader, b"\x04").is_none(), "no intent, no waiting");
-        drop(reader);
-        table.release(&key, b"\x09");
-        table.release(&key, b"\x01");
-        assert!(wait.wake.now_or_never().is_some());
-        assert!((&mut later.wake).now_or_never().is_none());
-        assert!(!table.admits(&key, b"\x05", Update, None), "newcomers do not pass");
-        assert!(table.admits(&key, b"\x02", Update, Some(&first)));
-        // The first in the queue goes away without taking the key.
-        drop(first);
-        assert!(later.wake.now_or_never().is_some());
-        drop(second);
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn who_comes_again_has_its_place() {
-        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
-        acquire(&table, &key, 1, 0, Update);
-        let first = table.enqueue(&key, b"\x02", Some(Update), None);
-        let ticket = first.number();
-        let second = table.enqueue(&key, b"\x03", Some(Update), None);
-        drop(first);
-        let again = table.enqueue(&key, b"\x02", Some(Update), Some(ticket));
-        table.release(&key, b"\x01");
-        assert!(table.admits(&key, b"\x02", Update, Some(&again)));
-        assert!(!table.admits(&key, b"\x03", Update, Some(&second)));
-    }
-
-    /// Of those who wait for a holder there is always one who asks about it, whoever comes again when.
-    #[test]
-    fn the_first_who_waits_for_a_holder_asks_about_it() {
-        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
-        table.discover(&key, &txn(1), Timestamp::ZERO);
-        let first = table.enqueue(&key, b"\x02", None, None);
-        let second = table.enqueue(&key, b"\x03", None, None);
-        let asks = |place: &Place, id: u8| table.block(place, &[id]).unwrap().asks.len();
-        assert_eq!((asks(&first, 2), asks(&second, 3)), (1, 0));
-        let ticket = first.number();
-        drop(first);
-        assert_eq!(asks(&second, 3), 1);
-        let first = table.enqueue(&key, b"\x02", None, Some(ticket));
-        assert_eq!((asks(&first, 2), asks(&second, 3)), (1, 0));
-        // Of two holders the first in the queue minds one.
-        let key = Bytes::from_static(b"j");
-        acquire(&table, &key, 1, 0, Share);
-        acquire(&table, &key, 2, 0, KeyShare);
-        let first = table.enqueue(&key, b"\x03", Some(NoKeyUpdate), None);
-        let second = table.enqueue(&key, b"\x04", Some(Update), None);
-        let blocked = |place: &Place, id: u8| {
-            let Blocked { holders, asks, .. } = table.block(place, &[id]).unwrap();
-            (holders.len(), asks.iter().map(|holder| holder.txn.id[0]).collect::<Vec<_>>())
-        };
-        assert_eq!(blocked(&first, 3), (1, vec![1]));
-        assert_eq!(blocked(&second, 4), (2, vec![2]));
-    }
-
-    #[test]
-    fn sharers_share_and_wait_behind_a_writer() {
-        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
-        acquire(&table, &key, 1, 0, Share);
-        assert!(table.admits(&key, b"\x02", Share, None));
-        acquire(&table, &key, 2, 0, KeyShare);
-        let writer = table.enqueue(&key, b"\x03", Some(NoKeyUpdate), None);
-        let mut wait = table.block(&writer, b"\x03").unwrap();
-        assert_eq!(wait.holders.len(), 1, "FOR KEY SHARE is not in the way");
-        assert!(table.admits(&key, b"\x04", KeyShare, None));
-        assert!(!table.admits(&key, b"\x04", Share, None), "the writer came first");
-        assert!(table.admits(&key, b"\x01", Share, None), "who has a lock does not queue");
-        let late = table.enqueue(&key, b"\x04", Some(Share), None);
-        let mut late_wait = table.block(&late, b"\x04").unwrap();
-        assert!((&mut wait.wake).now_or_never().is_none());
-        table.release(&key, b"\x01");
-        assert!(wait.wake.now_or_never().is_some());
-        assert!((&mut late_wait.wake).now_or_never().is_none());
-        acquire(&table, &key, 3, 0, NoKeyUpdate);
-        drop(writer);
-        assert!(!table.admits(&key, b"\x04", Share, Some(&late)));
-        table.release(&key, b"\x03");
-        assert!(late_wait.wake.now_or_never().is_some());
-    }
-
-    #[test]
-    fn going_back_to_a_savepoint_releases_what_was_locked_since_and_a_late_release_nothing() {
-        let (table, key) = (LockTable::default(), Bytes::from_static(b"k"));
-        let since = |first, last| LockNumbers { first, last };
-        acquire(&table, &key, 1, 2, Share);
-        acquire(&table, &key, 1, 5, Update);
-        assert!(!table.admits(&key, b"\x02", Share, None));
-        table.roll_back(&key, b"\x01", since(4, 6));
-        assert!(table.admits(&key, b"\x02", Share, None), "the weaker lock is left");
-        assert!(!table.admits(&key, b"\x02", Update, None));
-        acquire(&table, &key, 1, 7, Update);
-        table.roll_back(&key, b"\x01", since(1, 6));
-        assert!(!table.admits(&key, b"\x02", KeyShare, None), "locked again since");
-        table.roll_back(&key, b"\x01", since(7, 7));
-        assert!(table.is_empty());
-        // An intent stays.
-        table.discover(&key, &txn(1), Timestamp::ZERO);
-        acquire(&table, &key, 1, 8, Update);
-        table.roll_back(&key, b"\x01", since(8, 8));
-        assert!(!table.admits(&key, b"\x02", KeyShare, None));
     }
 
     #[test]
