@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use kv::clock::{Clock, TimeSource, Timestamp};
 use kv::engine::{Engine, EngineBatch};
 use kv::env::{Env, RpcError, TaskScope, Transport};
-use kv::ids::NodeId;
+use kv::ids::{NodeId, ReplicaId};
 use kv::keys::Space;
 use kv::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use kv::range::descriptor::{RangeDescriptor, Replica};
@@ -84,7 +84,7 @@ impl RangeObserver for Alone {
 async fn store(idle: u64) -> StoreHandle {
     let disk = SimDisk::new();
     let engine = SimEngine::open(disk.clone()).unwrap();
-    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    let ident = StoreIdent::first(1, NodeId(1));
     now(Box::pin(bootstrap(&engine, &ident, &[NodeId(1)]))).unwrap();
     let mut batch = EngineBatch::default();
     for n in 0..idle {
@@ -95,7 +95,7 @@ async fn store(idle: u64) -> StoreHandle {
             start: key(n),
             end: key(n + 1),
             generation: 1,
-            replicas: vec![Replica { replica_id: 1, node_id: 1 }],
+            replicas: vec![Replica::voter(ReplicaId(1), NodeId(1))],
         };
         RangeState::initial(descriptor, None, Timestamp::ZERO).save(&mut batch);
     }

@@ -26,6 +26,11 @@ id!(
     "n"
 );
 id!(
+    /// A disk of a node, with replicas of its own. The first store of a node has the node's number. Never zero.
+    StoreId,
+    "s"
+);
+id!(
     /// A range, which is one Raft group. Allocated by the meta range, never reused.
     RangeId,
     "r"

@@ -66,6 +66,22 @@ pub struct RaftMessage {
     /// Index of a requested snapshot.
     #[prost(uint64, tag = "15")]
     pub request_snapshot: u64,
+    /// Node of the sending replica.
+    #[prost(uint64, tag = "16")]
+    pub from_node: u64,
+    /// Its store.
+    #[prost(uint64, tag = "17")]
+    pub from_store: u64,
+    /// Node of the receiving replica.
+    #[prost(uint64, tag = "18")]
+    pub to_node: u64,
+    /// Its store.
+    #[prost(uint64, tag = "19")]
+    pub to_store: u64,
+    /// The range's first key, in appends to a replica of which the leader does not know what it has: that one may have
+    /// nothing yet, and the range that it comes from may be with it.
+    #[prost(bytes = "bytes", tag = "20")]
+    pub start_key: Bytes,
 }
 
 impl RaftMessage {
@@ -73,6 +89,14 @@ impl RaftMessage {
     /// order in which they were sent. All others (heartbeats, votes, acknowledgements) are small and pass them.
     pub fn is_append(&self) -> bool {
         self.kind == MessageType::MsgAppend.value()
+    }
+
+    /// True iff a leader or a candidate says it of its own accord: by such a message a replica may learn that it exists.
+    pub fn is_unasked(&self) -> bool {
+        use MessageType::{MsgAppend, MsgHeartbeat, MsgRequestPreVote, MsgRequestVote};
+        [MsgAppend, MsgHeartbeat, MsgRequestPreVote, MsgRequestVote]
+            .iter()
+            .any(|kind| kind.value() == self.kind)
     }
 }
 

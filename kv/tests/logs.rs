@@ -21,6 +21,7 @@ struct Group {
     hard_state: HardState,
     truncated: (u64, u64),
     durable_applied: u64,
+    replica_floor: u64,
     entries: BTreeMap<u64, Entry>,
 }
 
@@ -32,6 +33,7 @@ impl Group {
             hard_state: HardState::default(),
             truncated: (INITIAL_INDEX, INITIAL_TERM),
             durable_applied: 0,
+            replica_floor: 0,
             entries: BTreeMap::new(),
         }
     }
@@ -51,7 +53,15 @@ fn batch(rng: &Seeded, model: &mut Model) -> LogBatch {
         let mut write = GroupWrite::default();
         if model.contains_key(&range) && rng.below(60) == 0 {
             write.remove = true;
-            model.remove(&range);
+            let group = model.remove(&range).unwrap();
+            let mut replica_floor = group.replica_floor;
+            if rng.below(2) == 0 {
+                replica_floor += rng.below(3);
+                write.replica_floor = Some(replica_floor);
+            }
+            if replica_floor > 0 {
+                model.insert(range, Group { replica_floor, ..Group::new() });
+            }
             batch.groups.push((range, write));
             continue;
         }
@@ -85,6 +95,10 @@ fn batch(rng: &Seeded, model: &mut Model) -> LogBatch {
                 group.truncated.0 + rng.below(group.last() - group.truncated.0 + 1);
             write.durable_applied = Some(group.durable_applied);
         }
+        if rng.below(20) == 0 {
+            group.replica_floor += rng.below(3);
+            write.replica_floor = Some(group.replica_floor);
+        }
         if rng.below(6) == 0 {
             let to = group.durable_applied.min(group.last());
             write.truncate_to = Some(to);
@@ -102,10 +116,11 @@ fn batch(rng: &Seeded, model: &mut Model) -> LogBatch {
 fn contents(log: &dyn RaftLog) -> Model {
     let group = |range| {
         let state = log.state(range).unwrap().unwrap();
-        let GroupState { hard_state, truncated, last_index, durable_applied } = state;
+        let GroupState { hard_state, truncated, last_index, durable_applied, replica_floor } =
+            state;
         let entries = log.entries(range, truncated.0 + 1, last_index + 1, u64::MAX).unwrap();
         let entries = entries.into_iter().map(|entry| (entry.index, entry)).collect();
-        let group = Group { hard_state, truncated, durable_applied, entries };
+        let group = Group { hard_state, truncated, durable_applied, replica_floor, entries };
         assert_eq!(group.last(), last_index);
         (range, group)
     };
@@ -251,7 +266,8 @@ fn broken_rules_are_refused_and_nothing_of_the_batch_is_written() {
         Box::new(SimLog::open(SimDisk::new(), false).unwrap()),
     ];
     let entry = |index| Entry { index, ..Entry::default() };
-    let good = GroupWrite { entries: (11..=20).map(entry).collect(), ..GroupWrite::default() };
+    let entries = (11..=20).map(entry).collect();
+    let good = GroupWrite { entries, replica_floor: Some(7), ..GroupWrite::default() };
     let bad = [
         GroupWrite { entries: vec![entry(22)], ..GroupWrite::default() },
         GroupWrite { entries: vec![entry(10)], ..GroupWrite::default() },
@@ -260,6 +276,8 @@ fn broken_rules_are_refused_and_nothing_of_the_batch_is_written() {
         GroupWrite { truncate_to: Some(21), durable_applied: Some(21), ..GroupWrite::default() },
         GroupWrite { reset: Some((30, 6)), entries: vec![entry(32)], ..GroupWrite::default() },
         GroupWrite { remove: true, durable_applied: Some(14), ..GroupWrite::default() },
+        GroupWrite { replica_floor: Some(6), ..GroupWrite::default() },
+        GroupWrite { remove: true, replica_floor: Some(6), ..GroupWrite::default() },
     ];
     for log in logs {
         now(log.write(LogBatch { groups: vec![(RangeId(2), good.clone())] }, true)).unwrap();

@@ -67,7 +67,7 @@ fn open_changed(
 ) -> Result<Store, OpenError> {
     let disk = SimDisk::new();
     let engine = SimEngine::open(disk.clone()).unwrap();
-    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    let ident = StoreIdent::first(1, NodeId(1));
     now(Box::pin(bootstrap(&engine, &ident, &[1, 2, 3].map(NodeId)))).unwrap();
     let mut batch = EngineBatch::default();
     change(&mut batch);
@@ -124,7 +124,7 @@ fn stores_of_other_formats_are_refused_with_a_sentence() {
 fn stores_of_formats_2_and_3_become_stores_of_the_present_format() {
     let disk = SimDisk::new();
     let engine: Arc<dyn Engine> = Arc::new(SimEngine::open(disk.clone()).unwrap());
-    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    let ident = StoreIdent::first(1, NodeId(1));
     now(Box::pin(bootstrap(&*engine, &ident, &[NodeId(1)]))).unwrap();
     let format = || {
         let ident = engine.snapshot().get(&keys::store_key(b"ident")).unwrap().unwrap();

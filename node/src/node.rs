@@ -65,8 +65,8 @@ struct Wiring {
 }
 
 impl Inbound for Wiring {
-    fn raft(&self, _from: NodeId, messages: Vec<RaftMessage>) {
-        self.store.receive(messages);
+    fn raft(&self, from: NodeId, messages: Vec<RaftMessage>) {
+        self.store.receive(from, messages);
     }
 
     fn serve(&self, request: RpcRequest) -> BoxFuture<'static, RpcResponse> {

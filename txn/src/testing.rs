@@ -19,7 +19,7 @@ use kv::clock::TimeSource;
 use kv::clock::{Clock, Timestamp};
 use kv::engine::{Engine, EngineBatch, EngineError, EngineIter, EngineOp, EngineSnapshot};
 use kv::env::{Env, Rng, RpcError, TaskScope, Transport};
-use kv::ids::{NodeId, RangeId};
+use kv::ids::{NodeId, RangeId, ReplicaId};
 use kv::keys::{self, Space};
 use kv::mutant::Mutant;
 use kv::range::descriptor::{RangeDescriptor, Replica};
@@ -236,7 +236,7 @@ impl LocalCluster {
         bounds.push(Bytes::from_static(b"\xff"));
         let start = clock.now();
         let ranges = bounds.windows(2).zip(1..).map(|(pair, range_id)| {
-            let replicas = vec![Replica { replica_id: 1, node_id: 1 }];
+            let replicas = vec![Replica::voter(ReplicaId(1), NodeId(1))];
             let (from, to) = (pair[0].clone(), pair[1].clone());
             let descriptor =
                 RangeDescriptor { range_id, start: from, end: to, generation: 1, replicas };

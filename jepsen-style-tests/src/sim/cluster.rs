@@ -82,7 +82,7 @@ impl Cluster {
         for id in NODES {
             let disk = SimDisk::new();
             let engine = SimEngine::open(disk.clone()).expect("an empty disk opens");
-            let ident = StoreIdent { cluster_id: CLUSTER_ID, node_id: id.0 };
+            let ident = StoreIdent::first(CLUSTER_ID, id);
             bootstrap(&engine, &ident, &NODES).await.expect("an empty disk takes writes");
             let time = SimTime::new(EPOCH_MS);
             let latency = SyncLatency {

@@ -19,6 +19,7 @@ const ENTRY: u8 = 3;
 const HARD_STATE: u8 = 4;
 const DURABLE_APPLIED: u8 = 5;
 const TRUNCATE_TO: u8 = 6;
+const REPLICA_FLOOR: u8 = 7;
 
 /// A whole batch as one journal record: groups, each a row of tagged fields.
 pub(crate) fn encode_batch(batch: &LogBatch) -> Result<Vec<u8>, LogError> {
@@ -41,9 +42,11 @@ pub(crate) fn encode_batch(batch: &LogBatch) -> Result<Vec<u8>, LogError> {
             out.put_u8(HARD_STATE);
             put_message(&mut out, hard_state)?;
         }
-        for (tag, value) in
-            [(DURABLE_APPLIED, write.durable_applied), (TRUNCATE_TO, write.truncate_to)]
-        {
+        for (tag, value) in [
+            (DURABLE_APPLIED, write.durable_applied),
+            (TRUNCATE_TO, write.truncate_to),
+            (REPLICA_FLOOR, write.replica_floor),
+        ] {
             if let Some(value) = value {
                 out.put_u8(tag);
                 out.put_u64(value);
@@ -70,6 +73,7 @@ pub(crate) fn decode_batch(mut bytes: Bytes) -> Result<LogBatch, LogError> {
                 HARD_STATE => write.hard_state = Some(get_message::<HardState>(&mut bytes)?),
                 DURABLE_APPLIED => write.durable_applied = Some(number(&mut bytes)?),
                 TRUNCATE_TO => write.truncate_to = Some(number(&mut bytes)?),
+                REPLICA_FLOOR => write.replica_floor = Some(number(&mut bytes)?),
                 tag => return Err(LogError::Corrupt(format!("unknown field {tag} in a record"))),
             }
         }

@@ -14,7 +14,15 @@ pub(crate) fn initial() -> GroupState {
         truncated: (INITIAL_INDEX, INITIAL_TERM),
         last_index: INITIAL_INDEX,
         durable_applied: 0,
+        replica_floor: 0,
     }
+}
+
+/// What is known of a group after its removal, if anything is.
+pub(crate) fn removed(state: Option<&GroupState>, write: &GroupWrite) -> Option<GroupState> {
+    let before = state.map_or(0, |state| state.replica_floor);
+    let replica_floor = write.replica_floor.unwrap_or(before);
+    (replica_floor > 0).then(|| GroupState { replica_floor, ..initial() })
 }
 
 /// Refuses a write that breaks a rule of the interface, given the state before it.
@@ -24,6 +32,10 @@ pub(crate) fn check(
     write: &GroupWrite,
 ) -> Result<(), LogError> {
     let refuse = |reason| Err(LogError::Refused { range, reason });
+    let floor = state.map_or(0, |state| state.replica_floor);
+    if write.replica_floor.is_some_and(|to| to < floor) {
+        return refuse("a floor of replica ids that goes down");
+    }
     if write.remove {
         let alone = write.entries.is_empty()
             && write.reset.is_none()
@@ -93,6 +105,9 @@ impl MemGroup {
         }
         if let Some(durable) = write.durable_applied {
             self.state.durable_applied = durable;
+        }
+        if let Some(floor) = write.replica_floor {
+            self.state.replica_floor = floor;
         }
         while let Some(to) = write.truncate_to
             && self.state.truncated.0 < to

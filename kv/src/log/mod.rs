@@ -15,7 +15,8 @@
 //!
 //! A group that has an applied state in the engine but nothing here is new (bootstrapped, or the right side of
 //! a split): its log begins at [`INITIAL_INDEX`] and [`INITIAL_TERM`]. A group that has something here but
-//! nothing in the engine lost an un-synced split: its votes stay, and the split is replayed by its left side.
+//! nothing in the engine is an uninitialised replica (a split will come, or was lost un-synced and is replayed by its left
+//! side; its votes stay), or what is left of a removed one.
 
 pub(crate) mod codec;
 pub(crate) mod group;
@@ -65,8 +66,11 @@ pub enum LogError {
 /// Changes of one group, made in the order of the fields.
 #[derive(Clone, Debug, Default)]
 pub struct GroupWrite {
-    /// The replica is gone: everything the log knows of the group is forgotten. No other field may be set.
+    /// The replica is gone: everything the log knows of the group is forgotten, but for its `replica_floor`. No other field
+    /// but that may be set.
     pub remove: bool,
+    /// Replicas of the group with lower ids never live here, or never again. Does not go down.
+    pub replica_floor: Option<u64>,
     /// A snapshot was installed (and is durable in the engine): all entries are forgotten and the log begins
     /// behind this index and term. Not bound by I4, since the snapshot is the state.
     pub reset: Option<(u64, u64)>,
@@ -98,6 +102,8 @@ pub struct GroupState {
     pub last_index: u64,
     /// The engine was durable through this applied index. See I4.
     pub durable_applied: u64,
+    /// Replicas with lower ids never live here, or never again: what is left of those that were removed. Zero: none was.
+    pub replica_floor: u64,
 }
 
 /// The log of all groups of a node. Reads come from the store's task and see all writes.

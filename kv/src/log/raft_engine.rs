@@ -2,8 +2,8 @@
 //!
 //! - L1. One [`LogBatch`] is one append and, with `sync`, one `fdatasync`, whatever the number of groups. The
 //!   caller's thread blocks meanwhile.
-//! - L2. Entries are raft-engine's entries. A group's hard state, truncation point and durable applied index are
-//!   its key-values `h`, `t` and `d`, each behind a version byte.
+//! - L2. Entries are raft-engine's entries. A group's hard state, truncation point, durable applied index and floor of replica
+//!   ids are its key-values `h`, `t`, `d` and `f`, each behind a version byte.
 //! - L3. The states of all groups are in memory as well, read once at opening; entries are read from the files.
 //! - L4. An entry at or below the truncation point is never shown, whether or not raft-engine still has it.
 //!
@@ -46,6 +46,7 @@ use crate::ids::RangeId;
 const HARD_STATE: &[u8] = b"h";
 const TRUNCATED: &[u8] = b"t";
 const DURABLE_APPLIED: &[u8] = b"d";
+const REPLICA_FLOOR: &[u8] = b"f";
 
 /// The group of the marker, which is no range: ranges are counted from one.
 const MARKER_GROUP: u64 = u64::MAX;
@@ -172,10 +173,7 @@ impl RaftEngineLog {
     ) -> Result<Option<GroupState>, LogError> {
         let known = before.is_some();
         if write.remove {
-            if known {
-                records.add_command(range.0, Command::Clean);
-            }
-            return Ok(None);
+            return self.add_removal(records, range, before, write);
         }
         let mut state = before.unwrap_or_else(initial);
         let truncated_before = state.truncated;
@@ -198,6 +196,10 @@ impl RaftEngineLog {
             records.put(range.0, DURABLE_APPLIED.to_vec(), codec::encode_numbers(&[durable]))?;
             state.durable_applied = durable;
         }
+        if let Some(floor) = write.replica_floor {
+            records.put(range.0, REPLICA_FLOOR.to_vec(), codec::encode_numbers(&[floor]))?;
+            state.replica_floor = floor;
+        }
         if let Some(to) = write.truncate_to.filter(|to| *to > state.truncated.0) {
             let term = match write.entries.iter().find(|entry| entry.index == to) {
                 Some(entry) => entry.term,
@@ -211,6 +213,32 @@ impl RaftEngineLog {
             let (index, term) = state.truncated;
             records.put(range.0, TRUNCATED.to_vec(), codec::encode_numbers(&[index, term]))?;
         }
+        Ok(Some(state))
+    }
+
+    /// The same for a removal. `Clean` takes all that a group has: where something is to stay, the rest goes bit by bit.
+    fn add_removal(
+        &self,
+        records: &mut Records,
+        range: RangeId,
+        before: Option<GroupState>,
+        write: &GroupWrite,
+    ) -> Result<Option<GroupState>, LogError> {
+        let Some(state) = group::removed(before.as_ref(), write) else {
+            if before.is_some() {
+                records.add_command(range.0, Command::Clean);
+            }
+            return Ok(None);
+        };
+        if let Some(last) = self.engine.last_index(range.0) {
+            records.add_command(range.0, Command::Compact { index: last + 1 });
+        }
+        records.delete(range.0, HARD_STATE.to_vec());
+        records.delete(range.0, DURABLE_APPLIED.to_vec());
+        let (index, term) = state.truncated;
+        records.put(range.0, TRUNCATED.to_vec(), codec::encode_numbers(&[index, term]))?;
+        let floor = codec::encode_numbers(&[state.replica_floor]);
+        records.put(range.0, REPLICA_FLOOR.to_vec(), floor)?;
         Ok(Some(state))
     }
 
@@ -262,6 +290,7 @@ fn load(engine: &Engine, range: RangeId) -> Result<Option<GroupState>, LogError>
     let [index, term] = codec::decode_numbers(truncated)?;
     let durable =
         engine.get(range.0, DURABLE_APPLIED).map(codec::decode_numbers::<1>).transpose()?;
+    let floor = engine.get(range.0, REPLICA_FLOOR).map(codec::decode_numbers::<1>).transpose()?;
     let hard_state = engine.get(range.0, HARD_STATE).map(codec::decode_hard_state).transpose()?;
     if engine.first_index(range.0).is_some_and(|first| first > index + 1) {
         return Err(LogError::Corrupt(format!("{range} has no entry {}", index + 1)));
@@ -271,6 +300,7 @@ fn load(engine: &Engine, range: RangeId) -> Result<Option<GroupState>, LogError>
         truncated: (index, term),
         last_index: engine.last_index(range.0).unwrap_or(0).max(index),
         durable_applied: durable.map_or(0, |[durable]| durable),
+        replica_floor: floor.map_or(0, |[floor]| floor),
     }))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{Entry, HardState, Message};
-use raft::{Config, RawNode, Ready, StateRole};
+use raft::{Config, ProgressState, RawNode, Ready, StateRole};
 
 use crate::env::Rng;
 use crate::ids::{RangeId, ReplicaId};
@@ -134,6 +134,22 @@ impl<W> Group<W> {
         } else {
             self.node.raft.set_randomized_election_timeout(self.election_timeout);
         }
+    }
+
+    /// Term, vote and commit index as they are now. What is committed and not in the log yet is being written.
+    pub(crate) fn hard_state(&self) -> HardState {
+        self.node.raft.hard_state()
+    }
+
+    /// This replica.
+    pub(crate) fn id(&self) -> ReplicaId {
+        ReplicaId(self.node.raft.id)
+    }
+
+    /// True iff this replica leads and does not know what another one has.
+    pub(crate) fn is_probing(&self, replica: ReplicaId) -> bool {
+        let progress = self.node.raft.prs().get(replica.0);
+        progress.is_some_and(|progress| progress.state == ProgressState::Probe)
     }
 
     /// True iff this replica may stand for election: it is not far behind in applying what it has. raft-rs reads all of
@@ -415,8 +431,8 @@ mod tests {
         fn new() -> Self {
             let log = Arc::new(SimLog::open(SimDisk::new(), false).unwrap());
             let range = RangeId(7);
-            let storage =
-                GroupStorage::open(log.clone(), range, vec![1, 2, 3], 10, Arc::default()).unwrap();
+            let conf = raft::eraftpb::ConfState { voters: vec![1, 2, 3], ..Default::default() };
+            let storage = GroupStorage::open(log.clone(), range, conf, 10, Arc::default()).unwrap();
             let rng = Arc::new(Seeded::new(1));
             let group = Group::new(range, ReplicaId(1), storage, 10, rng).unwrap();
             World { log, group, settled: Vec::new(), superseded: Vec::new(), room: usize::MAX }

@@ -23,10 +23,12 @@
 //! one follows: a follower takes them for others, and panics at best. It stays off; [`wire::join_appends`] does it.
 
 mod group;
+mod peers;
 mod recent;
 mod storage;
 pub(crate) mod wire;
 
 pub(crate) use group::{ELECTION_TICKS, Group, UNCOMMITTED_BYTES_MAX, bytes_of};
+pub(crate) use peers::{Address, Peers};
 pub(crate) use recent::RecentBytes;
 pub(crate) use storage::GroupStorage;

@@ -14,7 +14,7 @@ use crate::log::{GroupState, INITIAL_INDEX, INITIAL_TERM, LogError, RaftLog};
 pub(crate) struct GroupStorage {
     range: RangeId,
     log: Arc<dyn RaftLog>,
-    voters: Vec<u64>,
+    conf_state: ConfState,
     hard_state: HardState,
     truncated: (u64, u64),
     last_index: u64,
@@ -26,15 +26,19 @@ impl GroupStorage {
     pub(crate) fn open(
         log: Arc<dyn RaftLog>,
         range: RangeId,
-        voters: Vec<u64>,
+        conf_state: ConfState,
         applied: u64,
         recent: Arc<RecentBytes>,
     ) -> Result<Self, LogError> {
         let initial = || {
             let hard_state =
                 HardState { term: INITIAL_TERM, commit: INITIAL_INDEX, ..HardState::default() };
-            let truncated = (INITIAL_INDEX, INITIAL_TERM);
-            GroupState { hard_state, truncated, last_index: INITIAL_INDEX, durable_applied: 0 }
+            GroupState {
+                hard_state,
+                truncated: (INITIAL_INDEX, INITIAL_TERM),
+                last_index: INITIAL_INDEX,
+                ..GroupState::default()
+            }
         };
         let mut state = log.state(range)?.unwrap_or_else(initial);
         if state.last_index == 0 {
@@ -58,10 +62,29 @@ impl GroupStorage {
         Ok(GroupStorage {
             range,
             log,
-            voters,
+            conf_state,
             hard_state: state.hard_state,
             truncated: state.truncated,
             last_index: state.last_index,
+            recent: Recent::new(recent),
+        })
+    }
+
+    /// The storage of an uninitialised replica: it has its hard state and no log. Whatever entries it is offered follow
+    /// something that it does not have.
+    pub(crate) fn uninitialised(
+        log: Arc<dyn RaftLog>,
+        range: RangeId,
+        recent: Arc<RecentBytes>,
+    ) -> Result<Self, LogError> {
+        let known = log.state(range)?.map(|state| state.hard_state).unwrap_or_default();
+        Ok(GroupStorage {
+            range,
+            log,
+            conf_state: ConfState::default(),
+            hard_state: HardState { commit: 0, ..known },
+            truncated: (0, 0),
+            last_index: 0,
             recent: Recent::new(recent),
         })
     }
@@ -112,8 +135,8 @@ fn to_raft(error: LogError) -> Error {
 
 impl Storage for GroupStorage {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let conf_state = ConfState { voters: self.voters.clone(), ..ConfState::default() };
-        Ok(RaftState { hard_state: self.hard_state.clone(), conf_state })
+        let (hard_state, conf_state) = (self.hard_state.clone(), self.conf_state.clone());
+        Ok(RaftState { hard_state, conf_state })
     }
 
     fn entries(

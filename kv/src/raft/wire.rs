@@ -27,6 +27,8 @@ pub(crate) fn encode(range: RangeId, message: Message) -> RaftMessage {
         context: message.context,
         priority: message.priority,
         request_snapshot: message.request_snapshot,
+        // The store says who lives where.
+        ..RaftMessage::default()
     }
 }
 

@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::clock::Timestamp;
 use crate::engine::{Engine, EngineBatch, EngineError};
-use crate::ids::{NodeId, RangeId};
+use crate::ids::{NodeId, RangeId, ReplicaId, StoreId};
 use crate::keys;
 use crate::range::descriptor::{RangeDescriptor, Replica};
 use crate::range::state::RangeState;
@@ -48,6 +48,21 @@ pub struct StoreIdent {
     /// The node that the store belongs to.
     #[prost(uint64, tag = "2")]
     pub node_id: u64,
+    /// Its number. Zero: it is the node's first store, and has the node's.
+    #[prost(uint64, tag = "3")]
+    pub store_id: u64,
+}
+
+impl StoreIdent {
+    /// Of the first store of a node.
+    pub fn first(cluster_id: u64, node: NodeId) -> Self {
+        StoreIdent { cluster_id, node_id: node.0, store_id: node.0 }
+    }
+
+    /// The store's number.
+    pub fn store(&self) -> StoreId {
+        StoreId(if self.store_id == 0 { self.node_id } else { self.store_id })
+    }
 }
 
 /// The descriptors that a cluster of these nodes begins with: meta, system, data; each with a replica on
@@ -55,7 +70,7 @@ pub struct StoreIdent {
 pub fn initial_ranges(nodes: &[NodeId]) -> Vec<RangeDescriptor> {
     let replicas: Vec<Replica> = (1..)
         .zip(nodes)
-        .map(|(replica_id, node)| Replica { replica_id, node_id: node.0 })
+        .map(|(replica_id, node)| Replica::voter(ReplicaId(replica_id), *node))
         .collect();
     let range = |id: RangeId, start: u8, end: &[u8]| RangeDescriptor {
         range_id: id.0,

@@ -7,7 +7,7 @@
 //! With the mutant *ack before fsync*, `write` with `sync` returns at once and syncs only every eighth time:
 //! what a forgotten or misplaced fsync does. It never shows without a crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -167,10 +167,13 @@ impl State {
 
     fn apply(&mut self, batch: LogBatch) {
         for (range, write) in batch.groups {
-            if write.remove {
-                self.groups.remove(&range);
-            } else {
-                self.groups.entry(range).or_default().apply(write);
+            let group = self.groups.get(&range).map(|group| &group.state);
+            match write.remove.then(|| group::removed(group, &write)) {
+                Some(None) => drop(self.groups.remove(&range)),
+                Some(Some(state)) => {
+                    self.groups.insert(range, MemGroup { state, entries: VecDeque::new() });
+                }
+                None => self.groups.entry(range).or_default().apply(write),
             }
         }
     }
@@ -183,6 +186,7 @@ fn whole(range: RangeId, group: &MemGroup) -> LogBatch {
         entries: group.entries.iter().cloned().collect(),
         hard_state: Some(group.state.hard_state.clone()),
         durable_applied: Some(group.state.durable_applied),
+        replica_floor: Some(group.state.replica_floor),
         ..GroupWrite::default()
     };
     LogBatch { groups: vec![(range, write)] }

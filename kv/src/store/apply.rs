@@ -150,7 +150,7 @@ impl Applier {
         // The left side last: until it is seen as it is now, the right side's keys are its own.
         for id in &done.created {
             self.shared.publish(&self.states[id], |notices, state| {
-                notices.created.insert(*id, state.clone());
+                notices.created.insert(*id, (done.range, state.clone()));
             });
         }
         self.shared.publish(&self.states[&done.range], |notices, state| {

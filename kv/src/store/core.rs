@@ -12,8 +12,12 @@
 //!   over to the holder while the lease is good for longer than that takes; a holder whose group has no leader stands for
 //!   election, again and again.
 //!
+//! Replicas without data yet are a chapter of their own ([`uninitialised`]).
+//!
 //! HAZARD: raft-rs forgets no transfer before an election timeout has passed, and drops proposals until then. So none is
 //! begun that a lease's end could meet.
+
+mod uninitialised;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,12 +30,12 @@ use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::env::Env;
-use crate::ids::{NodeId, RangeId, ReplicaId};
+use crate::ids::{NodeId, RangeId, ReplicaId, StoreId};
 use crate::log::{LogBatch, LogError, RaftLog};
 use crate::mutant::Mutant;
-use crate::raft::wire::hands_over;
 use crate::raft::{
-    ELECTION_TICKS, Group, GroupStorage, RecentBytes, UNCOMMITTED_BYTES_MAX, bytes_of,
+    Address, ELECTION_TICKS, Group, GroupStorage, Peers, RecentBytes, UNCOMMITTED_BYTES_MAX,
+    bytes_of,
 };
 use crate::range::command::{
     Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Rejection, Truncate,
@@ -89,8 +93,11 @@ pub(crate) struct Effects {
 /// A replica of this store, as the core sees it.
 struct Replica {
     group: Group<Waiter>,
-    /// The range as it was last applied, as far as this core was told. (Who leads it the group knows better.)
-    state: Arc<Published>,
+    /// The range as it was last applied, as far as this core was told. (Who leads it the group knows better.) `None`: it has
+    /// nothing yet.
+    state: Option<Arc<Published>>,
+    /// Where the others live.
+    peers: Peers,
     /// Bytes of its committed entries that are on their way through the engine.
     applying: usize,
     /// Last lease index given out, for this lease sequence.
@@ -101,6 +108,10 @@ struct Replica {
     truncate_to: u64,
     durable: u64,
     durable_to_log: bool,
+    /// The log has to hear that no replica with a lower id than this one comes back.
+    floor_to_log: bool,
+    /// The log has to hear how far it is committed: U6 of `core::uninitialised`.
+    commit_to_log: bool,
     /// The leader and the lease need no look before this time, unless something is applied.
     quiet_until: Timestamp,
     /// Something was applied since the log's length was last looked at.
@@ -108,6 +119,55 @@ struct Replica {
 }
 
 impl Replica {
+    fn new(group: Group<Waiter>, state: Option<Arc<Published>>, mut peers: Peers) -> Self {
+        if let Some(state) = &state {
+            peers.learn(&state.descriptor);
+        }
+        Replica {
+            group,
+            state,
+            peers,
+            applying: 0,
+            lease_index: (0, 0),
+            lease_in_flight: None,
+            truncation_in_flight: None,
+            truncate_to: 0,
+            durable: 0,
+            durable_to_log: false,
+            floor_to_log: false,
+            commit_to_log: false,
+            quiet_until: Timestamp::ZERO,
+            has_grown: true,
+        }
+    }
+
+    /// The range is now in this state.
+    fn is_now(&mut self, state: Arc<Published>) {
+        let is_known = self
+            .state
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(&known.descriptor, &state.descriptor));
+        if !is_known {
+            self.peers.learn(&state.descriptor);
+        }
+        self.state = Some(state);
+    }
+
+    /// Says in a message from whom and to whom it is, by node and store. False: where it should go is not known.
+    fn address(&self, own: Address, message: &mut RaftMessage) -> bool {
+        let to = ReplicaId(message.to);
+        let Some(address) = self.peers.address(to) else { return false };
+        (message.from_node, message.from_store) = (own.node.0, own.store.0);
+        (message.to_node, message.to_store) = (address.node.0, address.store.0);
+        if message.is_append()
+            && self.group.is_probing(to)
+            && let Some(state) = &self.state
+        {
+            message.start_key = state.descriptor.start.clone();
+        }
+        true
+    }
+
     /// Bytes that this replica has taken on and not applied: not committed, waiting for room, or on the way to the engine.
     fn pending_bytes(&self) -> usize {
         self.group.uncommitted_bytes() + self.group.withheld_bytes() + self.applying
@@ -121,8 +181,11 @@ pub(crate) struct Core {
     log: Arc<dyn RaftLog>,
     shared: SharedRef,
     holder: Holder,
+    own: Address,
     recent: Arc<RecentBytes>,
     replicas: BTreeMap<RangeId, Replica>,
+    /// Those of them that have nothing yet, and in which tick they were last heard of.
+    uninitialised: BTreeMap<RangeId, u64>,
     /// The groups that may have something to do: those that inputs, notices and ticks have touched. A turn looks at no
     /// others.
     active: BTreeSet<RangeId>,
@@ -142,15 +205,19 @@ impl Core {
         log: Arc<dyn RaftLog>,
         shared: SharedRef,
         holder: Holder,
+        store: StoreId,
     ) -> Self {
+        let own = Address { node: env.node_id, store };
         Core {
             env,
             config,
             log,
             shared,
             holder,
+            own,
             recent: Arc::default(),
             replicas: BTreeMap::new(),
+            uninitialised: BTreeMap::new(),
             active: BTreeSet::new(),
             turned: BTreeSet::new(),
             applying: Applying::default(),
@@ -159,54 +226,44 @@ impl Core {
         }
     }
 
-    /// Adds the group of a range.
+    /// Adds the group of a range that has a state. What the log knows of it goes on: the vote of a replica that had nothing
+    /// before, too, and whom that has heard.
     pub(crate) fn open_group(
         &mut self,
         range: RangeId,
         state: Arc<Published>,
     ) -> Result<(), LogError> {
-        let Some(id) = state.descriptor.replica_on(self.env.node_id) else {
-            return Err(LogError::Corrupt(format!("{range} has no replica on this node")));
+        let Some(member) = state.descriptor.replica_on(self.own.store) else {
+            return Err(LogError::Corrupt(format!("{range} has no replica on this store")));
         };
-        let voters = state.descriptor.replicas.iter().map(|r| r.replica_id).collect();
+        let (id, conf) = (member.id(), state.descriptor.conf_state());
+        let is_newer = |other: &Replica| other.group.id() > id;
+        if self.replicas.get(&range).is_some_and(is_newer) || self.replica_floor(range)? > id.0 {
+            // It was removed since: U3 of `core::uninitialised`.
+            return Ok(());
+        }
         let applied = state.applied_index;
-        let storage =
-            GroupStorage::open(self.log.clone(), range, voters, applied, self.recent.clone())?;
+        let (log, recent) = (self.log.clone(), self.recent.clone());
+        let storage = GroupStorage::open(log, range, conf, applied, recent)?;
         let group = Group::new(range, id, storage, applied, self.env.rng.clone())?;
-        let replica = Replica {
-            group,
-            state,
-            applying: 0,
-            lease_index: (0, 0),
-            lease_in_flight: None,
-            truncation_in_flight: None,
-            truncate_to: 0,
-            durable: 0,
-            durable_to_log: false,
-            quiet_until: Timestamp::ZERO,
-            has_grown: true,
-        };
-        self.replicas.insert(range, replica);
+        self.uninitialised.remove(&range);
+        let before = self.replicas.remove(&range);
+        let peers = before.map(|before| before.peers).unwrap_or_default();
+        self.replicas.insert(range, Replica::new(group, Some(state), peers));
         self.active.insert(range);
         Ok(())
     }
 
     /// Takes one input. `now` is the node's hybrid time.
-    pub(crate) fn step(&mut self, now: Timestamp, input: Input) {
+    ///
+    /// # Errors
+    /// Those of the log, when a replica comes into being.
+    pub(crate) fn step(&mut self, now: Timestamp, input: Input) -> Result<(), LogError> {
         match input {
             Input::Raft(messages, _queued) => {
                 let stalls = self.shared.disk.is_suspected();
                 for message in messages {
-                    // An unknown range is one whose split was not applied here yet: Raft will repeat.
-                    let range = RangeId(message.range_id);
-                    if let Some(replica) = self.replicas.get_mut(&range) {
-                        // Who cannot apply what it has cannot lead well.
-                        if hands_over(&message) && (stalls || !replica.group.may_stand()) {
-                            continue;
-                        }
-                        replica.group.receive(message);
-                        self.active.insert(range);
-                    }
+                    self.hear(message, stalls)?;
                 }
             }
             Input::Propose(proposal) => self.propose(now, *proposal),
@@ -215,6 +272,7 @@ impl Core {
                 self.tick(now);
             }
         }
+        Ok(())
     }
 
     fn propose(&mut self, now: Timestamp, proposal: Proposal) {
@@ -232,8 +290,11 @@ impl Core {
             let _ = waiter.send(Fate::Overloaded);
             return;
         }
+        let Some(state) = &replica.state else {
+            let _ = waiter.send(Fate::Superseded);
+            return;
+        };
         if !is_lease {
-            let state = &replica.state;
             let current = state.lease.as_ref().map_or(0, |lease| lease.sequence);
             if current != command.lease_sequence {
                 let _ = waiter.send(Fate::Rejected(Rejection::Lease));
@@ -288,12 +349,15 @@ impl Core {
         for range in due {
             self.look(range, now, looks_at_logs);
         }
+        if looks_at_logs {
+            self.forget_silent();
+        }
     }
 
     /// What a replica does by itself.
     fn look(&mut self, range: RangeId, now: Timestamp, looks_at_log: bool) {
         let Some(replica) = self.replicas.get_mut(&range) else { return };
-        let state = replica.state.clone();
+        let Some(state) = replica.state.clone() else { return };
         if !replica.group.is_leader() {
             let holds =
                 |lease: &Lease| lease.is_held_by(self.holder) && now < lease.expiration_ts();
@@ -319,7 +383,7 @@ impl Core {
         if still_waiting(&mut replica.lease_in_flight) {
             return;
         }
-        let Some(id) = state.descriptor.replica_on(holder.node) else { return };
+        let id = replica.group.id();
         let far = now.saturating_add(duration).saturating_add(self.env.clock.max_offset());
         let mut now = now;
         // No clock that was right has made such a lease, and nobody else has one that could show it.
@@ -400,8 +464,8 @@ impl Core {
     /// Takes what the applier and the sync loop have done.
     pub(crate) fn notices(&mut self) -> Result<(), LogError> {
         let notices = self.shared.take_notices();
-        for (range, state) in notices.created {
-            self.created(range, state)?;
+        for (range, (left, state)) in notices.created {
+            self.created(left, range, state)?;
         }
         if !notices.applied.is_empty() {
             // There is room again.
@@ -412,7 +476,7 @@ impl Core {
             if let Some(replica) = self.replicas.get_mut(&range) {
                 replica.applying -= applied.done.bytes;
                 replica.group.applied_to(applied.state.applied_index);
-                replica.state = applied.state;
+                replica.is_now(applied.state);
                 replica.truncate_to = replica.truncate_to.max(applied.truncate.unwrap_or(0));
                 replica.quiet_until = Timestamp::ZERO;
                 replica.has_grown = true;
@@ -432,8 +496,17 @@ impl Core {
     }
 
     /// The right side of a split. Where its left side leads, it stands for election at once.
-    fn created(&mut self, range: RangeId, state: Arc<Published>) -> Result<(), LogError> {
-        if self.replicas.contains_key(&range) {
+    fn created(
+        &mut self,
+        left: RangeId,
+        range: RangeId,
+        state: Arc<Published>,
+    ) -> Result<(), LogError> {
+        if let Some(left_side) = self.replicas.get_mut(&left) {
+            left_side.commit_to_log = true;
+            self.active.insert(left);
+        }
+        if self.replicas.get(&range).is_some_and(|replica| replica.state.is_some()) {
             return Ok(());
         }
         let holds_lease = state.lease.as_ref().is_some_and(|lease| lease.is_held_by(self.holder));
@@ -459,18 +532,13 @@ impl Core {
                 for waiter in turn.superseded {
                     let _ = waiter.send(Fate::Superseded);
                 }
-                // A turn that sends nothing need not know where to.
-                if !turn.messages.is_empty() || !turn.after_sync.is_empty() {
-                    let descriptor = &replica.state.descriptor;
-                    for (messages, by_node) in [
-                        (turn.messages, &mut effects.messages),
-                        (turn.after_sync, &mut effects.after_sync),
-                    ] {
-                        for message in messages {
-                            let to = ReplicaId(message.to);
-                            if let Some(node) = descriptor.node_of(to) {
-                                by_node.entry(node).or_default().push(message);
-                            }
+                for (messages, by_node) in [
+                    (turn.messages, &mut effects.messages),
+                    (turn.after_sync, &mut effects.after_sync),
+                ] {
+                    for mut message in messages {
+                        if replica.address(self.own, &mut message) {
+                            by_node.entry(NodeId(message.to_node)).or_default().push(message);
                         }
                     }
                 }
@@ -497,6 +565,14 @@ impl Core {
                 if replica.group.has_withheld() {
                     self.waiting.insert(range);
                 }
+            }
+            if std::mem::take(&mut replica.commit_to_log) {
+                let write = write.get_or_insert_default();
+                write.hard_state = Some(replica.group.hard_state());
+            }
+            if std::mem::take(&mut replica.floor_to_log) {
+                write.get_or_insert_default().replica_floor = Some(replica.group.id().0);
+                effects.must_sync = true;
             }
             if replica.durable_to_log {
                 replica.durable_to_log = false;

@@ -67,7 +67,7 @@ impl Driver {
             // After the inputs were taken: whoever sent them may have seen what is noted here.
             self.core.notices()?;
             for input in inputs {
-                self.core.step(self.env.clock.now(), input);
+                self.core.step(self.env.clock.now(), input)?;
             }
             let now = self.env.clock.monotonic();
             // Where inputs never end, the timer is not asked.
@@ -75,7 +75,7 @@ impl Driver {
                 // A stall counts as one tick: a node that slept must listen before it campaigns.
                 next_tick = now + self.tick;
                 timer = self.env.clock.sleep(self.tick);
-                self.core.step(self.env.clock.now(), Input::Tick);
+                self.core.step(self.env.clock.now(), Input::Tick)?;
             }
             while let Some(effects) = self.core.turn()? {
                 for (node, messages) in effects.messages {

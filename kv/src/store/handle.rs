@@ -67,9 +67,10 @@ impl StoreHandle {
         self.shared.failure.get().cloned()
     }
 
-    /// Messages from another node's replicas. Dropped when the store is behind; those without entries, by which leaders are
-    /// elected and known to live, last.
-    pub fn receive(&self, mut messages: Vec<RaftMessage>) {
+    /// Messages from another node's replicas; what it says in another's name is dropped. Dropped when the store is behind;
+    /// those without entries, by which leaders are elected and known to live, last.
+    pub fn receive(&self, from: NodeId, mut messages: Vec<RaftMessage>) {
+        messages.retain(|message| message.from_node == from.0);
         let bytes = messages.iter().map(|message| message.encoded_len()).sum();
         let taken = self.shared.credits.received.take(bytes);
         if taken.is_none() {

@@ -107,7 +107,8 @@ impl Store {
         // From here on whatever fails stops the store.
         let engine: Arc<dyn Engine> = Arc::new(WatchedEngine { engine, shared: shared.clone() });
         let log: Arc<dyn RaftLog> = Arc::new(WatchedLog { log, shared: shared.clone() });
-        let mut core = Core::new(env.clone(), config.clone(), log.clone(), shared.clone(), holder);
+        let (own, told) = (ident.store(), shared.clone());
+        let mut core = Core::new(env.clone(), config.clone(), log.clone(), told, holder, own);
         for range in states.keys() {
             let state = shared.published(*range).expect("published above");
             core.open_group(*range, state)?;

@@ -15,9 +15,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use goldenscript::Command as Line;
+use raft::eraftpb::MessageType;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, TimeSource, Timestamp};
+use crate::engine::Engine;
 use crate::env::{Env, RpcError, TaskScope, Transport};
 use crate::ids::{NodeId, RangeId};
 use crate::keys::Space;
@@ -32,7 +34,7 @@ use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
 use crate::sim::testing::{Seeded, each_file};
 use crate::store::apply::Applier;
-use crate::store::core::{Core, Input};
+use crate::store::core::{ApplyTask, Core, Input};
 use crate::store::handle::StoreHandle;
 use crate::store::proposal::{Fate, Proposal};
 use crate::store::{Store, StoreConfig};
@@ -109,8 +111,11 @@ impl RangeObserver for Watcher {
 struct Node {
     core: Core,
     log: Arc<SimLog>,
+    engine: Arc<SimEngine>,
     applier: Applier,
     handle: StoreHandle,
+    /// What it does not apply yet, while it is held.
+    held: Option<Vec<ApplyTask>>,
     /// Proposals without an answer, by what they write.
     waiting: Vec<(String, oneshot::Receiver<Fate>)>,
 }
@@ -141,7 +146,7 @@ impl World {
         };
         for id in ids {
             let engine = SimEngine::open(world.disks[&id].clone()).unwrap();
-            let ident = StoreIdent { cluster_id: 1, node_id: id.0 };
+            let ident = StoreIdent::first(1, id);
             bootstrap(&engine, &ident, &ids).now_or_never().expect("no latency").unwrap();
             world.start(id);
         }
@@ -161,13 +166,16 @@ impl World {
             mutant: None,
         };
         let engine = Arc::new(SimEngine::open(disk).unwrap());
-        let store =
-            Store::open(env, StoreConfig::recommended(), engine, log.clone()).expect("it opens");
+        let store = Store::open(env, StoreConfig::recommended(), engine.clone(), log.clone())
+            .expect("it opens");
         let (handle, watcher) = (store.handle(), self.watcher(id));
         // Tasks go to the applier by hand.
         let (_, tasks) = mpsc::channel(1);
         let (core, applier) = store.into_parts(watcher, tasks);
-        self.nodes.insert(id, Node { core, log, applier, handle, waiting: Vec::new() });
+        self.nodes.insert(
+            id,
+            Node { core, log, engine, applier, handle, held: None, waiting: Vec::new() },
+        );
     }
 
     fn watcher(&self, node: NodeId) -> Arc<dyn RangeObserver> {
@@ -186,7 +194,10 @@ impl World {
                     write.now_or_never().expect("no latency")?;
                     node.core.persisted(effects.persisting);
                     mail.extend(effects.after_sync.into_iter().map(|(to, mail)| (from, to, mail)));
-                    node.applier.apply(effects.apply)?;
+                    match &mut node.held {
+                        Some(held) => held.extend(effects.apply),
+                        None => node.applier.apply(effects.apply)?,
+                    }
                     node.core.notices()?;
                 }
                 node.core.publish_leaders();
@@ -205,7 +216,7 @@ impl World {
             let is_cut = self.cut.contains(&from) || self.cut.contains(&to);
             if let Some(node) = self.nodes.get_mut(&to).filter(|_| !is_cut) {
                 let now = node.handle.now();
-                node.core.step(now, Input::Raft(messages, None));
+                node.core.step(now, Input::Raft(messages, None))?;
             }
         }
     }
@@ -219,8 +230,27 @@ impl World {
         let (waiter, fate) = oneshot::channel();
         let now = node.handle.now();
         let proposal = Box::new(Proposal { range, command, waiter, slot: None, queued: None });
-        node.core.step(now, Input::Propose(proposal));
+        node.core.step(now, Input::Propose(proposal)).expect("a proposal reads no log");
         node.waiting.push((what, fate));
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> Answer<&mut Node> {
+        Ok(self.nodes.get_mut(&id).ok_or("no such node")?)
+    }
+
+    /// What each node's log knows of a group, and what runs of it.
+    fn replicas(&self, range: RangeId) -> Answer<String> {
+        let mut out = String::new();
+        for (id, node) in &self.nodes {
+            let runs = node.core.shown(range).unwrap_or("no replica".into());
+            write!(out, "{id}: {runs}")?;
+            if let Some(state) = node.log.state(range)? {
+                let (term, vote) = (state.hard_state.term, state.hard_state.vote);
+                write!(out, "; log: term {term}, vote {vote}, floor {}", state.replica_floor)?;
+            }
+            writeln!(out)?;
+        }
+        Ok(out)
     }
 
     fn state(&self, range: RangeId) -> Answer<String> {
@@ -264,7 +294,7 @@ impl goldenscript::Runner for World {
                     self.time.0.fetch_add(TICK_MS, Ordering::Relaxed);
                     for node in self.nodes.values_mut() {
                         let now = node.handle.now();
-                        node.core.step(now, Input::Tick);
+                        node.core.step(now, Input::Tick)?;
                     }
                     self.settle()?;
                 }
@@ -274,7 +304,48 @@ impl goldenscript::Runner for World {
             "heal" => self.cut.clear(),
             // The process ends, with what the disk has.
             "kill" => drop(self.nodes.remove(&node(args.next_pos())?)),
+            // The machine loses its power, and the engine all that was not synced; the log has synced everything.
+            "lose" => {
+                let id = node(args.next_pos())?;
+                drop(self.nodes.remove(&id));
+                let (_, synced) = self.disks[&id].lengths("engine");
+                self.disks[&id].truncate("engine", synced)?;
+            }
+            "sync" => {
+                let node = self.node_mut(node(args.next_pos())?)?;
+                node.engine.sync().now_or_never().expect("no latency")?;
+            }
             "start" => self.start(node(args.next_pos())?),
+            // Committed entries wait there, as for an engine that is slow.
+            "hold" => self.node_mut(node(args.next_pos())?)?.held = Some(Vec::new()),
+            "release" => {
+                let node = self.node_mut(node(args.next_pos())?)?;
+                let held = node.held.take().ok_or("it is not held")?;
+                node.applier.apply(held)?;
+                self.settle()?;
+            }
+            // A node hears a heartbeat of another's replica.
+            "heartbeat" => {
+                let (from, to) = (node(args.take_key("from"))?, node(here)?);
+                let (from_node, to_node) = (from.0, to.0);
+                let replica: u64 = args.take_key("replica").ok_or("which replica?")?.parse()?;
+                let term = args.take_key("term").map_or(Ok(6), str::parse)?;
+                let message = RaftMessage {
+                    range_id: range.0,
+                    from: from.0,
+                    from_node,
+                    from_store: from_node,
+                    to: replica,
+                    to_node,
+                    to_store: to_node,
+                    kind: MessageType::MsgHeartbeat as i32,
+                    term,
+                    ..RaftMessage::default()
+                };
+                let node = self.node_mut(to)?;
+                node.core.step(node.handle.now(), Input::Raft(vec![message], None))?;
+                self.settle()?;
+            }
             "put" => {
                 let key = args.next_pos().unwrap_or_default().to_owned();
                 let mut batch = WriteBatch::default();
@@ -323,6 +394,7 @@ impl goldenscript::Runner for World {
                 return Ok(out);
             }
             "state" => return self.state(range),
+            "replicas" => return self.replicas(range),
             other => return Err(format!("no command {other}").into()),
         }
         let lines: Vec<String> = std::mem::take(&mut *self.told.0.lock().unwrap());

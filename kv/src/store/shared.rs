@@ -102,8 +102,8 @@ impl Table {
 /// that is all that there is.
 #[derive(Default)]
 pub(crate) struct Notices {
-    /// Ranges that have come into being on this store, as they began.
-    pub(crate) created: BTreeMap<RangeId, Arc<Published>>,
+    /// Ranges that have come into being on this store, as they began, with the ranges of which they were a part.
+    pub(crate) created: BTreeMap<RangeId, (RangeId, Arc<Published>)>,
     /// What was applied.
     pub(crate) applied: BTreeMap<RangeId, Applied>,
     /// The engine is durable through these applied indexes.

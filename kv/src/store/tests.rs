@@ -62,7 +62,7 @@ impl TaskScope for Still {
 fn store() -> (Store, Arc<SimLog>, Arc<dyn Engine>) {
     let disk = SimDisk::new();
     let engine = SimEngine::open(disk.clone()).unwrap();
-    let ident = StoreIdent { cluster_id: 1, node_id: 1 };
+    let ident = StoreIdent::first(1, NodeId(1));
     bootstrap(&engine, &ident, &[NodeId(1)]).now_or_never().expect("no latency").unwrap();
     let log = Arc::new(SimLog::open(disk, false).unwrap());
     let env = Env {
@@ -110,7 +110,7 @@ fn propose(store: &mut Store, kind: CommandKind) -> oneshot::Receiver<Fate> {
     let (waiter, fate): (Waiter, _) = oneshot::channel();
     let command = Command { kind: Some(kind), ..Command::default() };
     let proposal = Proposal { range: FIRST_DATA_RANGE, command, waiter, slot: None, queued: None };
-    store.core.step(Timestamp::ZERO, Input::Propose(Box::new(proposal)));
+    store.core.step(Timestamp::ZERO, Input::Propose(Box::new(proposal))).unwrap();
     fate
 }
 
@@ -118,7 +118,7 @@ fn propose(store: &mut Store, kind: CommandKind) -> oneshot::Receiver<Fate> {
 fn a_lease_passes_when_others_have_to_wait_for_what_is_not_committed() {
     let (mut store, log, _) = store();
     for _ in 0..25 {
-        store.core.step(Timestamp::ZERO, Input::Tick);
+        store.core.step(Timestamp::ZERO, Input::Tick).unwrap();
         for task in turn(&mut store, &log) {
             applied(&mut store, &task);
         }
@@ -148,7 +148,7 @@ fn what_the_engine_has_no_room_for_waits_in_the_log_and_comes_in_order() {
     let (mut store, log, _) = store();
     let mut waiting = Vec::new();
     for _ in 0..25 {
-        store.core.step(Timestamp::ZERO, Input::Tick);
+        store.core.step(Timestamp::ZERO, Input::Tick).unwrap();
         for task in turn(&mut store, &log) {
             applied(&mut store, &task);
         }
@@ -197,6 +197,7 @@ fn messages_beyond_the_bound_are_dropped_but_for_heartbeats() {
     let handle = store.handle();
     let message = |bytes: usize| RaftMessage {
         range_id: 3,
+        from_node: 2,
         entries: (bytes > 0)
             .then(|| LogEntry { data: vec![0; bytes].into(), ..LogEntry::default() })
             .into_iter()
@@ -204,7 +205,7 @@ fn messages_beyond_the_bound_are_dropped_but_for_heartbeats() {
         ..RaftMessage::default()
     };
     for _ in 0..100 {
-        handle.receive(vec![message(1 << 20), message(0)]);
+        handle.receive(NodeId(2), vec![message(1 << 20), message(0)]);
     }
     let queued = handle.queued_bytes().received;
     assert!((60 << 20..=QueuedBytes::MAX.received).contains(&queued), "{queued}");
@@ -266,6 +267,7 @@ fn a_batch_counts_what_its_command_has() {
 fn a_message_that_cannot_be_sent_stops_the_store() {
     let of = |bytes: usize| RaftMessage {
         range_id: 3,
+        from_node: 2,
         entries: vec![LogEntry { data: vec![0; bytes].into(), ..LogEntry::default() }],
         ..RaftMessage::default()
     };

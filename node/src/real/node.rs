@@ -108,8 +108,7 @@ impl RealNode {
             Some(_) => {}
             None if !options.found => return Err(StartError::Lost),
             None => {
-                let ident =
-                    StoreIdent { cluster_id: options.cluster_id, node_id: options.node_id.0 };
+                let ident = StoreIdent::first(options.cluster_id, options.node_id);
                 let members: Vec<NodeId> = options.members.keys().copied().collect();
                 bootstrap(&*engine, &ident, &members).await?;
             }

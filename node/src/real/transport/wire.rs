@@ -20,8 +20,9 @@ pub(super) mod proto {
 use proto::{Header, Hello, RaftReply};
 
 /// Version of the protocol. A node refuses frames of any other until there is a second one to understand.
-/// Four since a log may say what is closed, and hand leases over: a build of store format 3 would apply what others reject.
-const VERSION: u32 = 4;
+/// Four since a log may say what is closed, and hand leases over: a build of store format 3 would apply what others reject. Five
+/// since Raft messages say from which node to which they go.
+const VERSION: u32 = 5;
 /// Under this name a refusal carries the hello of who refuses; see [`Shared::refusal`].
 const REFUSAL_HELLO: &str = "meridian-hello-bin";
 /// Messages in a frame.
