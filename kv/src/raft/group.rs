@@ -520,4 +520,34 @@ mod tests {
         assert!(superseded.is_empty() && !world.group.has_withheld());
         assert_eq!(world.group.withheld_bytes(), 0);
     }
+
+    #[test]
+    fn who_is_far_behind_in_applying_does_not_stand_until_it_has_caught_up() {
+        let mut world = World::new();
+        world.win();
+        world.room = 0;
+        const PIECE: usize = 8 << 20;
+        while world.group.may_stand() {
+            let index = world.group.propose(Bytes::from(vec![7; PIECE]), "x", false).unwrap();
+            let term = world.group.term();
+            world.hear(MessageType::MsgAppendResponse, term, index, Message::default());
+        }
+        assert!(
+            (STANDING_BYTES_MAX..2 * STANDING_BYTES_MAX).contains(&world.group.withheld_bytes())
+        );
+        let term = world.group.term() + 1;
+        world.hear(MessageType::MsgHeartbeat, term, 0, Message::default());
+        assert!(!world.group.is_leader());
+        let role = |world: &World| world.group.node.raft.state;
+        world.group.campaign();
+        for _ in 0..10 * ELECTION_TICKS {
+            world.group.tick();
+        }
+        assert_eq!(role(&world), StateRole::Follower);
+        while !world.group.may_stand() {
+            assert!(!world.group.take_withheld(2 * PIECE, &mut Vec::new()).unwrap().is_empty());
+        }
+        world.group.campaign();
+        assert_eq!(role(&world), StateRole::PreCandidate);
+    }
 }
