@@ -1,4 +1,5 @@
-//! tidy: what the sources promise about themselves, as tests. It reads the files of the workspace as text.
+//! tidy: what the sources promise about themselves, as tests. It reads the files of the workspace as text ([`source`]). The
+//! modules are listed in reading order.
 //!
 //! - [`order`]: a module uses only modules that its crate's `lib.rs` lists before it.
 //! - [`labels`]: a rule's label stands for one rule of its file, and every label that is cited exists.
@@ -7,10 +8,11 @@
 //! There are no exceptions, and no list to write one into: what does not keep to a rule is moved, renamed or cut.
 
 #[cfg(test)]
+mod source;
+
+#[cfg(test)]
 mod labels;
 #[cfg(test)]
 mod lengths;
 #[cfg(test)]
 mod order;
-#[cfg(test)]
-mod source;
