@@ -1,14 +1,14 @@
 //! The tasks of a process, or of one node of several in a process, and where they run.
 //!
 //! ```text
-//!  the process's runtime: listeners, greetings and cancel requests, health, links to peers
+//!  the process's runtime: listeners, greetings and cancel requests, health, Raft links to peers
 //!  threads of their own:  consensus, apply, sync (their timers are the process's)
-//!  the work runtime:      sessions and their sockets, requests that are served
+//!  the work runtime:      sessions and their sockets, calls to peers, requests that are served
 //! ```
 //!
 //! Statements compute. Whatever they do to the threads of the work runtime, the operating system lets the others run, so
 //! that a node is heard, can be connected to, asked to cancel, and asked how it is. A session and the requests that it
-//! makes of its own node share a runtime: a read by a key changes no thread.
+//! makes share a runtime: a read by a key of its own node changes no thread, and one of another node none before the socket.
 
 use std::io;
 

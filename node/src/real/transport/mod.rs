@@ -14,14 +14,14 @@
 //! The first frame of each direction is a hello: cluster id, both node ids, maximum offset. Either side ends
 //! the stream when they do not fit. Whoever refuses a stream of a peer, for its clock or for the own disk, puts the own
 //! hello into the refusal's metadata, so that the peer hears of this clock, too. Later frames carry a header and a
-//! batch: what has queued up goes out as one frame, up to 256 messages or a mebibyte.
+//! batch: what has queued up when the connection can send goes out as one frame, up to 256 messages or a mebibyte ([`lender`]).
 //!
 //! - I1. Raft messages of one stream arrive in the order of sending. When a link fails, what it had queued is
 //!   dropped: Raft repeats what matters, and old messages are worth nothing.
 //! - I2. `NotSent` is returned only for a request that was not handed to a stream, or that the receiver says
 //!   it has not executed. After the hand-over everything else is `Unknown`.
 //! - I3. Every queue is bounded: 4,096 messages and 64 MiB of appends, 4,096 and 4 MiB of other Raft messages, and 4,096
-//!   calls in flight per peer; 16,384 requests being served, a few frames per stream.
+//!   calls in flight per peer; 16,384 requests being served, a thousand answers per stream that wait for their frame.
 //! - I4. A peer that says nothing is noticed ([`crate::liveness`]): its calls end, and further ones fail at once. So do those
 //!   to a peer whose disk gives no answer: it closes its call streams, and takes none, until the disk is back.
 //! - I5. When the scope stops, so does everything: links, listener, and the connections that tonic spawns

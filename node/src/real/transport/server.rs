@@ -25,7 +25,7 @@ use super::wire::proto::peer_server::{Peer, PeerServer};
 use super::wire::proto::{
     CallFrame, Header, Hello, Outcome, RaftFrame, RaftReply, Reply, ReplyFrame,
 };
-use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, FRAMES_MAX, frames};
+use super::wire::{BATCH_MAX, FRAME_BYTES_MAX, frames};
 use crate::liveness::KEEPALIVE;
 use crate::real::setup::{MemberSetup, WithSetup};
 
@@ -33,6 +33,8 @@ use crate::real::setup::{MemberSetup, WithSetup};
 const SERVES_MAX: usize = 16_384;
 /// A peer needs one stream per connection; a few more for one that is just being replaced.
 const STREAMS_MAX: u32 = 16;
+/// What a Raft stream says back: its hello, and why it ends.
+const RAFT_REPLIES_MAX: usize = 2;
 /// Answers of one stream that may wait to be framed.
 const REPLIES_MAX: usize = 1_024;
 
@@ -76,7 +78,7 @@ impl Peer for Service {
         let first = self.shared.handshake(frames.message()).await?.unwrap_or_default();
         let peer = self.admit(first.header, first.hello)?;
         let shared = self.shared.clone();
-        let (outgoing, stream) = mpsc::channel(FRAMES_MAX);
+        let (outgoing, stream) = mpsc::channel(RAFT_REPLIES_MAX);
         let hello = RaftReply { header: shared.header(peer), hello: shared.hello(peer) };
         outgoing.try_send(Ok(hello)).expect("the stream has room for its first frame");
         let receive = async move {

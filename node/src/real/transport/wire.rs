@@ -32,8 +32,6 @@ const FRAME_BYTES_SOFT_MAX: usize = 1 << 20;
 /// Bytes in any frame; also what tonic is told. A single message of the largest size fits, with room for everything
 /// around it.
 pub(super) const FRAME_BYTES_MAX: usize = MAX_MESSAGE_BYTES + 1024;
-/// Frames of one stream between us and tonic.
-pub(super) const FRAMES_MAX: usize = 2;
 
 impl Shared {
     /// The header of a frame that is sent to `peer` now.
