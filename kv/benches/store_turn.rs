@@ -29,7 +29,7 @@ use kv::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use kv::range::descriptor::{RangeDescriptor, Replica};
 use kv::range::state::RangeState;
 use kv::rpc::{RaftMessage, RpcRequest, RpcResponse};
-use kv::seam::{Access, RangeEvent, RangeObserver, Ranges, WriteBatch};
+use kv::seam::{Access, RangeEvent, RangeObserver, Ranges, Served, WriteBatch};
 use kv::sim::disk::SimDisk;
 use kv::sim::engine::SimEngine;
 use kv::sim::log::SimLog;
@@ -78,6 +78,9 @@ impl TaskScope for Alone {
 
 impl RangeObserver for Alone {
     fn on_event(&self, _: &RangeEvent) {}
+    fn hand_over(&self, _: &RangeDescriptor) -> BoxFuture<'static, Served> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// A store whose ranges all have their leader and their lease.

@@ -41,13 +41,15 @@ mutants! {
     /// Versions inside the uncertainty interval are treated as not yet written (breaks I1 of `mvcc::read`).
     IgnoreUncertainty "ignore-uncertainty" Keys 30;
     /// A new lease holder starts with an empty timestamp cache (breaks I3 of `timestamp_cache`).
-    TimestampCacheLostOnLeaseChange "timestamp-cache-lost-on-lease-change" Keys 30;
+    TimestampCacheLostOnLeaseChange "timestamp-cache-lost-on-lease-change" Keys 60;
     /// A replica serves without a valid lease (breaks I1 of `kv::seam`).
     StaleLeaseRead "stale-lease-read" Keys 30;
     /// A commit does not heed the end of the schema leases that it relies on (breaks L1 of `sql::catalog::lease`).
     CommitPastSchemaLease "commit-past-schema-lease" Sql 60;
+    /// Who gets a lease handed over does not heed what was served under it (breaks I1 of `server::summary`).
+    ReadSummaryLost "read-summary-lost" Keys 30;
     /// A lease holder closes timestamps over those who still write (breaks I1 of `range::tracker`).
     CloseOverWriters "close-over-writers" Keys 30;
     /// A node goes on with a clock that agrees with nobody's (breaks C2 and C3 of `kv::clock`).
-    TrustWrongClock "trust-wrong-clock" Keys 30;
+    TrustWrongClock "trust-wrong-clock" Keys 60;
 }

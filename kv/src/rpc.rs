@@ -124,7 +124,7 @@ pub struct LogEntry {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RpcRequest {
     /// What is asked for. A request without a body comes from a newer version and is refused.
-    #[prost(oneof = "RequestBody", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "RequestBody", tags = "1, 2, 3, 4, 5, 6")]
     pub body: Option<RequestBody>,
 }
 
@@ -146,6 +146,9 @@ pub enum RequestBody {
     /// To the lease holder of the range that holds the key: split there.
     #[prost(message, tag = "5")]
     Split(SplitRequest),
+    /// To a replica of this range: would it take the lease?
+    #[prost(uint64, tag = "6")]
+    LeaseOffer(u64),
 }
 
 /// A batch for one range. kv does not look into the payload.
@@ -190,7 +193,7 @@ pub struct SplitRequest {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RpcResponse {
     /// What came of it. No body comes from a later version, and then nobody knows.
-    #[prost(oneof = "ResponseBody", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "ResponseBody", tags = "1, 2, 3, 4, 5")]
     pub body: Option<ResponseBody>,
 }
 
@@ -209,6 +212,20 @@ pub enum ResponseBody {
     /// It was not done, or nobody knows.
     #[prost(message, tag = "4")]
     Refused(Refusal),
+    /// It would take the lease.
+    #[prost(message, tag = "5")]
+    LeaseTaker(LeaseTaker),
+}
+
+/// A replica that would take its range's lease.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct LeaseTaker {
+    /// Of its process's life. No other life may have the lease.
+    #[prost(fixed64, tag = "1")]
+    pub incarnation: u64,
+    /// How far it has applied its log.
+    #[prost(uint64, tag = "2")]
+    pub applied_index: u64,
 }
 
 /// A list of descriptors.

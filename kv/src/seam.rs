@@ -14,6 +14,7 @@
 //! - I5. What is written lies above all that was closed when its evaluation began, and nothing at or above it is closed before
 //!   it has its place in the log ([`crate::range::tracker`]).
 //! - I6. Nothing is read at or below the range's floor: what is there may be incomplete.
+//! - I7. A lease that was handed over says what was served under it, whatever its start ([`RangeEvent::LeaseAcquired`]).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -278,10 +279,21 @@ pub enum RangeEvent {
     },
 }
 
-/// The transaction layer's ear. Called synchronously while a command is applied: must not block.
+/// What was served on a range that is about to be handed over.
+pub struct Served {
+    /// For the next lease holder.
+    pub summary: ReadSummary,
+    /// Keeps everybody off the range until it is dropped.
+    pub held: Box<dyn Send>,
+}
+
+/// The transaction layer's ear. It is told synchronously while a command is applied, and must not block then.
 pub trait RangeObserver: Send + Sync {
     /// `event` has been applied; the range does not serve under it before this returns.
     fn on_event(&self, event: &RangeEvent);
+    /// The lease on the range is about to be handed over: no evaluation is under way on it, and none begins. Resolves once all
+    /// is remembered that was begun on its keys before, on whatever range that was, with what there is to remember.
+    fn hand_over(&self, range: &RangeDescriptor) -> BoxFuture<'static, Served>;
 }
 
 /// What the layer above says to ranges, and what they answer. kv brings it there and does not look into it; only between

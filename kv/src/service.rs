@@ -129,6 +129,9 @@ impl<P: Protocol> Service<P> {
                 let items = self.store.split(range, key, RangeId(id)).await.map_err(to_refusal)?;
                 Ok(ResponseBody::Descriptors(Descriptors { items }))
             }
+            Some(RequestBody::LeaseOffer(range)) => {
+                self.store.lease_taker(RangeId(range)).map(ResponseBody::LeaseTaker)
+            }
             None => Err(invalid("a request of an unknown kind")),
         }
     }

@@ -29,7 +29,7 @@ use kv::range::tracker::Tracker;
 use kv::rpc::{RaftMessage, Refusal, RefusalReason, RpcRequest, RpcResponse};
 use kv::seam::{
     Access, Eval, MAX_BATCH_BYTES, ProposeError, RangeEvent, RangeObserver, RangeService,
-    RangeSnapshot, Ranges, Routing, SendError, WriteBatch,
+    RangeSnapshot, Ranges, ReadSummary, Routing, SendError, WriteBatch,
 };
 use prost::Message;
 use tokio::task::AbortHandle;
@@ -322,12 +322,26 @@ impl LocalCluster {
         self.begin_lease(key, 2);
     }
 
+    /// The lease of a key's range is handed over: what was served under it.
+    pub async fn hand_over(&self, key: &[u8]) -> ReadSummary {
+        self.server().hand_over(&self.range_of(key)).await.summary
+    }
+
+    /// The lease of a key's range is this node's from now on, by hand-over.
+    pub fn take_over(&self, key: &[u8], summary: ReadSummary) {
+        self.begin_lease_with(key, 1, Some(summary));
+    }
+
     /// The first lease that a key's range ever had begins only now.
     pub fn delay_first_lease(&self, key: &[u8]) {
         self.begin_lease(key, 0);
     }
 
     fn begin_lease(&self, key: &[u8], steps: u64) {
+        self.begin_lease_with(key, steps, None);
+    }
+
+    fn begin_lease_with(&self, key: &[u8], steps: u64, summary: Option<ReadSummary>) {
         let (descriptor, lease) = {
             let mut ranges = self.ranges.lock().unwrap();
             let found = ranges.iter_mut().find(|(d, _)| d.contains_key(key));
@@ -338,7 +352,7 @@ impl LocalCluster {
         };
         let server = self.server();
         server.on_event(&RangeEvent::LeaseLost { descriptor: descriptor.clone() });
-        server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease, summary: None });
+        server.on_event(&RangeEvent::LeaseAcquired { descriptor, lease, summary });
     }
 
     /// Nothing is written at or below `ts` any more.

@@ -11,7 +11,9 @@
 //!
 //! - I1. A timestamp is served under one lease at most: a successor starts at or after the expiration (checked when the
 //!   change is applied, [`crate::range::command::LeaseChange`]), and a holder serves below its stasis alone, so that no clock
-//!   within the maximum offset sees two holders.
+//!   within the maximum offset sees two holders. Or the holder has handed the lease over, and serves nothing any more: then
+//!   the successor starts by its holder's clock at what the old one's showed, knows what was served ([`ReadSummary`]), and
+//!   ends no earlier.
 //! - I2. Only the life that acquired a lease serves under it: a process that begins anew has lost its timestamp cache.
 //! - I3. A holder whose clock may be wrong serves nothing: leases are judged by clocks.
 
@@ -64,7 +66,8 @@ impl Lease {
 
     /// May its holder serve at `ts`, by a clock that shows `now` and may be wrong by `max_offset`? By I1.
     pub fn covers(&self, ts: Timestamp, now: Timestamp, max_offset: Duration) -> bool {
-        ts < self.expiration_ts().saturating_sub(max_offset) && now < self.expiration_ts()
+        let is_current = self.start_ts() <= now && now < self.expiration_ts();
+        ts < self.expiration_ts().saturating_sub(max_offset) && is_current
     }
 }
 

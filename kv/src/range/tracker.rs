@@ -87,9 +87,9 @@ impl Tracker {
         lease <= self.revoked.load(Ordering::SeqCst)
     }
 
-    /// Nobody begins under the lease of this sequence any more.
-    pub fn revoke(&self, lease: u64) {
-        self.revoked.fetch_max(lease, Ordering::SeqCst);
+    /// Nobody begins under the lease of this sequence any more. False: that was so before.
+    pub fn revoke(&self, lease: u64) -> bool {
+        self.revoked.fetch_max(lease, Ordering::SeqCst) < lease
     }
 
     /// Takes [`Tracker::revoke`] back: the lease was not given away, and certainly will not be.
@@ -239,7 +239,7 @@ mod tests {
     fn under_a_revoked_lease_nobody_begins_and_those_who_have_are_waited_for() {
         let tracker = Arc::new(Tracker::default());
         let (reader, writer) = (tracker.enter(3, None), tracker.enter(3, Some(ts(9))));
-        tracker.revoke(3);
+        assert!(tracker.revoke(3) && !tracker.revoke(3));
         assert!(tracker.enter(3, None).is_none() && tracker.enter(2, None).is_none());
         let mut drained = Box::pin(tracker.drained());
         assert!((&mut drained).now_or_never().is_none());
@@ -251,7 +251,7 @@ mod tests {
         assert!(tracker.enter(5, None).is_some());
         tracker.restore(3);
         assert!(tracker.enter(3, None).is_some());
-        tracker.revoke(5);
+        assert!(tracker.revoke(5));
         tracker.restore(3);
         assert!(tracker.enter(5, None).is_none(), "that was another one");
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::clock::Clock;
 use crate::engine::{Engine, EngineBatch, EngineError};
 use crate::ids::RangeId;
 use crate::range::command::LeaseReplaced;
@@ -23,6 +24,7 @@ const BYTES_PER_BATCH_MAX: usize = 256 << 10;
 /// What the apply loop works with.
 pub(crate) struct Applier {
     pub(crate) holder: Holder,
+    pub(crate) clock: Clock,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) states: BTreeMap<RangeId, RangeState>,
     pub(crate) shared: SharedRef,
@@ -139,6 +141,8 @@ impl Applier {
                 RangeEvent::LeaseAcquired { lease, .. } => {
                     let range = done.range;
                     tracing::debug!(%range, sequence = lease.sequence, "this node has the lease");
+                    // One that was handed over begins by the clock of another. Beyond the offset it is waited for.
+                    let _ = self.clock.update(lease.start_ts());
                 }
                 RangeEvent::LeaseLost { .. } => {
                     tracing::debug!(range = %done.range, "this node had the lease");

@@ -5,12 +5,12 @@
 //! Leases (expiration leases bound to leadership):
 //! - I1. Only a leader that has applied an entry of its own term proposes a lease, so it knows the current one.
 //! - I2. A lease of another replica, or of an earlier incarnation of this one, is succeeded only after its
-//!   expiration by this node's clock. A holder never serves in the last maximum offset of its lease, so no
+//!   expiration by this node's clock, or by whom it is handed to ([`super::hand_over`]). A holder never serves in the last maximum offset of its lease, so no
 //!   clock within the offset sees two holders at one timestamp.
 //! - I3. A lease is extended while half of it is left. At most one lease proposal of a group is in flight.
 //! - I4. The leadership goes where the lease is: only the holder may serve, and only a leader can write. A leader hands it
-//!   over to the holder while the lease is good for longer than that takes; a holder whose group has no leader stands for
-//!   election, again and again.
+//!   over to the holder while the lease is good for longer than that takes, and at once when the lease has changed hands; a
+//!   holder whose group has no leader stands for election, again and again.
 //!
 //! Replicas without data yet are a chapter of their own ([`uninitialised`]).
 //!
@@ -399,6 +399,10 @@ impl Core {
         let expiration = now.saturating_add(duration).raw();
         let next = match &state.lease {
             Some(lease) if lease.is_held_by(holder) && now < lease.expiration_ts() => {
+                if state.tracker.is_revoked(lease.sequence) {
+                    // It is being handed over, or nobody knows whether it was: then it ends.
+                    return;
+                }
                 let half = lease.expiration_ts().saturating_sub(duration / 2);
                 if now < half {
                     replica.quiet_until = half;
@@ -414,6 +418,15 @@ impl Core {
                     replica.group.transfer_to(ReplicaId(lease.replica_id));
                     self.active.insert(range);
                 }
+                return;
+            }
+            _ if self.shared.draining.load(Ordering::SeqCst)
+                && state.descriptor.replicas.len() > 1 =>
+            {
+                let others =
+                    state.descriptor.replicas.iter().filter(|other| other.node_id != holder.node.0);
+                others.for_each(|other| replica.group.transfer_to(ReplicaId(other.replica_id)));
+                self.active.insert(range);
                 return;
             }
             old => Lease {
@@ -476,11 +489,18 @@ impl Core {
             if let Some(replica) = self.replicas.get_mut(&range) {
                 replica.applying -= applied.done.bytes;
                 replica.group.applied_to(applied.state.applied_index);
+                let sequence = |state: &Published| state.lease.as_ref().map(|lease| lease.sequence);
+                let before = replica.state.as_ref().map(|state| sequence(state));
+                let changed_hands = before != Some(sequence(&applied.state));
                 replica.is_now(applied.state);
                 replica.truncate_to = replica.truncate_to.max(applied.truncate.unwrap_or(0));
                 replica.quiet_until = Timestamp::ZERO;
                 replica.has_grown = true;
                 self.active.insert(range);
+                // Whoever got the lease from this node is to lead at once.
+                if changed_hands && replica.group.is_leader() {
+                    self.look(range, self.env.clock.now(), false);
+                }
             }
         }
         for (range, index) in notices.durable {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -34,11 +35,12 @@ const REFUSAL_DESCRIPTORS_MAX: usize = 16;
 /// A running store. Cheap to clone.
 #[derive(Clone)]
 pub struct StoreHandle {
-    env: Env,
+    pub(super) env: Env,
     engine: Arc<dyn Engine>,
-    shared: SharedRef,
-    inputs: mpsc::Sender<Input>,
-    holder: Holder,
+    pub(super) shared: SharedRef,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) holder: Holder,
+    pub(super) lease_duration: Duration,
 }
 
 impl StoreHandle {
@@ -48,8 +50,9 @@ impl StoreHandle {
         shared: SharedRef,
         inputs: mpsc::Sender<Input>,
         holder: Holder,
+        lease_duration: Duration,
     ) -> Self {
-        StoreHandle { env, engine, shared, inputs, holder }
+        StoreHandle { env, engine, shared, inputs, holder, lease_duration }
     }
 
     /// The node's hybrid time.
@@ -113,6 +116,9 @@ impl StoreHandle {
         if let Some(distrust) = self.env.clock.distrust() {
             return Some(distrust);
         }
+        if self.shared.draining.load(Ordering::SeqCst) {
+            return Some("the node is about to end: others serve in its place".into());
+        }
         if self.shared.disk.is_suspected() {
             return Some("the disk does not answer: nothing is written".into());
         }
@@ -159,7 +165,7 @@ impl StoreHandle {
 
     /// The lease under which this node may serve at `ts`: the one place that says so, by the rules of
     /// [`crate::range::lease`].
-    fn usable_lease(&self, published: &Published, ts: Timestamp) -> Option<Lease> {
+    pub(super) fn usable_lease(&self, published: &Published, ts: Timestamp) -> Option<Lease> {
         let lease = published.lease.as_ref().filter(|lease| lease.is_held_by(self.holder))?;
         let clock = &self.env.clock;
         let valid = lease.covers(ts, clock.now(), clock.max_offset())
@@ -170,13 +176,13 @@ impl StoreHandle {
 
     /// Leases are judged by the clock: one that may be wrong is no judge. The consensus loop stops the store for it, at
     /// its next turn; nobody is served before that.
-    fn trusts_clock(&self) -> bool {
+    pub(super) fn trusts_clock(&self) -> bool {
         let clock = &self.env.clock;
         self.env.mutation(Mutant::TrustWrongClock)
             || (clock.distrust().is_none() && clock.complaint().is_none())
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         range: RangeId,
         published: Option<&Published>,

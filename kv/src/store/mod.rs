@@ -13,6 +13,7 @@
 //!   stays in the log ([`credit`]), and leaders go on leading.
 //! - The *apply loop* ([`apply`]) owns the ranges' states and the engine.
 //! - The *sync loop* ([`sync`]) makes the engine durable now and then, and tells the log how far.
+//! - Leases change hands while they are good, as when a node is to end: [`hand_over`].
 //! - [`StoreHandle`] is what everybody else holds: [`crate::seam::Ranges`] for the transaction server, and
 //!   administration for the node.
 //!
@@ -25,6 +26,7 @@ pub(crate) mod apply;
 pub(crate) mod core;
 mod credit;
 pub(crate) mod driver;
+mod hand_over;
 mod handle;
 mod open;
 pub(crate) mod proposal;
@@ -40,6 +42,7 @@ mod watched;
 use std::time::Duration;
 
 pub use credit::QueuedBytes;
+pub use hand_over::Kept;
 pub use handle::StoreHandle;
 pub use open::{OpenError, Store};
 pub(crate) use shared::SharedRef;

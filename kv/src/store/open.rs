@@ -119,7 +119,9 @@ impl Store {
             .collect();
         env.clock.set_members(members.len());
         let (sender, inputs) = mpsc::channel(INPUTS_MAX);
-        let handle = StoreHandle::new(env.clone(), engine.clone(), shared, sender, holder);
+        let lease_duration = config.lease_duration;
+        let handle =
+            StoreHandle::new(env.clone(), engine.clone(), shared, sender, holder, lease_duration);
         Ok(Store { env, config, engine, log, states, core, inputs, handle, holder })
     }
 
@@ -134,15 +136,20 @@ impl Store {
         self,
         observer: Arc<dyn RangeObserver>,
         tasks: mpsc::Receiver<super::core::ApplyTask>,
-    ) -> (Core, Applier) {
+    ) -> (Core, Applier, mpsc::Receiver<Input>) {
         let (holder, engine, states, shared) =
             (self.holder, self.engine, self.states, self.handle.shared());
-        (self.core, Applier { holder, engine, states, shared, observer, tasks })
+        let clock = self.env.clock.clone();
+        let _ = shared.observed_by.set(Arc::downgrade(&observer));
+        let applier = Applier { holder, clock, engine, states, shared, observer, tasks };
+        (self.core, applier, self.inputs)
     }
 
     /// Starts the loops. `observer` hears of leases and splits from here on.
     pub fn start(self, observer: Arc<dyn RangeObserver>) {
         let shared = self.handle.shared();
+        // A store is started once.
+        let _ = shared.observed_by.set(Arc::downgrade(&observer));
         let (apply, tasks) = mpsc::channel(APPLY_TASKS_MAX);
         let driver = Driver {
             env: self.env.clone(),
@@ -155,6 +162,7 @@ impl Store {
         };
         let applier = Applier {
             holder: self.holder,
+            clock: self.env.clock.clone(),
             engine: self.engine.clone(),
             states: self.states,
             shared: shared.clone(),

@@ -27,8 +27,10 @@ use crate::log::RaftLog;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use crate::range::command::{Batch, Command, CommandKind, Split};
 use crate::range::descriptor::RangeDescriptor;
-use crate::rpc::{RaftMessage, RpcRequest, RpcResponse};
-use crate::seam::{Access, Eval, RangeEvent, RangeObserver, Ranges, WriteBatch};
+use crate::rpc::{RaftMessage, RequestBody, ResponseBody, RpcRequest, RpcResponse};
+use crate::seam::{
+    Access, Eval, RangeEvent, RangeObserver, Ranges, ReadSummary, Served, WriteBatch,
+};
 use crate::sim::disk::SimDisk;
 use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
@@ -37,7 +39,7 @@ use crate::store::apply::Applier;
 use crate::store::core::{ApplyTask, Core, Input};
 use crate::store::handle::StoreHandle;
 use crate::store::proposal::{Fate, Proposal};
-use crate::store::{Store, StoreConfig};
+use crate::store::{Kept, Store, StoreConfig};
 
 type Answer<T> = Result<T, Box<dyn Error>>;
 
@@ -59,15 +61,29 @@ impl TimeSource for Time {
     }
 }
 
-/// Nobody sends but the script.
-struct Nothing;
+/// The nodes that run and are not cut off. Nobody sends but the script; but whoever is asked whether it would take a lease
+/// answers at once.
+#[derive(Clone, Default)]
+struct Reachable(Arc<Mutex<BTreeMap<NodeId, StoreHandle>>>);
 
-impl Transport for Nothing {
+impl Transport for Reachable {
     fn send_raft(&self, _: NodeId, _: Vec<RaftMessage>) {}
-    fn call(&self, _: NodeId, _: RpcRequest) -> BoxFuture<'static, Result<RpcResponse, RpcError>> {
-        Box::pin(std::future::pending())
+    fn call(
+        &self,
+        node: NodeId,
+        request: RpcRequest,
+    ) -> BoxFuture<'static, Result<RpcResponse, RpcError>> {
+        let asked = self.0.lock().unwrap().get(&node).cloned();
+        let (Some(handle), Some(RequestBody::LeaseOffer(range))) = (asked, request.body) else {
+            return Box::pin(std::future::ready(Err(RpcError::NotSent)));
+        };
+        let answer = handle.lease_taker(RangeId(range)).map(ResponseBody::LeaseTaker);
+        let body = Some(answer.unwrap_or_else(ResponseBody::Refused));
+        Box::pin(std::future::ready(Ok(RpcResponse { body })))
     }
 }
+
+struct Nothing;
 
 impl TaskScope for Nothing {
     fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {}
@@ -91,11 +107,20 @@ struct Watcher {
 }
 
 impl RangeObserver for Watcher {
+    fn hand_over(&self, range: &RangeDescriptor) -> BoxFuture<'static, Served> {
+        self.told.tell(format!("{}: {} is handed over", self.node, range.id()));
+        let summary = ReadSummary(format!("what {} has served", self.node).into());
+        Box::pin(std::future::ready(Served { summary, held: Box::new(()) }))
+    }
+
     fn on_event(&self, event: &RangeEvent) {
         let text = match event {
-            RangeEvent::LeaseAcquired { descriptor, lease, .. } => {
+            RangeEvent::LeaseAcquired { descriptor, lease, summary } => {
                 let until = lease.expiration_ts().wall_ms() - BEGIN_MS;
-                format!("{} lease {} acquired, until {until}", descriptor.id(), lease.sequence)
+                let with = summary.as_ref().map(|summary| summary.0.escape_ascii().to_string());
+                let with = with.map_or_else(String::new, |with| format!(", with {with}"));
+                let (range, number) = (descriptor.id(), lease.sequence);
+                format!("{range} lease {number} acquired, until {until}{with}")
             }
             RangeEvent::LeaseLost { descriptor } => format!("{} lease lost", descriptor.id()),
             RangeEvent::Split { left, right } => {
@@ -114,6 +139,7 @@ struct Node {
     engine: Arc<SimEngine>,
     applier: Applier,
     handle: StoreHandle,
+    inputs: mpsc::Receiver<Input>,
     /// What it does not apply yet, while it is held.
     held: Option<Vec<ApplyTask>>,
     /// Proposals without an answer, by what they write.
@@ -127,6 +153,9 @@ struct World {
     disks: BTreeMap<NodeId, Arc<SimDisk>>,
     nodes: BTreeMap<NodeId, Node>,
     cut: BTreeSet<NodeId>,
+    reachable: Reachable,
+    /// Leases that are being given away, and by whom.
+    handing: Vec<(String, BoxFuture<'static, Result<NodeId, Kept>>)>,
     /// Evaluations under way, by name.
     evals: BTreeMap<String, Eval>,
     starts: u64,
@@ -141,6 +170,8 @@ impl World {
             disks: ids.into_iter().map(|id| (id, SimDisk::new())).collect(),
             nodes: BTreeMap::new(),
             cut: BTreeSet::new(),
+            reachable: Reachable::default(),
+            handing: Vec::new(),
             evals: BTreeMap::new(),
             starts: 0,
         };
@@ -161,7 +192,7 @@ impl World {
             node_id: id,
             clock: Clock::new(self.time.clone(), Duration::from_millis(500)),
             rng: Arc::new(Seeded::new(10 * self.starts + id.0)),
-            transport: Arc::new(Nothing),
+            transport: Arc::new(self.reachable.clone()),
             tasks: Arc::new(Nothing),
             mutant: None,
         };
@@ -171,11 +202,17 @@ impl World {
         let (handle, watcher) = (store.handle(), self.watcher(id));
         // Tasks go to the applier by hand.
         let (_, tasks) = mpsc::channel(1);
-        let (core, applier) = store.into_parts(watcher, tasks);
+        let (core, applier, inputs) = store.into_parts(watcher, tasks);
+        self.reachable.0.lock().unwrap().insert(id, handle.clone());
         self.nodes.insert(
             id,
-            Node { core, log, engine, applier, handle, held: None, waiting: Vec::new() },
+            Node { core, log, engine, applier, handle, inputs, held: None, waiting: Vec::new() },
         );
+    }
+
+    fn kill(&mut self, id: NodeId) {
+        self.reachable.0.lock().unwrap().remove(&id);
+        drop(self.nodes.remove(&id));
     }
 
     fn watcher(&self, node: NodeId) -> Arc<dyn RangeObserver> {
@@ -185,8 +222,21 @@ impl World {
     /// Everybody does what there is to do, until there is nothing more.
     fn settle(&mut self) -> Answer<()> {
         let mut mail: VecDeque<(NodeId, NodeId, Vec<RaftMessage>)> = VecDeque::new();
+        let mut idle = false;
         loop {
+            let told = self.told.clone();
+            self.handing.retain_mut(|(what, future)| {
+                let Some(outcome) = future.now_or_never() else { return true };
+                told.tell(match outcome {
+                    Ok(node) => format!("{what}: to {node}"),
+                    Err(why) => format!("{what}: {why:?}"),
+                });
+                false
+            });
             for (&from, node) in &mut self.nodes {
+                while let Ok(input) = node.inputs.try_recv() {
+                    node.core.step(node.handle.now(), input)?;
+                }
                 node.core.notices()?;
                 while let Some(effects) = node.core.turn()? {
                     mail.extend(effects.messages.into_iter().map(|(to, mail)| (from, to, mail)));
@@ -212,7 +262,14 @@ impl World {
                     false
                 });
             }
-            let Some((from, to, messages)) = mail.pop_front() else { return Ok(()) };
+            let Some((from, to, messages)) = mail.pop_front() else {
+                // Of what was just done somebody may have been waiting for.
+                if self.handing.is_empty() || std::mem::replace(&mut idle, true) {
+                    return Ok(());
+                }
+                continue;
+            };
+            idle = false;
             let is_cut = self.cut.contains(&from) || self.cut.contains(&to);
             if let Some(node) = self.nodes.get_mut(&to).filter(|_| !is_cut) {
                 let now = node.handle.now();
@@ -300,14 +357,30 @@ impl goldenscript::Runner for World {
                 }
             }
             // Nothing that a node sends arrives, and it hears nothing.
-            "cut" => drop(self.cut.insert(node(args.next_pos())?)),
-            "heal" => self.cut.clear(),
+            "cut" => {
+                let id = node(args.next_pos())?;
+                self.cut.insert(id);
+                self.reachable.0.lock().unwrap().remove(&id);
+            }
+            "heal" => {
+                self.cut.clear();
+                let handles = self.nodes.iter().map(|(id, node)| (*id, node.handle.clone()));
+                *self.reachable.0.lock().unwrap() = handles.collect();
+            }
+            // The node gives the lease to whoever would take it.
+            "hand-over" => {
+                let id = node(here)?;
+                let handle = self.nodes[&id].handle.clone();
+                let future = async move { handle.hand_over(range).await };
+                self.handing.push((format!("{id}: {range} handed over"), Box::pin(future)));
+                self.settle()?;
+            }
             // The process ends, with what the disk has.
-            "kill" => drop(self.nodes.remove(&node(args.next_pos())?)),
+            "kill" => self.kill(node(args.next_pos())?),
             // The machine loses its power, and the engine all that was not synced; the log has synced everything.
             "lose" => {
                 let id = node(args.next_pos())?;
-                drop(self.nodes.remove(&id));
+                self.kill(id);
                 let (_, synced) = self.disks[&id].lengths("engine");
                 self.disks[&id].truncate("engine", synced)?;
             }
@@ -382,7 +455,10 @@ impl goldenscript::Runner for World {
                 let after = if min > at { "after " } else { "" };
                 return Ok(format!("writes from {after}{}\n", min.wall_ms() - BEGIN_MS));
             }
-            "end" => drop(self.evals.remove(args.next_pos().unwrap_or_default())),
+            "end" => {
+                drop(self.evals.remove(args.next_pos().unwrap_or_default()));
+                self.settle()?;
+            }
             // What is closed, as each node has applied it.
             "closed" => {
                 let mut out = String::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use crate::range::lease::Lease;
 use crate::range::spans::SpanEntries;
 use crate::range::state::RangeState;
 use crate::range::tracker::Tracker;
+use crate::seam::RangeObserver;
 use crate::store::credit::{Applying, Credits};
 use crate::store::stall::Disk;
 
@@ -160,10 +161,19 @@ pub(crate) struct Shared {
     /// Bytes of committed entries that are on their way through the engine.
     pub(crate) applying: AtomicUsize,
     pub(crate) failure: OnceLock<Failure>,
+    /// The node is about to end: it takes no leases.
+    pub(crate) draining: AtomicBool,
+    /// Once the store runs. It may stand on the store itself.
+    pub(crate) observed_by: OnceLock<Weak<dyn RangeObserver>>,
     pub(crate) disk: Disk,
 }
 
 impl Shared {
+    /// Who hears of what happens to ranges; none before the store runs.
+    pub(crate) fn observer(&self) -> Option<Arc<dyn RangeObserver>> {
+        self.observed_by.get()?.upgrade()
+    }
+
     /// Leaves something for the core to look at.
     pub(crate) fn notify(&self, write: impl FnOnce(&mut Notices)) {
         write(&mut self.notices.lock().expect("no panic while notices are held"));

@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
+
 /// Bytes that are kept in the key itself.
 const HEAD: usize = 16;
 
@@ -31,6 +33,13 @@ impl Key {
             len: first.len() as u8 + u8::from(!rest.is_empty()),
             rest: rest.into(),
         }
+    }
+
+    /// Its bytes.
+    pub(super) fn to_bytes(&self) -> Bytes {
+        let head = self.head.map(u64::to_be_bytes).concat();
+        let first = usize::from(self.len).min(HEAD);
+        [&head[..first], &self.rest].concat().into()
     }
 }
 

@@ -7,6 +7,7 @@
 //!   be *at* it (everyone else read below).
 //! - I3. Whatever is forgotten, the low-water mark covers.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -18,6 +19,20 @@ use super::key::Key;
 
 /// A read: when, and by whom if that is a single transaction.
 pub type Mark = (Timestamp, Option<Bytes>);
+
+/// A span that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marked {
+    /// Its first key.
+    pub start: Bytes,
+    /// Its end, exclusive.
+    pub end: Bytes,
+    /// When, and by whom.
+    pub mark: Mark,
+}
+
+/// What a span counts for beside its keys, where it is told to others.
+const MARKED_BYTES: usize = 48;
 
 /// An interval map from spans to their latest reads.
 #[derive(Debug)]
@@ -72,6 +87,33 @@ impl TimestampCache {
             }
             _ => (state.low_water, None),
         }
+    }
+
+    /// What is remembered of a span: the latest of its reads one by one, as far as so many bytes go, and a timestamp that all
+    /// others were at or below.
+    pub fn of_span(&self, start: &Bytes, end: &Bytes, bytes: usize) -> (Timestamp, Vec<Marked>) {
+        let (low_water, mut found) = {
+            let state = self.state.lock().expect("no panic under the cache's lock");
+            let (start, end) = (Key::new(start), Key::new(end));
+            let before = state.spans.range(..&start).next_back();
+            let before = before.filter(|(_, interval)| interval.end > start);
+            let found = before.into_iter().chain(state.spans.range(&start..&end));
+            let later = found.filter(|(_, interval)| interval.mark.0 > state.low_water);
+            let own = |(from, interval): (&Key, &Interval)| (from.clone(), interval.clone());
+            (state.low_water, later.map(own).collect::<Vec<_>>())
+        };
+        found.sort_by_key(|(_, interval)| Reverse(interval.mark.0));
+        let (mut left, mut told) = (bytes, Vec::new());
+        for (from, Interval { end: to, mark }) in found {
+            let (from, to) = (from.to_bytes().max(start.clone()), to.to_bytes().min(end.clone()));
+            let size = from.len() + to.len() + MARKED_BYTES;
+            if size > left {
+                return (mark.0, told);
+            }
+            left -= size;
+            told.push(Marked { start: from, end: to, mark });
+        }
+        (low_water, told)
     }
 
     /// The latest read of any key of a span.
@@ -194,6 +236,37 @@ mod tests {
                 let mut whole = (Timestamp::ZERO, None);
                 model[low as usize..high as usize].iter().for_each(|m| merge(&mut whole, m));
                 assert_eq!(cache.max_of_span(&key(low), &key(high)), whole, "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_span_covers_all_that_was_read_there() {
+        for seed in 0..100 {
+            let rng = TestRng::new(seed);
+            let (cache, other) = (TimestampCache::new(30), TimestampCache::new(1_000));
+            for _ in 0..60 {
+                let (a, b) = (rng.below(20), rng.below(20));
+                let ts = Timestamp::from_raw(1 + rng.below(40));
+                let owner = (rng.below(3) > 0).then(|| Bytes::from(vec![rng.below(3) as u8]));
+                cache.add(&key(a.min(b)), &key(a.max(b) + 1), ts, owner.as_ref());
+            }
+            let (start, end) = (key(5), key(15));
+            let bytes = rng.below(20) as usize * (MARKED_BYTES + 2);
+            let (low, spans) = cache.of_span(&start, &end, bytes);
+            assert!(spans.len() <= bytes / (MARKED_BYTES + 2), "seed {seed}");
+            other.add(&start, &end, low, None);
+            for Marked { start, end, mark: (ts, owner) } in spans {
+                other.add(&start, &end, ts, owner.as_ref());
+            }
+            for n in 0..20 {
+                let (was, told) = (cache.max(&key(n)), other.max(&key(n)));
+                match (5..15).contains(&n) {
+                    // One that is told of by itself keeps its owner.
+                    true => assert!(told.0 > was.0 || told == was || told == (low, None)),
+                    false => assert_eq!(told, (Timestamp::ZERO, None)),
+                }
+                assert!(!(5..15).contains(&n) || told.0 >= was.0, "seed {seed}");
             }
         }
     }

@@ -5,7 +5,8 @@
 //! the latest at commit that somebody gave it up; who gives it up while there is no record leaves a marker.
 //!
 //! - I1. A marker that blocks never unblocks: a later lease holder's low-water mark is the start of its lease,
-//!   above everything that was marked under the lease before. (A range's first lease has none before it, and no mark.)
+//!   above everything that was marked under the lease before; or it was told of them ([`super::summary`]). (A range's
+//!   first lease has none before it, and no mark.) So nobody marks but who serves.
 //! - I2. A blocking marker with an owner says that the transaction committed in one phase at that timestamp.
 //!   Without an owner it says nothing about what became of it, only that nothing more will.
 
@@ -56,6 +57,11 @@ impl Markers {
     /// The transaction committed in one phase at `ts`.
     pub(super) fn committed(&self, anchor: &[u8], id: &Bytes, ts: Timestamp) {
         self.0.add_key(&record_key(anchor, id), ts, Some(id));
+    }
+
+    /// As the timestamp cache that they are.
+    pub(super) fn cache(&self) -> &TimestampCache {
+        &self.0
     }
 
     /// A lease on the span began at `ts`: what was marked before is not known.

@@ -14,7 +14,7 @@
 //!   of locking reads, which stay).
 //! - I3. Every batch may be delivered again, or late, and changes nothing then that was not already decided.
 //! - I4. The clock readings that are acted upon lie below the lease's expiration: what they leave behind in
-//!   memory, a later lease's start covers.
+//!   memory, a later lease's start covers; or whoever hands the lease over says what it is ([`summary`]).
 //! - I5. Requests may be dropped at any await.
 //! - I6. A transaction that is known to be over locks nothing any more.
 //!
@@ -34,6 +34,7 @@ mod propose;
 mod read;
 mod records;
 mod resolve;
+mod summary;
 mod wait;
 
 #[cfg(test)]
@@ -48,10 +49,14 @@ use futures::future::{BoxFuture, FutureExt};
 use kv::clock::Timestamp;
 use kv::env::Env;
 use kv::ids::RangeId;
+use kv::keys::{self, Space};
 use kv::mutant::Mutant;
 use kv::range::command::MAX_COMMAND_BYTES;
+use kv::range::descriptor::RangeDescriptor;
 use kv::rpc::{Refusal, RefusalReason};
-use kv::seam::{Access, ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing};
+use kv::seam::{
+    Access, ProposeError, RangeEvent, RangeObserver, RangeService, Ranges, Routing, Served,
+};
 use prost::Message;
 
 use self::evaluation::{Evaluation, Stop, committed_answers};
@@ -170,13 +175,33 @@ impl RangeService<Batches> for Server {
 }
 
 impl RangeObserver for Server {
+    fn hand_over(&self, range: &RangeDescriptor) -> BoxFuture<'static, Served> {
+        let (inner, range) = (self.0.clone(), range.clone());
+        async move {
+            // Whoever has begun on these keys has latches, and keeps them until all is remembered that follows.
+            let keys = (range.start.clone(), range.end.clone());
+            let records = keys::engine_span(Space::RangeLocal, &range.start, &range.end);
+            let whole = |(start, end)| vec![LatchSpan { start, end, write: true }];
+            let latches = inner.latches.acquire(whole(keys)).await;
+            let records = inner.record_latches.acquire(whole((records.start, records.end))).await;
+            let summary = summary::of_range(&range, &inner.reads, &inner.markers);
+            Served { summary, held: Box::new((latches, records)) }
+        }
+        .boxed()
+    }
+
     fn on_event(&self, event: &RangeEvent) {
         let inner = &self.0;
         match event {
-            RangeEvent::LeaseAcquired { descriptor, lease, .. } => {
+            RangeEvent::LeaseAcquired { descriptor, lease, summary } => {
                 let (start, end) = (&descriptor.start, &descriptor.end);
                 let began = lease.start_ts();
-                if !inner.env.mutation(Mutant::TimestampCacheLostOnLeaseChange) {
+                if let Some(summary) = summary {
+                    if !inner.env.mutation(Mutant::ReadSummaryLost) {
+                        let range = (descriptor, lease);
+                        summary::learn(summary, range, &inner.reads, &inner.markers);
+                    }
+                } else if !inner.env.mutation(Mutant::TimestampCacheLostOnLeaseChange) {
                     inner.reads.add(start, end, began, None);
                     // The markers are timestamp caches too: what is left of them would hide the loss. Before a range's
                     // first lease nobody has marked anything; a client may have begun its transaction then.
@@ -326,7 +351,7 @@ impl Inner {
                             | ErrorKind::Deadlock
                     );
                     if plan.one_phase && given_up {
-                        return self.give_up(request, txn, plan, attempt, error).await;
+                        return self.give_up(range, request, txn, plan, attempt, error).await;
                     }
                     return Ok(Err(error));
                 }
@@ -421,6 +446,7 @@ impl Inner {
     /// already has, that is the answer.
     async fn give_up(
         &self,
+        range: RangeId,
         request: &BatchRequest,
         txn: &TxnMeta,
         plan: &Plan,
@@ -428,6 +454,16 @@ impl Inner {
         error: BatchError,
     ) -> Result<Result<Vec<Response>, BatchError>, Refusal> {
         let _guard = self.latch_in_time(&self.record_latches, &plan.records).await?;
+        // A mark that is left where nobody serves any more would hold nobody off.
+        let (now, min_ts) = (self.env.clock.now(), Timestamp::from_raw(txn.min_ts));
+        let end = keys::successor(&txn.anchor);
+        let access = Access {
+            span: (&txn.anchor, &end),
+            ts: now.max(min_ts),
+            oldest_read: None,
+            min_write_ts: None,
+        };
+        let _eval = self.ranges.begin(range, &access)?;
         match self.markers.creation(&txn.anchor, &txn.id, txn.min_ts) {
             Creation::Committed(ts) => {
                 (attempt.read_ts, attempt.write_ts) = (ts, ts);
@@ -435,8 +471,7 @@ impl Inner {
             }
             Creation::Refused => {}
             Creation::Allowed => {
-                let ts = self.env.clock.now().max(Timestamp::from_raw(txn.min_ts));
-                self.markers.refuse(&txn.anchor, &txn.id, ts);
+                self.markers.refuse(&txn.anchor, &txn.id, access.ts);
             }
         }
         Ok(Err(error))
