@@ -139,11 +139,14 @@ impl FaultPlan {
 }
 
 /// Each kind once, but for two. A clock that leaves the offset is there twice: it does visible harm, where it can, only while
-/// it is behind and its node holds what is read. Of the two stalls there is one: they are long, and keep others away.
+/// it is behind and its node holds what is read. Of the two stalls there is one: they are long, and keep others away. And of
+/// the two ways to hand leases over: where one is handed over, nobody finds out what happens when one ends.
 fn fresh_deck(rng: &SeedRng, kinds: &[FaultKind]) -> Vec<FaultKind> {
-    let stalls = [FaultKind::EngineStall, FaultKind::DiskStall];
-    let absent = *rng.pick(&stalls);
-    let mut deck: Vec<FaultKind> = kinds.iter().copied().filter(|kind| *kind != absent).collect();
+    let alternatives =
+        [[FaultKind::EngineStall, FaultKind::DiskStall], [FaultKind::Drain, FaultKind::MoveLeases]];
+    let absent = alternatives.map(|pair| *rng.pick(&pair));
+    let mut deck: Vec<FaultKind> =
+        kinds.iter().copied().filter(|kind| !absent.contains(kind)).collect();
     deck.extend(kinds.iter().filter(|kind| **kind == FaultKind::ClockBeyond));
     rng.shuffle(&mut deck);
     deck
@@ -176,7 +179,7 @@ fn shortest(kind: FaultKind) -> Duration {
 fn possible_kinds(nodes: usize) -> Vec<FaultKind> {
     let exists = |kind: &FaultKind| match kind {
         FaultKind::CrashAll | FaultKind::ClockOffset | FaultKind::ClockRate => nodes > 0,
-        FaultKind::SlowLinks | FaultKind::DuplicateAndReorder => nodes > 1,
+        FaultKind::SlowLinks | FaultKind::DuplicateAndReorder | FaultKind::MoveLeases => nodes > 1,
         _ => minority(nodes) > 0,
     };
     FaultKind::ALL.into_iter().filter(exists).collect()
@@ -230,6 +233,8 @@ fn draw(
         FaultKind::DiskRot => Fault::DiskRot(node),
         FaultKind::EngineStall => Fault::EngineStall(node),
         FaultKind::DiskStall => Fault::DiskStall(node),
+        FaultKind::Drain => Fault::Drain(node),
+        FaultKind::MoveLeases => Fault::MoveLeases,
     }
 }
 

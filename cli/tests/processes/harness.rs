@@ -226,6 +226,11 @@ impl Cluster {
         self.nodes[index] = None;
     }
 
+    /// Asks a node to end, and returns how it did.
+    pub(crate) fn end(&mut self, index: usize) -> Option<i32> {
+        self.nodes[index].take().unwrap().terminate()
+    }
+
     /// Starts a node on the store that it has.
     pub(crate) fn restart(&mut self, index: usize) {
         let (sql, rpc, http) = (&self.sql[index], &self.rpc[index], &self.http[index]);

@@ -1,5 +1,5 @@
 //! Nodes that are gone without a word: one that is stopped where it stands, closes nothing and answers nothing; one whose
-//! packets are lost. The other two go on without it.
+//! packets are lost. The other two go on without it. And nodes that are told to end, which say farewell.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,9 @@ use crate::links::Links;
 /// Longest wait of a client of the other two for its next answer. A quiet machine needs until the silence is noticed and the
 /// lease has ended, 2.5 to 4.5 s, and 5 s is the promise; this leaves room for a busy one.
 const STALL_MAX: Duration = Duration::from_secs(9);
+/// The same where a node is told to end. A quiet machine needs a tenth of it, and half a second is the promise; where leases
+/// have to end first it takes at least 2 s.
+const FAREWELL_MAX: Duration = Duration::from_millis(1_500);
 /// Longer than that.
 const SILENT: Duration = Duration::from_secs(11);
 
@@ -36,7 +39,11 @@ async fn read(address: String, stop: Arc<AtomicBool>) -> Duration {
 }
 
 /// Lets each node fall silent in turn, one of which holds the lease, while clients read and write through the others.
-fn fall_silent(cluster: &Cluster, way: &str, silence: impl Fn(usize, bool)) {
+fn fall_silent(
+    cluster: &mut Cluster,
+    (way, stall_max): (&str, Duration),
+    silence: impl Fn(&mut Cluster, usize, bool),
+) {
     cluster.node(0).sql("CREATE TABLE t (id bigint PRIMARY KEY, writer bigint NOT NULL)");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut all = Written::default();
@@ -52,16 +59,16 @@ fn fall_silent(cluster: &Cluster, way: &str, silence: impl Fn(usize, bool)) {
             })
             .collect();
         std::thread::sleep(Duration::from_secs(2));
-        silence(silent, true);
+        silence(cluster, silent, true);
         std::thread::sleep(SILENT);
-        silence(silent, false);
+        silence(cluster, silent, false);
         std::thread::sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
         for (other, writer, reader) in clients {
             let written = runtime.block_on(writer).unwrap();
             let (writes, reads) = (written.longest_stall, runtime.block_on(reader).unwrap());
             eprintln!("node {silent} {way}, through {other}: writes {writes:?}, reads {reads:?}");
-            assert!(reads < STALL_MAX, "a reader waited {reads:?}");
+            assert!(reads < stall_max, "a reader waited {reads:?}");
             all.add(written);
         }
         // It is well again, and knows it.
@@ -72,16 +79,32 @@ fn fall_silent(cluster: &Cluster, way: &str, silence: impl Fn(usize, bool)) {
     for index in 0..3 {
         all.check(&cluster.node(index).sql("SELECT id FROM t"));
     }
-    assert!(all.longest_stall < STALL_MAX, "a client waited {:?}", all.longest_stall);
+    assert!(all.longest_stall < stall_max, "a client waited {:?}", all.longest_stall);
 }
 
 #[test]
 fn a_node_that_is_stopped_stalls_nobody_for_long() {
     let directory = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(directory.path());
-    fall_silent(&cluster, "stopped", |index, silent| {
+    let mut cluster = Cluster::start(directory.path());
+    fall_silent(&mut cluster, ("stopped", STALL_MAX), |cluster, index, silent| {
         cluster.node(index).signal(if silent { "-STOP" } else { "-CONT" });
     });
+    assert_eq!(cluster.terminate(), [Some(0); 3]);
+}
+
+/// Its leases and leaderships are others' before it ends, and nobody has to find out that it is gone.
+#[test]
+fn a_node_that_is_told_to_end_is_hardly_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(directory.path());
+    fall_silent(
+        &mut cluster,
+        ("told to end", FAREWELL_MAX),
+        |cluster, index, silent| match silent {
+            true => assert_eq!(cluster.end(index), Some(0)),
+            false => cluster.restart(index),
+        },
+    );
     assert_eq!(cluster.terminate(), [Some(0); 3]);
 }
 
@@ -90,7 +113,9 @@ fn a_node_whose_packets_are_lost_stalls_nobody_for_long() {
     let directory = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(directory.path());
     let links = Links::between(&mut cluster);
-    fall_silent(&cluster, "cut off", |index, silent| links.cut_off(index, silent));
+    fall_silent(&mut cluster, ("cut off", STALL_MAX), |_, index, silent| {
+        links.cut_off(index, silent);
+    });
     assert_eq!(cluster.terminate(), [Some(0); 3]);
 }
 

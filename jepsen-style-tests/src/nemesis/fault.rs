@@ -43,11 +43,15 @@ pub enum FaultKind {
     EngineStall,
     /// See [`Fault::DiskStall`].
     DiskStall,
+    /// See [`Fault::Drain`].
+    Drain,
+    /// See [`Fault::MoveLeases`].
+    MoveLeases,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 17] = [
+    pub const ALL: [FaultKind; 19] = [
         FaultKind::Crash,
         FaultKind::CrashAll,
         FaultKind::Isolate,
@@ -65,6 +69,8 @@ impl FaultKind {
         FaultKind::DiskRot,
         FaultKind::EngineStall,
         FaultKind::DiskStall,
+        FaultKind::Drain,
+        FaultKind::MoveLeases,
     ];
 
     /// The name in histories and reports.
@@ -87,6 +93,8 @@ impl FaultKind {
             FaultKind::DiskRot => "disk-rot",
             FaultKind::EngineStall => "engine-stall",
             FaultKind::DiskStall => "disk-stall",
+            FaultKind::Drain => "drain",
+            FaultKind::MoveLeases => "move-leases",
         }
     }
 }
@@ -167,6 +175,10 @@ pub enum Fault {
     EngineStall(NodeId),
     /// Nothing that the node writes comes to an end. The rest as for [`Fault::EngineStall`].
     DiskStall(NodeId),
+    /// The node is told to end: it gives its leases to others, and ends. Healed by a restart.
+    Drain(NodeId),
+    /// Leases are handed over at random, again and again.
+    MoveLeases,
 }
 
 impl Fault {
@@ -190,6 +202,8 @@ impl Fault {
             Fault::DiskRot(_) => FaultKind::DiskRot,
             Fault::EngineStall(_) => FaultKind::EngineStall,
             Fault::DiskStall(_) => FaultKind::DiskStall,
+            Fault::Drain(_) => FaultKind::Drain,
+            Fault::MoveLeases => FaultKind::MoveLeases,
         }
     }
 
@@ -221,7 +235,8 @@ impl Fault {
             | Fault::DiskFull(node)
             | Fault::DiskRot(node)
             | Fault::EngineStall(node)
-            | Fault::DiskStall(node) => std::slice::from_ref(node),
+            | Fault::DiskStall(node)
+            | Fault::Drain(node) => std::slice::from_ref(node),
             Fault::Partition { minority } => minority,
             _ => &[],
         }
@@ -243,6 +258,7 @@ impl Fault {
                 | Fault::DuplicateAndReorder { .. }
                 | Fault::ClockOffset { .. }
                 | Fault::ClockRate { .. }
+                | Fault::MoveLeases
         )
     }
 
@@ -283,8 +299,9 @@ impl Fault {
             | Fault::DiskFull(n)
             | Fault::DiskRot(n)
             | Fault::EngineStall(n)
-            | Fault::DiskStall(n) => node(n),
-            Fault::CrashAll => Value::Nil,
+            | Fault::DiskStall(n)
+            | Fault::Drain(n) => node(n),
+            Fault::CrashAll | Fault::MoveLeases => Value::Nil,
             Fault::CutOneWay { from, to } => Value::List(vec![node(from), node(to)]),
             Fault::Partition { minority: nodes } | Fault::MajorityRing { ring: nodes } => {
                 Value::List(nodes.iter().map(node).collect())

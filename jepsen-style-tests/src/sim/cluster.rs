@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kv::clock::Clock;
@@ -37,6 +38,8 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 const PIPE_BYTES: usize = 64 << 10;
 /// What went wrong is kept up to this.
 const FAULTS_MAX: usize = 100;
+/// How long a node that is told to end tries to get rid of its leases, as in a real process.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 const CLUSTER_ID: u64 = 0x006d_6572_6964_6961;
 
 /// One place for a node: what survives a crash, and the present life if there is one.
@@ -56,6 +59,8 @@ struct Life {
     engine: Arc<SimEngine>,
     /// Its SQL port.
     server: Arc<Server<Sessions>>,
+    /// It was told to end, and others have its leases, as far as they would.
+    drained: Arc<AtomicBool>,
 }
 
 /// A cluster of [`NODES`].
@@ -65,6 +70,8 @@ pub struct Cluster {
     /// The network between them.
     pub network: Arc<SimNetwork>,
     chaos: Arc<SeedRng>,
+    /// Which leases move.
+    moves: SeedRng,
     start: Instant,
     sink: Option<TraceSink>,
     seats: RefCell<Vec<Seat>>,
@@ -98,6 +105,7 @@ impl Cluster {
             mutant,
             network,
             chaos: Arc::new(SeedRng::stream(seed, "crash", 0)),
+            moves: SeedRng::stream(seed, "moves", 0),
             start,
             sink,
             seats: RefCell::new(seats),
@@ -176,15 +184,46 @@ impl Cluster {
         seats.iter_mut().find(|seat| seat.id == id).expect("one of NODES").failing = failing;
     }
 
-    /// Ends the processes of nodes whose stores have failed as they were made to. As a process does, not as a loss of
-    /// power.
+    /// Tells the node to end: see [`Cluster::end_failed`].
+    pub fn drain(&self, id: NodeId) {
+        let seats = self.seats.borrow();
+        let life = seats.iter().find(|seat| seat.id == id).and_then(|seat| seat.life.as_ref());
+        let Some(life) = life else { return };
+        let (store, drained) = (life.node.store().clone(), life.drained.clone());
+        let drain = async move {
+            store.drain(DRAIN_PATIENCE).await;
+            drained.store(true, Ordering::SeqCst);
+        };
+        life.scope.spawn("drain", Box::pin(drain));
+    }
+
+    /// One of the leases that a node holds is handed over, perhaps.
+    pub fn move_a_lease(&self) {
+        let id = *self.moves.pick(&NODES);
+        let Some((node, scope)) = self.node(id) else { return };
+        let held = node.store().held_ranges();
+        if held.is_empty() || self.moves.percent(50) {
+            return;
+        }
+        let (store, range) = (node.store().clone(), self.moves.pick(&held).id());
+        let hand_over = async move {
+            // Those who would not take it have their reasons.
+            let _ = store.hand_over(range).await;
+        };
+        scope.spawn("hand-over", Box::pin(hand_over));
+    }
+
+    /// Ends the processes of nodes that were told to, and of those whose stores have failed as they were made to. As a process
+    /// does, not as a loss of power.
     pub async fn end_failed(&self) {
         for id in NODES {
             let failed = {
                 let seats = self.seats.borrow();
                 seats.iter().any(|seat| {
                     let failure = seat.life.as_ref().and_then(|life| life.node.store().failure());
-                    seat.id == id && seat.failing && failure.is_some()
+                    let drained =
+                        seat.life.as_ref().is_some_and(|life| life.drained.load(Ordering::SeqCst));
+                    seat.id == id && (drained || seat.failing && failure.is_some())
                 })
             };
             if failed {
@@ -287,11 +326,11 @@ fn txn_config(seed: u64) -> Config {
     config
 }
 
-/// In a quarter of the seeds timestamps are closed while their transactions still run.
+/// In some seeds timestamps are closed while their transactions still run.
 fn store_config(seed: u64) -> StoreConfig {
     let rng = SeedRng::stream(seed, "store settings", 0);
     let mut config = StoreConfig::recommended();
-    if rng.below(4) == 0 {
+    if rng.below(8) == 0 {
         config.closed_lag = Duration::from_millis(rng.below(200));
     }
     config
@@ -326,5 +365,5 @@ fn live(
     let (rng, limits) = (node.env().rng.clone(), Limits::recommended());
     let server =
         Arc::new(Server::new(Sessions::new(&node, DEFAULT_NODE_BYTES), clock, rng, limits));
-    Ok(Life { node, scope, engine, server })
+    Ok(Life { node, scope, engine, server, drained: Arc::default() })
 }

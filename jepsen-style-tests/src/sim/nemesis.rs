@@ -31,6 +31,9 @@ pub(super) async fn run(
             let soon = Instant::now() + FAILURE_POLL;
             tokio::time::sleep_until(soon.min(start + step.at)).await;
             cluster.end_failed().await;
+            if in_force.0.contains(&Fault::MoveLeases) {
+                cluster.move_a_lease();
+            }
         }
         match &step.action {
             Action::Inflict(fault) => {
@@ -90,6 +93,7 @@ async fn inflict(cluster: &Cluster, fault: &Fault) {
             cluster.set_failing(*node, true);
             cluster.disk(*node).set_stalled(Some(Stall::All));
         }
+        Fault::Drain(node) => cluster.drain(*node),
         // The rest is the network's.
         _ => {}
     }
@@ -105,6 +109,11 @@ async fn restart(cluster: &Cluster, node: NodeId) {
 async fn heal(cluster: &Cluster, fault: &Fault) {
     match fault {
         Fault::Crash(node) => cluster.restart(*node),
+        Fault::Drain(node) => {
+            // What it is not rid of by now, others have to wait for.
+            cluster.crash(*node).await;
+            cluster.restart(*node);
+        }
         Fault::CrashAll => NODES.into_iter().for_each(|node| cluster.restart(node)),
         Fault::ClockOffset { node, .. } => cluster.set_clock_error(*node, 0),
         Fault::ClockRate { node, .. } => {

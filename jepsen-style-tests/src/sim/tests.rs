@@ -110,6 +110,38 @@ async fn longest_stall(cluster: Rc<Cluster>, id: NodeId, writes: bool, end: Inst
     longest
 }
 
+/// Its leases are others' before it ends: clients of the other two wait for half a second at most.
+#[tokio::test(start_paused = true)]
+async fn a_lease_holder_that_is_told_to_end_is_hardly_missed() {
+    in_the_world(async {
+        for seed in 1..=10 {
+            let cluster = Rc::new(Cluster::start(seed, None, None).await);
+            let ends = holder(&cluster).await;
+            let start = Instant::now();
+            let end = start + Duration::from_secs(8);
+            let others = NODES.into_iter().filter(|id| *id != ends);
+            let tasks: Vec<_> = others
+                .flat_map(|id| [(id, false), (id, true)])
+                .map(|(id, writes)| {
+                    tokio::task::spawn_local(longest_stall(cluster.clone(), id, writes, end))
+                })
+                .collect();
+            let at = |seconds, action| Step { at: Duration::from_secs(seconds), action };
+            let fault = Fault::Drain(ends);
+            let steps =
+                vec![at(2, Action::Inflict(fault.clone())), at(6, Action::Heal(fault.clone()))];
+            nemesis::run(cluster.clone(), FaultPlan { steps }, start, |_, _, _| {}).await;
+            for task in tasks {
+                let stall = task.await.unwrap();
+                assert!(stall < Duration::from_millis(500), "seed {seed}: {stall:?}");
+            }
+            cluster.stop().await;
+            assert_eq!(*cluster.faults.borrow(), Vec::<String>::new());
+        }
+    })
+    .await;
+}
+
 /// With the real timeouts: whatever befalls the lease holder, and whether or not anything says so, reads and writes
 /// through the other two go on within five seconds.
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,8 @@ use crate::pg::{Limits, SessionFactory};
 const MAX_OFFSET: Duration = Duration::from_millis(500);
 /// How long a stop waits for running statements.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it takes at most until others have the node's leases.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 /// How often somebody looks whether the store has failed, and whether the node can serve.
 const FAILURE_POLL: Duration = Duration::from_millis(100);
 
@@ -137,9 +139,10 @@ impl<F: SessionFactory> Process<F> {
         }
     }
 
-    /// Ends the sessions, then the node.
+    /// Ends the sessions, gives the node's leases to others, then ends the node.
     pub async fn stop(self) {
         self.sql.stop(STOP_PATIENCE).await;
+        self.node.node().store().drain(DRAIN_PATIENCE).await;
         self.node.stop().await;
     }
 }
