@@ -360,7 +360,10 @@ impl goldenscript::Runner for World {
             "cut" => {
                 let id = node(args.next_pos())?;
                 self.cut.insert(id);
-                self.reachable.0.lock().unwrap().remove(&id);
+                // Of its replicas' messages alone: it is asked, and answers.
+                if args.take_key("but") != Some("calls") {
+                    self.reachable.0.lock().unwrap().remove(&id);
+                }
             }
             "heal" => {
                 self.cut.clear();
