@@ -84,3 +84,27 @@ pub struct Holder {
     /// Random, drawn when the store is opened.
     pub incarnation: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_covers_from_its_start_by_the_clock_to_its_stasis_by_the_timestamp() {
+        let ms = Timestamp::from_wall_ms;
+        let begin = 1_800_000_000_000;
+        let lease = Lease {
+            start: ms(begin + 1_000).raw(),
+            expiration: ms(begin + 5_000).raw(),
+            ..Lease::default()
+        };
+        let covers = |ts: u64, now: u64| {
+            lease.covers(ms(begin + ts), ms(begin + now), Duration::from_millis(500))
+        };
+        // What was handed over by a clock that is ahead waits for the own one. The past may be read.
+        assert!(!covers(900, 999) && !covers(1_200, 999));
+        assert!(covers(900, 1_000) && covers(4_499, 1_000));
+        assert!(!covers(4_500, 1_000));
+        assert!(covers(4_499, 4_999) && !covers(4_499, 5_000));
+    }
+}

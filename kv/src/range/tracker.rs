@@ -21,7 +21,7 @@
 //! Two buckets suffice: what is in the older one holds closing up, and the younger one takes its place when it is empty. So
 //! closing is late by two evaluations at most, and a slot costs two additions.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
@@ -34,7 +34,8 @@ pub struct Tracker {
     open: AtomicU64,
     /// Leases through this sequence are revoked.
     revoked: AtomicU64,
-    /// An evaluation has ended under a revoked lease.
+    /// Somebody waits for the last slot to be given back.
+    is_awaited: AtomicBool,
     left: Notify,
     writers: Mutex<Writers>,
 }
@@ -99,11 +100,13 @@ impl Tracker {
         let _ = self.revoked.compare_exchange(lease, before, order, order);
     }
 
-    /// Completes when no slot is open. To be called after [`Tracker::revoke`].
+    /// Completes when no slot is open. To be called after [`Tracker::revoke`], by whom that has returned true.
     pub async fn drained(&self) {
+        self.is_awaited.store(true, Ordering::SeqCst);
         loop {
             let left = self.left.notified();
             if self.open.load(Ordering::SeqCst) == 0 {
+                self.is_awaited.store(false, Ordering::SeqCst);
                 return;
             }
             left.await;
@@ -171,7 +174,7 @@ impl Drop for Slot {
             self.tracker.writers().leave(writer);
         }
         let others = self.tracker.open.fetch_sub(1, Ordering::SeqCst) - 1;
-        if others == 0 && self.tracker.revoked.load(Ordering::SeqCst) > 0 {
+        if others == 0 && self.tracker.is_awaited.load(Ordering::SeqCst) {
             self.tracker.left.notify_waiters();
         }
     }
