@@ -153,6 +153,31 @@ impl EvalContext<'_> {
 /// A scalar function's body. Strict functions are never called with a NULL.
 pub type ScalarFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<Datum>;
 
+/// What a call asks of a sequence, by its oid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceRequest {
+    /// The next value (`nextval`).
+    Next(u32),
+    /// The value that this session has taken last (`currval`).
+    Current(u32),
+    /// That of the sequence from which this session has taken a value last (`lastval`).
+    Latest,
+    /// To stand at a value, which has been taken or not (`setval`).
+    Set {
+        /// The sequence.
+        id: u32,
+        /// The value.
+        value: i64,
+        /// The next one is that after it.
+        is_called: bool,
+    },
+    /// The last value that anybody has taken; NULL if nobody has (`pg_sequence_last_value`).
+    Last(u32),
+}
+
+/// A body that asks something of a sequence, which only whoever runs the statement can answer.
+pub type SequenceFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<SequenceRequest>;
+
 /// A set-returning function's body: it makes its rows when they are asked for, each in little time.
 pub type SetFn = fn(&EvalContext<'_>, &[Datum]) -> SqlResult<SetRows>;
 
@@ -178,6 +203,8 @@ pub enum Body {
     Scalar(ScalarFn),
     /// Rows, with the names of their columns.
     Set(SetFn, &'static [&'static str]),
+    /// One value, which is asked of a sequence. Every call is volatile.
+    Sequence(SequenceFn),
     /// One value a group.
     Aggregate(fn() -> Box<dyn Accumulator>),
 }

@@ -35,6 +35,7 @@ fn descriptor(oid: u32, schema: &str, name: &str, columns: &str) -> TableDescrip
             default: None,
             hidden: false,
             missing: None,
+            identity: None,
         }
     });
     let columns: Vec<_> = columns.collect();
@@ -56,6 +57,9 @@ fn descriptor(oid: u32, schema: &str, name: &str, columns: &str) -> TableDescrip
 fn type_of(name: &str) -> SqlType {
     SqlType::from_typname(name).expect("the columns are of types that there are")
 }
+
+/// `pg_sequences`, which shows where all sequences stand.
+pub const SEQUENCES: TableId = TableId(12_008);
 
 /// True iff the schema is made of system tables.
 pub fn is_virtual_schema(schema: &str) -> bool {

@@ -49,20 +49,27 @@ impl Answer {
 pub(crate) struct Answers<'a> {
     lasting: Option<&'a BTreeMap<usize, Answer>>,
     local: Option<&'a BTreeMap<usize, Answer>>,
+    calls: Option<&'a BTreeMap<usize, Datum>>,
 }
 
 impl<'a> Answers<'a> {
     /// Nothing is known.
     pub(crate) fn none() -> Self {
-        Answers { lasting: None, local: None }
+        Answers { lasting: None, local: None, calls: None }
     }
 
-    /// What lasts, and what is known for a row.
+    /// What lasts, and what is known for a row: of its subqueries, and of its calls that asked a sequence.
     pub(crate) fn new(
         lasting: &'a BTreeMap<usize, Answer>,
         local: &'a BTreeMap<usize, Answer>,
+        calls: &'a BTreeMap<usize, Datum>,
     ) -> Self {
-        Answers { lasting: Some(lasting), local: Some(local) }
+        Answers { lasting: Some(lasting), local: Some(local), calls: Some(calls) }
+    }
+
+    /// The answer to a call at an address, if it is known.
+    pub(crate) fn of_call(&self, call: usize) -> Option<&'a Datum> {
+        self.calls?.get(&call)
     }
 
     /// The answer of a subquery, if it is known.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sql_catalog::descriptor::TableDescriptor;
-use sql_catalog::function::EvalContext;
+use futures::future::BoxFuture;
+use sql_catalog::descriptor::sequence::SequenceState;
+use sql_catalog::descriptor::{TableDescriptor, TableId};
+use sql_catalog::function::{EvalContext, SequenceRequest};
 use sql_plan::Node;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::{Pool, Reservation};
@@ -32,6 +34,37 @@ impl VirtualTables for NoVirtualTables {
     }
 }
 
+/// Who knows where sequences stand. What is asked is answered outside of the statement's transaction, unless that has
+/// changed the sequence itself.
+pub trait Sequences: Send + Sync {
+    /// Asks something of a sequence.
+    fn ask<'f>(
+        &'f self,
+        txn: &'f mut Txn,
+        request: SequenceRequest,
+    ) -> BoxFuture<'f, SqlResult<Datum>>;
+
+    /// Where a sequence stands.
+    fn state<'f>(
+        &'f self,
+        txn: &'f mut Txn,
+        id: TableId,
+    ) -> BoxFuture<'f, SqlResult<SequenceState>>;
+}
+
+/// There are no sequences.
+pub struct NoSequences;
+
+impl Sequences for NoSequences {
+    fn ask<'f>(&'f self, _: &'f mut Txn, _: SequenceRequest) -> BoxFuture<'f, SqlResult<Datum>> {
+        Box::pin(async { Err(SqlError::internal("nobody knows any sequence")) })
+    }
+
+    fn state<'f>(&'f self, _: &'f mut Txn, _: TableId) -> BoxFuture<'f, SqlResult<SequenceState>> {
+        Box::pin(async { Err(SqlError::internal("nobody knows any sequence")) })
+    }
+}
+
 /// What a statement is run with, apart from its plan and its transaction.
 pub struct ExecContext<'a> {
     /// What functions may ask.
@@ -40,6 +73,8 @@ pub struct ExecContext<'a> {
     pub params: &'a [Datum],
     /// The rows of virtual tables.
     pub virtual_tables: &'a dyn VirtualTables,
+    /// Where sequences stand.
+    pub sequences: &'a dyn Sequences,
     /// The statement is a transaction by itself, which has not been begun anew yet, and will be if it cannot be serialized.
     pub may_repeat: bool,
 }

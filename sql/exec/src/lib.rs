@@ -60,7 +60,7 @@ use txn::db::Txn;
 
 use crate::sink::ResultSink;
 pub use batch::{Batch, MAX_ROWS};
-pub use context::{ExecContext, NoVirtualTables, VirtualTables};
+pub use context::{ExecContext, NoSequences, NoVirtualTables, Sequences, VirtualTables};
 use context::{Run, Shared};
 pub use errors::{OrSql, from_txn};
 use op::{Input, Op, open_subplan};

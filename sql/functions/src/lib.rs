@@ -44,6 +44,8 @@ mod comparison;
 mod describe;
 mod system;
 
+mod sequence;
+
 mod privilege;
 
 mod cast;

@@ -6,7 +6,7 @@ use sql_catalog::function::{Builtins, Function, Registry};
 
 use super::{
     aggregate, arguments, arithmetic, array, cast, comparison, datetime, describe, format,
-    integral, numeric, operators, privilege, regexp, system, text,
+    integral, numeric, operators, privilege, regexp, sequence, system, text,
 };
 
 static FAMILIES: &[&[Function]] = &[
@@ -22,6 +22,7 @@ static FAMILIES: &[&[Function]] = &[
     numeric::FUNCTIONS,
     privilege::FUNCTIONS,
     regexp::FUNCTIONS,
+    sequence::FUNCTIONS,
     system::FUNCTIONS,
     text::FUNCTIONS,
 ];

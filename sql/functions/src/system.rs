@@ -134,6 +134,18 @@ fn split_name(ctx: &EvalContext<'_>, text: &str) -> SqlResult<(Option<String>, S
     }
 }
 
+/// The relation that a text names; 42P01 if there is none.
+pub(super) fn table_of_text(ctx: &EvalContext<'_>, text: &str) -> SqlResult<Arc<TableDescriptor>> {
+    let (schema, name) = split_name(ctx, text)?;
+    let found = ctx.catalog.table(schema.as_deref(), &name)?;
+    found.ok_or_else(|| reg_missing(ctx, SqlType::RegClass, text))
+}
+
+/// A relation's name with its schema.
+pub(super) fn qualified_in_full(table: &TableDescriptor) -> String {
+    format!("{}.{}", quoted_identifier(&table.schema), quoted_identifier(&table.name))
+}
+
 /// True iff the text of a `reg` type is an oid in figures, or `-` for none.
 pub(super) fn is_number(text: &str) -> bool {
     let bare = text.trim();
@@ -458,7 +470,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
     scalar(1642, "pg_get_userbyid", &[OID], NAME, get_userbyid).stable(),
     scalar(1643, "pg_get_indexdef", &[OID], TEXT, get_indexdef).stable(),
     scalar(1662, "pg_get_triggerdef", &[OID], TEXT, always_null).stable(),
-    scalar(1665, "pg_get_serial_sequence", &[TEXT, TEXT], TEXT, always_null).stable(),
     scalar(1716, "pg_get_expr", &[TEXT, OID], TEXT, get_expr).stable(),
     scalar(1993, "shobj_description", &[OID, NAME], TEXT, always_null).stable(),
     scalar(2026, "pg_backend_pid", &[], INT4, backend_pid).stable(),

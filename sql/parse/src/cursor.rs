@@ -155,6 +155,14 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    /// True iff a number is next, with or without a sign.
+    pub(crate) fn number_follows(&mut self) -> bool {
+        let start = self.index;
+        let found = self.number().is_some();
+        self.index = start;
+        found
+    }
+
     /// A number with its sign, as text, if next.
     pub(crate) fn number(&mut self) -> Option<String> {
         let sign = match self.peek()? {

@@ -20,6 +20,7 @@ mod source;
 
 mod cursor;
 mod query;
+mod relation;
 mod script;
 
 mod change;
@@ -40,6 +41,8 @@ pub use bounds::{MAX_NESTING, too_complex};
 pub use change::*;
 pub use control::*;
 use cursor::Cursor;
+pub use place::Overriding;
+pub use relation::{relation_name, with_relations};
 pub use script::Script;
 use source::Source;
 pub use statement::*;

@@ -17,8 +17,19 @@ pub struct Places {
     operators: Vec<Location>,
     /// Where SYMMETRIC was written.
     symmetric: Vec<Location>,
+    /// What an INSERT overrides.
+    overriding: Option<Overriding>,
     /// Names after OF of row locks of the weaker kind, and whether the name stands for all tables.
     weaker_locks: Vec<(Location, bool)>,
+}
+
+/// What OVERRIDING says of the values of identity columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    /// SYSTEM VALUE: those that are given count.
+    System,
+    /// USER VALUE: those of the sequence count.
+    User,
 }
 
 /// What is known of a text.
@@ -99,6 +110,15 @@ impl Places {
     }
 
     /// Remembers SYMMETRIC.
+    pub(crate) fn note_overriding(&mut self, overriding: Overriding) {
+        self.overriding = Some(overriding);
+    }
+
+    /// What the statement says with OVERRIDING, which sqlparser does not know.
+    pub fn overriding(&self) -> Option<Overriding> {
+        self.overriding
+    }
+
     pub(crate) fn note_symmetric(&mut self, location: Location) {
         self.symmetric.push(location);
     }

@@ -12,7 +12,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 use super::bounds::{self, MAX_RECURSION, too_complex};
 use super::dialect::Postgres;
 use super::lexical::{Piece, Pieces};
-use super::place::Places;
+use super::place::{Overriding, Places};
 use super::row_lock;
 use super::scan;
 
@@ -74,6 +74,7 @@ impl<'a> Text<'a> {
         bounds::check(tokens, &places)?;
         patch(tokens, &mut places);
         row_lock::patch(tokens, &mut places);
+        overriding(tokens, &mut places);
         places.note_operators(tokens);
         Ok(Source { text: self.text, places: Arc::new(places) })
     }
@@ -242,4 +243,24 @@ fn patch(tokens: &mut Vec<TokenWithSpan>, places: &mut Places) {
         }
     }
     *tokens = patched;
+}
+
+/// Takes OVERRIDING { SYSTEM | USER } VALUE away, and the places remember it.
+fn overriding(tokens: &mut Vec<TokenWithSpan>, places: &mut Places) {
+    if !is(tokens.first(), Keyword::INSERT) && !is(tokens.first(), Keyword::WITH) {
+        return;
+    }
+    let word = |at: usize, word: &str| {
+        matches!(tokens.get(at).map(|token| &token.token),
+            Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+    };
+    let starts = |at: &usize| word(*at, "overriding") && word(at + 2, "value");
+    let Some(at) = (0..tokens.len()).find(starts) else { return };
+    let said = match () {
+        () if word(at + 1, "system") => Overriding::System,
+        () if word(at + 1, "user") => Overriding::User,
+        () => return,
+    };
+    places.note_overriding(said);
+    tokens.drain(at..at + 3);
 }

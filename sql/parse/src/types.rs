@@ -159,6 +159,35 @@ fn checked_length(length: u64, ty: &str) -> SqlResult<u32> {
 const POSTGRESQLS: [&str; 9] =
     ["json", "jsonb", "timetz", "inet", "cidr", "money", "xml", "point", "macaddr"];
 
+/// The integer type that a serial one stands for, as the type of a column: it is none anywhere else.
+pub fn serial(ty: &DataType) -> SqlResult<Option<SqlType>> {
+    let (ty, is_array) = match ty {
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(inner, _)
+            | ArrayElemTypeDef::AngleBracket(inner)
+            | ArrayElemTypeDef::Parenthesis(inner),
+        ) => (&**inner, true),
+        ty => (ty, false),
+    };
+    let DataType::Custom(name, _) = ty else { return Ok(None) };
+    let ty = match name::parts(name)?.as_slice() {
+        [name] => match name.as_str() {
+            "smallserial" | "serial2" => SqlType::Int2,
+            "serial" | "serial4" => SqlType::Int4,
+            "bigserial" | "serial8" => SqlType::Int8,
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    match is_array {
+        true => {
+            let text = "array of serial is not implemented";
+            Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
+        }
+        false => Ok(Some(ty)),
+    }
+}
+
 /// Names that sqlparser does not know as types.
 fn custom(name: &ast::ObjectName, modifiers: &[String]) -> SqlResult<SqlType> {
     let parts = name::parts(name)?;
@@ -189,10 +218,6 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> SqlResult<SqlType> {
                 numeric(&ExactNumberInfo::PrecisionAndScale(p.max(0) as u64, scale.unwrap_or(0)))?
             }
         }),
-        "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2" => {
-            return Err(SqlError::unsupported(format!("type {last}"))
-                .hint("Sequences do not exist yet; use an integer column and give its values."));
-        }
         other => SqlType::from_name(other).ok_or_else(|| match POSTGRESQLS.contains(&other) {
             true => SqlError::unsupported(format!("type {other}")),
             false => undefined(&parts.join(".")),

@@ -1,6 +1,7 @@
 //! Looking at plans and expressions, by reference and as often as they are run. Depths mean what they mean in
 //! [`super::walk`], which changes them.
 
+use sql_catalog::function::Body;
 use sql_values::stack::roomy;
 
 use super::walk::own_slot;
@@ -61,6 +62,25 @@ impl Expr {
     /// True iff a subquery is somewhere in it.
     pub fn has_subquery(&self) -> bool {
         self.any(&mut |part| matches!(part, Expr::Subquery { .. }))
+    }
+
+    /// True iff it has a call that asks something of a sequence, outside of subqueries' plans.
+    pub fn asks_sequence(&self) -> bool {
+        let mut found = false;
+        self.walk(0, &mut |part, depth| {
+            found = found || depth == 0 && part.is_sequence_call();
+            !found && depth == 0
+        });
+        found
+    }
+
+    /// True iff its evaluation may have to wait for something: a subquery, or what a sequence answers.
+    pub fn waits(&self) -> bool {
+        self.any(&mut |part| matches!(part, Expr::Subquery { .. }) || part.is_sequence_call())
+    }
+
+    fn is_sequence_call(&self) -> bool {
+        matches!(self, Expr::Call { function, .. } if matches!(function.body, Body::Sequence(_)))
     }
 
     /// Of how many expressions it consists.

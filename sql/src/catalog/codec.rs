@@ -2,9 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use sql_catalog::descriptor::sequence::{SequenceDescriptor, SequenceOwner, SequenceState};
 use sql_catalog::descriptor::{
-    CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexId, Object, ObjectKind,
-    TableDescriptor, TableId, TableKind,
+    CheckDescriptor, ColumnDescriptor, ColumnId, Identity, IndexDescriptor, IndexId, Object,
+    ObjectKind, TableDescriptor, TableId, TableKind,
 };
 use sql_exec::row::{decode_datum, encode_datum};
 use sql_values::error::{SqlError, SqlResult, SqlState};
@@ -13,6 +14,8 @@ use sql_values::types::{Datum, SqlType};
 const VERSION: u8 = 1;
 /// Of a descriptor that says more than builds of version 1 understand: they must not write rows by it.
 const VERSION_2: u8 = 2;
+/// The same of one that version 2 does not understand: of a sequence, or with an identity column.
+const VERSION_3: u8 = 3;
 
 #[derive(Clone, PartialEq, Message)]
 struct Table {
@@ -37,6 +40,53 @@ struct Table {
     /// Since version 2.
     #[prost(message, repeated, tag = "10")]
     building: Vec<Index>,
+    /// Since version 3: it is a sequence.
+    #[prost(message, optional, tag = "11")]
+    sequence: Option<Sequence>,
+}
+
+/// What a sequence is.
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Sequence {
+    #[prost(message, optional, tag = "1")]
+    ty: Option<Type>,
+    #[prost(sint64, tag = "2")]
+    start: i64,
+    #[prost(sint64, tag = "3")]
+    increment: i64,
+    #[prost(sint64, tag = "4")]
+    min: i64,
+    #[prost(sint64, tag = "5")]
+    max: i64,
+    #[prost(sint64, tag = "6")]
+    cache: i64,
+    #[prost(bool, tag = "7")]
+    cycle: bool,
+    #[prost(message, optional, tag = "8")]
+    owner: Option<Owner>,
+}
+
+/// The column that a sequence goes with.
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Owner {
+    #[prost(uint32, tag = "1")]
+    table: u32,
+    #[prost(uint32, tag = "2")]
+    column: u32,
+    #[prost(bool, tag = "3")]
+    identity: bool,
+}
+
+/// Where a sequence stands.
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Standing {
+    #[prost(sint64, tag = "1")]
+    last_value: i64,
+    #[prost(bool, tag = "2")]
+    is_called: bool,
+    /// Another with every change.
+    #[prost(uint64, tag = "3")]
+    stamp: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -56,7 +106,13 @@ struct Column {
     /// Since version 2. A datum as in rows.
     #[prost(bytes = "bytes", optional, tag = "7")]
     missing: Option<Bytes>,
+    /// Since version 3: an identity column, [`ALWAYS`] or [`BY_DEFAULT`].
+    #[prost(uint32, tag = "8")]
+    identity: u32,
 }
+
+const ALWAYS: u32 = 1;
+const BY_DEFAULT: u32 = 2;
 
 /// A type by PostgreSQL's oid; of an array, the element's.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -113,13 +169,14 @@ struct NameRecord {
     /// The table: itself, or the index's.
     #[prost(uint32, tag = "2")]
     table: u32,
-    /// What it is: [`TABLE_OR_INDEX`], or a kind that this build does not know.
+    /// What it is: [`TABLE_OR_INDEX`], [`SEQUENCE`], or a kind that this build does not know.
     #[prost(uint32, tag = "3")]
     kind: u32,
 }
 
 /// The table itself if it has the same oid, or else an index of it.
 const TABLE_OR_INDEX: u32 = 0;
+const SEQUENCE: u32 = 1;
 
 /// The counter of ids.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -152,6 +209,10 @@ pub(super) struct Beat {
     #[prost(fixed64, tag = "2")]
     pub(super) until: u64,
 }
+
+/// That one thing goes with another, as the key says.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Link {}
 
 /// Keys that must be deleted.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -211,6 +272,11 @@ pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
         default: column.default.clone(),
         hidden: column.hidden,
         missing: column.missing.as_ref().map(encode_missing),
+        identity: match column.identity {
+            None => 0,
+            Some(Identity::Always) => ALWAYS,
+            Some(Identity::ByDefault) => BY_DEFAULT,
+        },
     });
     let is_plain =
         table.building.is_empty() && table.columns.iter().all(|column| column.missing.is_none());
@@ -218,7 +284,12 @@ pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
         .checks
         .iter()
         .map(|check| Check { name: check.name.clone(), expr: check.expr.clone() });
-    let version = if is_plain { VERSION } else { VERSION_2 };
+    let has_identity = table.columns.iter().any(|column| column.identity.is_some());
+    let version = match table.sequence().is_some() || has_identity {
+        true => VERSION_3,
+        false if is_plain => VERSION,
+        false => VERSION_2,
+    };
     let table = Table {
         id: table.id.0,
         version: table.version,
@@ -230,6 +301,7 @@ pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
         next_column: table.next_column.into(),
         next_index: table.next_index,
         building: table.building.iter().map(encode_index).collect(),
+        sequence: table.sequence().map(encode_sequence),
     };
     encode_as(version, &table)
 }
@@ -238,6 +310,7 @@ pub(super) fn encode_table(table: &TableDescriptor) -> Bytes {
 pub(super) fn encode_object(object: Object) -> Bytes {
     let kind = match object.kind {
         ObjectKind::Table | ObjectKind::Index => TABLE_OR_INDEX,
+        ObjectKind::Sequence => SEQUENCE,
     };
     encode(&NameRecord { oid: object.oid, table: object.table.0, kind })
 }
@@ -248,9 +321,60 @@ pub(super) fn decode_object(bytes: &[u8]) -> SqlResult<Object> {
     let kind = match kind {
         TABLE_OR_INDEX if oid == table => ObjectKind::Table,
         TABLE_OR_INDEX => ObjectKind::Index,
+        SEQUENCE => ObjectKind::Sequence,
         _ => return Err(corrupted("a name of something that is not known here")),
     };
     Ok(Object { kind, oid, table: TableId(table) })
+}
+
+fn encode_sequence(sequence: &SequenceDescriptor) -> Sequence {
+    let owner = sequence.owner.map(|owner| Owner {
+        table: owner.table.0,
+        column: owner.column.0.into(),
+        identity: owner.identity,
+    });
+    Sequence {
+        ty: Some(encode_type(sequence.ty)),
+        start: sequence.start,
+        increment: sequence.increment,
+        min: sequence.min,
+        max: sequence.max,
+        cache: sequence.cache,
+        cycle: sequence.cycle,
+        owner,
+    }
+}
+
+fn decode_sequence(sequence: Sequence) -> SqlResult<SequenceDescriptor> {
+    if sequence.increment == 0 || sequence.min >= sequence.max {
+        return Err(corrupted("a sequence without values"));
+    }
+    let owner = sequence.owner.map(|owner| {
+        let column = column_id(owner.column)?;
+        Ok(SequenceOwner { table: TableId(owner.table), column, identity: owner.identity })
+    });
+    Ok(SequenceDescriptor {
+        ty: decode_type(sequence.ty.unwrap_or_default())?,
+        start: sequence.start,
+        increment: sequence.increment,
+        min: sequence.min,
+        max: sequence.max,
+        cache: sequence.cache,
+        cycle: sequence.cycle,
+        owner: owner.transpose()?,
+    })
+}
+
+/// Where a sequence stands, as it is stored.
+pub(super) fn encode_state(state: SequenceState) -> Bytes {
+    let SequenceState { last_value, is_called, stamp } = state;
+    encode(&Standing { last_value, is_called, stamp })
+}
+
+/// See [`encode_state`].
+pub(super) fn decode_state(bytes: &[u8]) -> SqlResult<SequenceState> {
+    let Standing { last_value, is_called, stamp } = decode(bytes)?;
+    Ok(SequenceState { last_value, is_called, stamp })
 }
 
 fn encode_missing(value: &Datum) -> Bytes {
@@ -288,7 +412,7 @@ fn decode_index(index: Index) -> SqlResult<IndexDescriptor> {
 
 /// See [`encode_table`].
 pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
-    let table: Table = decode_up_to(VERSION_2, bytes)?;
+    let table: Table = decode_up_to(VERSION_3, bytes)?;
     let columns = table.columns.into_iter().map(|column| {
         Ok(ColumnDescriptor {
             id: column_id(column.id)?,
@@ -298,6 +422,12 @@ pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
             default: column.default,
             hidden: column.hidden,
             missing: column.missing.map(|bytes| decode_datum(&bytes)).transpose()?,
+            identity: match column.identity {
+                0 => None,
+                ALWAYS => Some(Identity::Always),
+                BY_DEFAULT => Some(Identity::ByDefault),
+                _ => return Err(corrupted("an identity that is not known here")),
+            },
         })
     });
     let decoded = |indexes: Vec<Index>| -> SqlResult<Vec<IndexDescriptor>> {
@@ -309,7 +439,10 @@ pub(super) fn decode_table(bytes: &[u8]) -> SqlResult<TableDescriptor> {
         version: table.version,
         schema: table.schema,
         name: table.name,
-        kind: TableKind::Stored,
+        kind: match table.sequence {
+            Some(sequence) => TableKind::Sequence(decode_sequence(sequence)?),
+            None => TableKind::Stored,
+        },
         columns: columns.collect::<SqlResult<_>>()?,
         indexes: decoded(table.indexes)?,
         building: decoded(table.building)?,

@@ -9,12 +9,15 @@
 //! | `h` + table id | heartbeat of that change |
 //! | `b` + table id + index number | heartbeat of the build of an index |
 //! | `x` + what keys begin with | keys of something that was dropped, which must be deleted |
+//! | `s` + table id | where a sequence stands |
+//! | `o` + table id + column + sequence id | a sequence goes with a table's column |
+//! | `u` + sequence id + table id + column | a column's default names a sequence |
 //! | `l` + table id + holder | a node's lease on a table; the holder is a random number of the node's present life |
 //!
 //! Ids are big-endian, so that a scan gives them in order.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use sql_catalog::descriptor::{IndexId, TableId};
+use sql_catalog::descriptor::{ColumnId, IndexId, TableId};
 
 const SYSTEM: u8 = 0x02;
 
@@ -79,6 +82,50 @@ pub(super) fn build(id: TableId, index: IndexId) -> Bytes {
     key(b'b', &[&id.0.to_be_bytes(), &index.0.to_be_bytes()])
 }
 
+/// Where a sequence stands.
+pub(super) fn state(id: TableId) -> Bytes {
+    key(b's', &[&id.0.to_be_bytes()])
+}
+
+/// Where all sequences stand.
+pub(super) fn states() -> (Bytes, Bytes) {
+    (key(b's', &[]), key(b't', &[]))
+}
+
+/// A sequence goes with a column.
+pub(super) fn owned(table: TableId, column: ColumnId, sequence: TableId) -> Bytes {
+    key(b'o', &[&table.0.to_be_bytes(), &column.0.to_be_bytes(), &sequence.0.to_be_bytes()])
+}
+
+/// All that go with a table's columns.
+pub(super) fn all_owned(table: TableId) -> (Bytes, Bytes) {
+    of_table(b'o', table)
+}
+
+/// The column and the sequence.
+pub(super) fn owned_in(key: &[u8]) -> Option<(ColumnId, TableId)> {
+    let column = key.get(6..8)?.try_into().ok()?;
+    let sequence = key.get(8..)?.try_into().ok()?;
+    Some((ColumnId(u16::from_be_bytes(column)), TableId(u32::from_be_bytes(sequence))))
+}
+
+/// A column's default names a sequence.
+pub(super) fn used(sequence: TableId, table: TableId, column: ColumnId) -> Bytes {
+    key(b'u', &[&sequence.0.to_be_bytes(), &table.0.to_be_bytes(), &column.0.to_be_bytes()])
+}
+
+/// All whose defaults name it.
+pub(super) fn all_used(sequence: TableId) -> (Bytes, Bytes) {
+    of_table(b'u', sequence)
+}
+
+/// The table and the column.
+pub(super) fn used_in(key: &[u8]) -> Option<(TableId, ColumnId)> {
+    let table = key.get(6..10)?.try_into().ok()?;
+    let column = key.get(10..)?.try_into().ok()?;
+    Some((TableId(u32::from_be_bytes(table)), ColumnId(u16::from_be_bytes(column))))
+}
+
 /// Keys to delete.
 pub(super) fn debris(prefix: &[u8]) -> Bytes {
     key(b'x', &[prefix])
@@ -101,8 +148,12 @@ pub(super) fn lease(id: TableId, holder: u64) -> Bytes {
 
 /// All leases on a table.
 pub(super) fn leases(id: TableId) -> (Bytes, Bytes) {
-    let end =
-        id.0.checked_add(1)
-            .map_or_else(|| key(b'm', &[]), |next| key(b'l', &[&next.to_be_bytes()]));
-    (key(b'l', &[&id.0.to_be_bytes()]), end)
+    of_table(b'l', id)
+}
+
+/// All keys of a kind that begin with an id.
+fn of_table(kind: u8, id: TableId) -> (Bytes, Bytes) {
+    let end = id.0.checked_add(1);
+    let end = end.map_or_else(|| key(kind + 1, &[]), |next| key(kind, &[&next.to_be_bytes()]));
+    (key(kind, &[&id.0.to_be_bytes()]), end)
 }

@@ -10,6 +10,8 @@ mod debris;
 mod gate;
 mod keys;
 pub mod lease;
+pub(crate) mod links;
+pub(crate) mod sequence;
 pub mod store;
 #[cfg(test)]
 mod testing;

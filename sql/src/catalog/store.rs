@@ -22,7 +22,7 @@ use super::build::Build;
 use super::codec::{self, NextId};
 use super::gate::{self, ClosedGate, Patience};
 use super::lease::{Lease, Leases, invalid};
-use super::{debris, keys};
+use super::{debris, keys, links};
 
 /// The first id of a user's object, as in PostgreSQL.
 const FIRST_ID: u32 = 16_384;
@@ -157,8 +157,8 @@ impl TxnCatalog {
             return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
         }
         if self.may_begin_later(txn)
-            && let Some(Object { kind: ObjectKind::Table, table, .. }) =
-                self.look_up(schema, name).await?
+            && let Some(Object { kind, table, .. }) = self.look_up(schema, name).await?
+            && kind.is_relation()
             && let Some(lease) = self.new_lease(txn, table).await?
             && lease.table.schema == schema
             && lease.table.name == name
@@ -166,11 +166,12 @@ impl TxnCatalog {
             return Ok(Some(self.enter(lease.table.clone(), Some(lease))));
         }
         for _ in 0..MAX_NAMESAKES {
-            let Some(Object { kind: ObjectKind::Table, table, .. }) =
-                find_name(txn, schema, name).await?
-            else {
+            let Some(Object { kind, table, .. }) = find_name(txn, schema, name).await? else {
                 return Ok(None);
             };
+            if !kind.is_relation() {
+                return Ok(None);
+            }
             let table = self.table_by_id(txn, table).await?;
             // The change that it waited for may have dropped the table, or given its name to another.
             if table.as_ref().is_some_and(|table| table.schema == schema && table.name == name) {
@@ -274,6 +275,16 @@ impl TxnCatalog {
         !self.changing.is_empty()
     }
 
+    /// True iff the transaction has changed this table, or is about to.
+    pub fn is_changed(&self, id: TableId) -> bool {
+        self.changing.contains(&id)
+    }
+
+    /// The tables that the transaction has changed, or is about to.
+    pub fn changed(&self) -> impl Iterator<Item = TableId> + '_ {
+        self.changing.iter().copied()
+    }
+
     /// True iff nothing exists beyond what is known.
     pub fn is_whole(&self) -> bool {
         self.whole
@@ -364,6 +375,7 @@ impl TxnCatalog {
                 txn.put(keys::name(&name.0, &name.1), codec::encode_object(object)).or_sql()?;
             }
         }
+        links::write(txn, old, Some(&table))?;
         txn.put(keys::descriptor(table.id), codec::encode_table(&table)).or_sql()?;
         self.names.retain(|_, id| *id != table.id);
         self.enter(Arc::new(table), None);
@@ -407,8 +419,12 @@ impl TxnCatalog {
         for index in &table.building {
             txn.delete(keys::build(table.id, index.id)).or_sql()?;
         }
+        links::write(txn, Some(table), None)?;
         txn.delete(keys::descriptor(table.id)).or_sql()?;
-        self.leave(txn, row::table_prefix(table.id))?;
+        match table.sequence() {
+            Some(_) => txn.delete(keys::state(table.id)).or_sql()?,
+            None => self.leave(txn, row::table_prefix(table.id))?,
+        }
         self.used.remove(&table.id);
         self.names.retain(|_, id| *id != table.id);
         Ok(())
@@ -473,7 +489,7 @@ fn names_of(table: &TableDescriptor) -> BTreeMap<QualifiedName, Object> {
     };
     let indexes = table.maintained().filter(|index| !index.name.is_empty());
     let indexes = indexes.map(|index| named(ObjectKind::Index, &index.name, index.oid));
-    indexes.chain([named(ObjectKind::Table, &table.name, table.id.0)]).collect()
+    indexes.chain([named(table.object_kind(), &table.name, table.id.0)]).collect()
 }
 
 async fn find_name(txn: &mut Txn, schema: &str, name: &str) -> SqlResult<Option<Object>> {

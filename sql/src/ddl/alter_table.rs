@@ -10,6 +10,8 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::Datum;
 
 use super::create::add_column;
+use super::depend::Doomed;
+use super::generated::{check_no_identity, check_spec};
 use super::rows::contains_null;
 use super::{Done, Run, Table, column, notice, quote, quoted, taken, undefined_object};
 use crate::work::Work;
@@ -32,6 +34,17 @@ impl Work<'_> {
         if alter.if_exists && self.find_table(&alter.name).await?.is_none() {
             let text = format!("relation \"{}\" does not exist, skipping", alter.name.name);
             return Ok((tag(), vec![notice(text)]));
+        }
+        if let Some(found) = self.find_table(&alter.name).await?
+            && found.sequence().is_some()
+        {
+            if let [AlterAction::Rename(name)] = alter.actions.as_slice() {
+                self.rename_sequence(found.id, name).await?;
+                return Ok((tag(), Vec::new()));
+            }
+            let text = format!("ALTER TABLE cannot be performed on relation \"{}\"", found.name);
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
+                .detail("This operation is not supported for sequences."));
         }
         let found = self.stored_table(&alter.name).await?;
         let mut notices = Vec::new();
@@ -67,13 +80,26 @@ impl Work<'_> {
                 }
                 self.alter_add_column(&old, column, constraints).await
             }
-            AlterAction::DropColumn { name, if_exists, .. } => {
+            AlterAction::AddIdentity { column, always, options } => {
+                self.add_identity(&old, column, *always, options).await
+            }
+            AlterAction::AlterIdentity { column, changes } => {
+                self.alter_identity(&old, column, changes).await
+            }
+            AlterAction::DropIdentity { column, if_exists } => {
+                self.drop_identity(&old, column, *if_exists, notices).await
+            }
+            AlterAction::DropColumn { name, if_exists, cascade } => {
                 if *if_exists && column(&old, name).is_err() {
                     let text = format!("column \"{name}\" does not exist, skipping");
                     notices.push(notice(text));
                     return Ok(());
                 }
-                self.drop_column(&old, name).await
+                let id = column(&old, name)?.id;
+                let doomed = Doomed { column: Some((old.clone(), id)), ..Doomed::default() };
+                self.drop_column(&old, name).await?;
+                notices.extend(self.drop_all(doomed, *cascade).await?);
+                Ok(())
             }
             AlterAction::DropConstraint { name, if_exists } => {
                 if self.drop_constraint(&old, name).await? {
@@ -109,14 +135,22 @@ impl Work<'_> {
             }
             AlterAction::SetDefault { column: name, default } => {
                 let id = column(&old, name)?.id;
+                check_no_identity(&old, name, default.is_none())?;
+                let default = match default {
+                    Some(default) => Some(self.kept_default(default).await?),
+                    None => None,
+                };
                 if let Some(at) = table.position(id) {
-                    table.columns[at].default = default.clone();
+                    table.columns[at].default = default;
                 }
                 self.put_table(&old, table.clone())?;
                 self.check_expressions(&table).await
             }
             AlterAction::SetNotNull { column: name, not_null } => {
                 let id = column(&old, name)?.id;
+                if !not_null {
+                    check_no_identity(&old, name, false)?;
+                }
                 let in_key = old
                     .primary()
                     .is_some_and(|index| index.key.iter().any(|(column, _)| *column == id));
@@ -155,12 +189,19 @@ impl Work<'_> {
         }
         let mut table = (**old).clone();
         // Nullable until the rows have their values.
+        check_spec(&table, spec)?;
         add_column(&mut table, &ColumnSpec { not_null: false, ..spec.clone() })?;
+        self.generate(&mut table, spec).await?;
+        self.keep_defaults(&mut table).await?;
+        let is_generated = !spec.generated.is_empty();
+        if let Some(column) = table.columns.last_mut() {
+            column.not_null = false;
+        }
         self.put_table(old, table.clone())?;
         self.check_expressions(&table).await?;
-        let constant = match spec.default {
-            Some(_) => self.constant_default(&table).await?,
-            None => Some(Datum::Null),
+        let constant = match spec.default.is_some() || is_generated {
+            true => self.constant_default(&table).await?,
+            false => Some(Datum::Null),
         };
         if let Some(value) = constant {
             if let Some(column) = table.columns.last_mut().filter(|_| !value.is_null()) {
@@ -174,7 +215,7 @@ impl Work<'_> {
         }
         // A constraint of it is part of the same change.
         self.open.alone = false;
-        if spec.not_null {
+        if spec.not_null || is_generated {
             let old = self.begin_change(old.id).await?;
             self.check_no_nulls(&old, &spec.name).await?;
             let mut table = (*old).clone();

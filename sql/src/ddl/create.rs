@@ -9,6 +9,7 @@ use sql_parse::{ColumnSpec, ConstraintKind, ConstraintSpec, CreateTable, Name};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
 
+use super::generated::check_spec;
 use super::{Done, MAX_COLUMNS, Run, index::key_columns, taken};
 use crate::work::Work;
 
@@ -25,7 +26,7 @@ impl Run for CreateTable {
 
 impl Work<'_> {
     /// The schema in which a new object of this name goes.
-    fn target_schema(&self, name: &Name) -> SqlResult<String> {
+    pub(super) fn target_schema(&self, name: &Name) -> SqlResult<String> {
         name.within(self.database)?;
         let schema = match &name.schema {
             Some(schema) => schema.clone(),
@@ -77,8 +78,13 @@ impl Work<'_> {
             next_index: PRIMARY_INDEX.0,
         };
         for column in &create.columns {
+            check_spec(&table, column)?;
             add_column(&mut table, column)?;
         }
+        for column in &create.columns {
+            self.generate(&mut table, column).await?;
+        }
+        self.keep_defaults(&mut table).await?;
         self.add_primary(&mut table, &create.constraints).await?;
         for constraint in &create.constraints {
             self.add_constraint(&mut table, constraint).await?;
@@ -226,10 +232,11 @@ pub(super) fn add_column(table: &mut TableDescriptor, spec: &ColumnSpec) -> SqlR
         id: ColumnId(table.next_column),
         name: spec.name.clone(),
         ty: spec.ty,
-        not_null: spec.not_null,
+        not_null: spec.not_null || !spec.generated.is_empty(),
         default: spec.default.clone(),
         hidden: false,
         missing: None,
+        identity: None,
     });
     table.next_column += 1;
     Ok(())
@@ -251,6 +258,7 @@ fn hidden_primary(table: &mut TableDescriptor, oid: u32) -> IndexDescriptor {
         default: Some("gen_random_uuid()".into()),
         hidden: true,
         missing: None,
+        identity: None,
     });
     IndexDescriptor {
         id: PRIMARY_INDEX,

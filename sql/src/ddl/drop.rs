@@ -4,7 +4,9 @@ use sql_catalog::descriptor::{Object, ObjectKind};
 use sql_parse::{Drop, DropTable, Name, Truncate};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 
+use super::depend::Doomed;
 use super::{Done, Run, notice};
+use crate::catalog::links;
 use crate::work::{Work, undefined};
 
 impl Run for DropTable {
@@ -19,7 +21,7 @@ impl Run for Truncate {
     const NAME: &str = "TRUNCATE TABLE";
 
     async fn run(&self, work: &mut Work<'_>) -> SqlResult<Done> {
-        work.truncate(&self.tables).await
+        work.truncate(&self.tables, self.restart_identity).await
     }
 }
 
@@ -27,8 +29,10 @@ impl Work<'_> {
     /// DROP TABLE.
     async fn drop_tables(&mut self, drop: &Drop) -> SqlResult<Done> {
         let mut notices = Vec::new();
+        let mut doomed = Doomed::default();
         for name in &drop.names {
-            if self.find_table(name).await?.is_none() {
+            let found = self.find_table(name).await?;
+            if found.is_none_or(|found| found.sequence().is_some()) {
                 self.check_kind(name, ObjectKind::Table).await?;
                 if !drop.if_exists {
                     let text = format!("table \"{}\" does not exist", name.name);
@@ -37,15 +41,14 @@ impl Work<'_> {
                 notices.push(notice(format!("table \"{}\" does not exist, skipping", name.name)));
                 continue;
             }
-            let found = self.stored_table(name).await?;
-            let table = self.begin_change(found.id).await?;
-            self.open.catalog.drop_table(&mut self.open.txn, &table)?;
+            doomed.named.push(self.stored_table(name).await?);
         }
+        notices.extend(self.drop_all(doomed, drop.cascade).await?);
         Ok(("DROP TABLE".into(), notices))
     }
 
     /// TRUNCATE. The tables stay as they are, so no gate is needed: it is a deletion of all rows.
-    async fn truncate(&mut self, tables: &[Name]) -> SqlResult<Done> {
+    async fn truncate(&mut self, tables: &[Name], restart: bool) -> SqlResult<Done> {
         for name in tables {
             if self.find_table(name).await?.is_none() {
                 let checked = self.check_kind(name, ObjectKind::Table).await;
@@ -53,6 +56,11 @@ impl Work<'_> {
             }
             let table = self.stored_table(name).await?;
             self.clear_table(&table).await?;
+            if restart {
+                for (_, sequence) in links::owned(&mut self.open.txn, table.id).await? {
+                    self.restart_sequence(sequence).await?;
+                }
+            }
         }
         Ok(("TRUNCATE TABLE".into(), Vec::new()))
     }

@@ -14,9 +14,12 @@
 mod alter;
 mod alter_table;
 mod create;
+mod depend;
 mod drop;
+mod generated;
 mod index;
 mod rows;
+mod sequence;
 
 use std::sync::Arc;
 

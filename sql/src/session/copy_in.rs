@@ -157,7 +157,10 @@ impl Session {
         let null_in_quotes = work.copy_columns(Some(name), &names, "FORCE_NULL", about).await?;
         let slots: Vec<_> = (1..=types.len()).map(|number| format!("${number}")).collect();
         let columns = quote_names(&names);
-        let text = format!("insert into {target} ({columns}) values ({})", slots.join(", "));
+        // COPY's values count in identity columns too.
+        let overriding = "overriding system value";
+        let text =
+            format!("insert into {target} ({columns}) {overriding} values ({})", slots.join(", "));
         let parsed = parse::parse(&text)?;
         let [parse::Parsed { statement: Statement::Query(query), .. }] = parsed.as_slice() else {
             return Err(SqlError::internal("COPY makes no INSERT"));

@@ -41,6 +41,7 @@ use crate::catalog::store::Gates;
 use crate::settings::Settings;
 pub use crate::work::engine::SqlEngine;
 use crate::work::engine::Surroundings;
+use crate::work::sequences::SessionSequences;
 use crate::work::transaction::State;
 pub use copy_in::CopyFormat;
 use copy_in::CopyIn;
@@ -85,6 +86,7 @@ pub struct Session {
     /// The number of its connection; zero is none.
     number: i32,
     settings: Settings,
+    sequences: SessionSequences,
     state: State,
     gates: Gates,
     statements: BTreeMap<String, Arc<Prepared>>,
@@ -124,6 +126,7 @@ impl Session {
             database: database.to_owned(),
             number: 0,
             settings,
+            sequences: SessionSequences::default(),
             state: State::Idle,
             gates: Gates::default(),
             statements: BTreeMap::new(),

@@ -173,6 +173,7 @@ impl Session {
             number: self.number,
             time: self.statement_time,
             interrupt: &self.interrupt,
+            sequences: &self.sequences,
         })
     }
 

@@ -5,6 +5,7 @@ use sql_catalog::function::EvalContext;
 use sql_values::error::SqlResult;
 use sql_values::types::{Datum, Measure, SqlType};
 
+use super::sequences::{identity, shown_tables};
 use super::{Builder, SystemTables, all_tables, text};
 
 impl SystemTables<'_> {
@@ -26,15 +27,25 @@ impl SystemTables<'_> {
             }
             return Ok(());
         }
+        if rows.table.name == "sequences" {
+            return self.information_sequences(rows, ctx);
+        }
+        if rows.table.name == "columns" {
+            let tables = all_tables(ctx)?.into_iter().zip(shown_tables(ctx)?);
+            for (table, shown) in tables.filter(|(table, _)| table.sequence().is_none()) {
+                columns(rows, &database, &table, &shown, ctx)?;
+            }
+            return Ok(());
+        }
         let add: fn(&mut Builder<'_>, &Datum, &TableDescriptor) = match rows.table.name.as_str() {
             "tables" => tables,
-            "columns" => columns,
             "table_constraints" => constraints,
             "key_column_usage" | "constraint_column_usage" => key_columns,
             "check_constraints" => checks,
             _ => return Ok(()),
         };
-        for table in all_tables(ctx)? {
+        let tables = all_tables(ctx)?.into_iter();
+        for table in tables.filter(|table| table.sequence().is_none()) {
             add(rows, &database, &table);
         }
         Ok(())
@@ -91,14 +102,21 @@ fn sizes(ty: SqlType) -> Sizes {
     }
 }
 
-fn columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
-    for (column, number) in visible(table).zip(1..) {
+fn columns(
+    rows: &mut Builder<'_>,
+    database: &Datum,
+    table: &TableDescriptor,
+    shown: &TableDescriptor,
+    ctx: &EvalContext<'_>,
+) -> SqlResult<()> {
+    for ((column, shown), number) in visible(table).zip(visible(shown)).zip(1..) {
         let ty = column.ty;
         let sizes = sizes(ty);
         let or_null = |value: Option<i32>| value.map_or(Datum::Null, Datum::Int4);
         let name = if matches!(ty, SqlType::Array(_)) { "ARRAY".into() } else { ty.base().name() };
-        let default = column.default.as_deref().map_or(Datum::Null, text);
-        rows.add(&[
+        let default = shown.default.as_deref().filter(|_| column.identity.is_none());
+        let default = default.map_or(Datum::Null, text);
+        let mut values = vec![
             ("table_catalog", database.clone()),
             ("table_schema", text(table.schema.as_str())),
             ("table_name", text(table.name.as_str())),
@@ -118,12 +136,13 @@ fn columns(rows: &mut Builder<'_>, database: &Datum, table: &TableDescriptor) {
             ("udt_name", text(ty.typname())),
             ("dtd_identifier", text(number.to_string())),
             ("is_self_referencing", yes(false)),
-            ("is_identity", yes(false)),
-            ("identity_cycle", yes(false)),
             ("is_generated", text("NEVER")),
             ("is_updatable", yes(table.kind == TableKind::Stored)),
-        ]);
+        ];
+        values.extend(identity(ctx, column)?);
+        rows.add(&values);
     }
+    Ok(())
 }
 
 fn constraint<'t>(

@@ -4,10 +4,13 @@
 mod information;
 mod objects;
 mod relations;
+mod sequences;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use sql_catalog::descriptor::sequence::SequenceState;
+use sql_catalog::descriptor::{ColumnDescriptor, TableDescriptor, TableId};
 use sql_catalog::function::EvalContext;
 use sql_catalog::system::tables;
 use sql_exec::{Row, VirtualTables};
@@ -20,10 +23,15 @@ use crate::settings::Settings;
 pub(crate) struct SystemTables<'a> {
     /// The session's settings.
     pub(crate) settings: &'a Settings,
+    /// Where sequences stand, if the statement reads [`sql_catalog::system::SEQUENCES`].
+    pub(crate) states: BTreeMap<TableId, SequenceState>,
 }
 
 /// OIDs of what always exists.
 mod oids {
+    pub(super) const PG_CLASS: u32 = 1_259;
+    pub(super) const PG_ATTRDEF: u32 = 2_604;
+    pub(super) const PG_NAMESPACE: u32 = 2_615;
     pub(super) const OWNER: u32 = 10;
     pub(super) const PG_CATALOG: u32 = 11;
     pub(super) const PUBLIC: u32 = 2_200;
@@ -100,7 +108,7 @@ impl VirtualTables for SystemTables<'_> {
         let mut rows = Builder { table, rows: Vec::new() };
         match table.schema.as_str() {
             "information_schema" => self.information(&mut rows, ctx)?,
-            _ if self.relations(&mut rows, ctx)? => {}
+            _ if self.relations(&mut rows, ctx)? || self.sequences(&mut rows, ctx)? => {}
             _ => self.objects(&mut rows, ctx)?,
         }
         Ok(rows.rows)

@@ -20,7 +20,8 @@ impl SystemTables<'_> {
             "pg_namespace" => namespaces(rows),
             "pg_type" => {
                 types(rows);
-                for table in all_tables(ctx)? {
+                let tables = all_tables(ctx)?.into_iter();
+                for table in tables.filter(|table| table.sequence().is_none()) {
                     relations::row_types(rows, &table);
                 }
             }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use sql_catalog::descriptor::{ColumnDescriptor, IndexDescriptor, TableDescriptor, TableKind};
+use sql_catalog::descriptor::{
+    ColumnDescriptor, Identity, IndexDescriptor, TableDescriptor, TableKind,
+};
 use sql_catalog::function::EvalContext;
 use sql_catalog::system::{check_oid, default_oid, row_type};
 use sql_functions::io;
 use sql_values::error::SqlResult;
 use sql_values::types::{Datum, NAME_MAX, SqlType, TypeId, cut_bytes};
 
+use super::sequences::shown_tables;
 use super::{Builder, SystemTables, all_tables, letter, objects, oids, schema_oid, text};
 
 /// The types of a table's rows, and of arrays of them.
@@ -65,7 +68,11 @@ impl SystemTables<'_> {
             "pg_stat_user_tables" => stat_tables,
             _ => return Ok(false),
         };
-        for table in all_tables(ctx)? {
+        let tables = match rows.table.name.as_str() {
+            "pg_attrdef" => shown_tables(ctx)?,
+            _ => all_tables(ctx)?,
+        };
+        for table in tables {
             add(rows, &table);
         }
         Ok(true)
@@ -78,7 +85,7 @@ fn is_stored(table: &TableDescriptor) -> bool {
 
 /// PostgreSQL has tables below, views above.
 fn is_system_view(table: &TableDescriptor) -> bool {
-    !is_stored(table) && (table.schema != "pg_catalog" || table.id.0 >= 12_000)
+    table.kind == TableKind::Virtual && (table.schema != "pg_catalog" || table.id.0 >= 12_000)
 }
 
 fn named_indexes(table: &TableDescriptor) -> impl Iterator<Item = &IndexDescriptor> {
@@ -91,18 +98,25 @@ fn visible(table: &TableDescriptor) -> impl Iterator<Item = &ColumnDescriptor> {
 
 fn class(rows: &mut Builder<'_>, table: &TableDescriptor) {
     let is_view = is_system_view(table);
+    let is_sequence = table.sequence().is_some();
+    let kind = match () {
+        () if is_sequence => 'S',
+        () if is_view => 'v',
+        () => 'r',
+    };
     rows.add(&[
         ("oid", Datum::Oid(table.id.0)),
         ("relname", text(table.name.as_str())),
         ("relnamespace", Datum::Oid(schema_oid(&table.schema))),
-        ("reltype", Datum::Oid(row_type(table))),
+        ("reltype", Datum::Oid(if is_sequence { 0 } else { row_type(table) })),
         ("relowner", Datum::Oid(oids::OWNER)),
-        ("relam", Datum::Oid(if is_view { 0 } else { oids::HEAP })),
+        ("relam", Datum::Oid(if is_view || is_sequence { 0 } else { oids::HEAP })),
         ("relfilenode", Datum::Oid(table.id.0)),
-        ("reltuples", Datum::Float4(-1.0)),
+        ("reltuples", Datum::Float4(if is_sequence { 1.0 } else { -1.0 })),
+        ("relpages", Datum::Int4(i32::from(is_sequence))),
         ("relhasindex", Datum::Bool(named_indexes(table).next().is_some())),
         ("relpersistence", letter('p')),
-        ("relkind", letter(if is_view { 'v' } else { 'r' })),
+        ("relkind", letter(kind)),
         ("relnatts", Datum::Int2(visible(table).count() as i16)),
         ("relchecks", Datum::Int2(table.checks.len() as i16)),
         ("relispopulated", Datum::Bool(true)),
@@ -146,8 +160,15 @@ fn attribute(rows: &mut Builder<'_>, relation: u32, number: i16, column: &Column
         ("attstorage", letter(if ty.typlen() < 0 { 'x' } else { 'p' })),
         ("attcompression", text("")),
         ("attnotnull", Datum::Bool(column.not_null)),
-        ("atthasdef", Datum::Bool(column.default.is_some())),
-        ("attidentity", text("")),
+        ("atthasdef", Datum::Bool(column.default.is_some() && column.identity.is_none())),
+        (
+            "attidentity",
+            text(match column.identity {
+                None => "",
+                Some(Identity::Always) => "a",
+                Some(Identity::ByDefault) => "d",
+            }),
+        ),
         ("attgenerated", text("")),
         ("attislocal", Datum::Bool(true)),
         ("attcollation", Datum::Oid(collation_of(ty))),
@@ -161,7 +182,8 @@ fn attributes(rows: &mut Builder<'_>, table: &TableDescriptor) {
     for index in named_indexes(table) {
         for ((id, _), number) in index.key.iter().zip(1..) {
             if let Some(at) = table.position(*id) {
-                let column = ColumnDescriptor { default: None, ..table.columns[at].clone() };
+                let column =
+                    ColumnDescriptor { default: None, identity: None, ..table.columns[at].clone() };
                 attribute(rows, index.oid, number, &column);
             }
         }
@@ -169,7 +191,7 @@ fn attributes(rows: &mut Builder<'_>, table: &TableDescriptor) {
 }
 
 fn defaults(rows: &mut Builder<'_>, table: &TableDescriptor) {
-    for column in visible(table) {
+    for column in visible(table).filter(|column| column.identity.is_none()) {
         if let Some(default) = &column.default {
             rows.add(&[
                 ("oid", Datum::Oid(default_oid(table, column.id))),
@@ -250,7 +272,7 @@ fn constraints(rows: &mut Builder<'_>, table: &TableDescriptor) {
 }
 
 fn tables_view(rows: &mut Builder<'_>, table: &TableDescriptor) {
-    if !is_stored(table) && table.id.0 >= 12_000 {
+    if !is_stored(table) && (table.id.0 >= 12_000 || table.sequence().is_some()) {
         return;
     }
     rows.add(&[

@@ -2,10 +2,11 @@
 //! schema stand on.
 
 pub(crate) mod engine;
+pub(crate) mod sequences;
 pub(crate) mod sinks;
 pub(crate) mod transaction;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sql_catalog::descriptor::{Object, ObjectKind, TableDescriptor, TableId};
@@ -25,11 +26,14 @@ use sql_values::interrupt::Interrupt;
 use sql_values::memory::Pool;
 use sql_values::types::{Datum, SqlType};
 
+use txn::db::Txn;
+
 use crate::catalog::store::Gates;
 use crate::catalog::view::{Identity, Missing, StatementCatalog};
 use crate::settings::Settings;
 use crate::system::SystemTables;
 use engine::{PlanKey, SqlEngine};
+use sequences::{SessionSequences, StatementSequences, all_states};
 use sinks::{Collected, Named, append_names};
 use transaction::Open;
 
@@ -88,6 +92,8 @@ pub(crate) struct Work<'a> {
     /// When the statement began, in microseconds since 2000.
     pub(crate) time: i64,
     pub(crate) interrupt: &'a Interrupt,
+    /// What the session knows of sequences.
+    pub(crate) sequences: &'a SessionSequences,
 }
 
 impl Work<'_> {
@@ -213,10 +219,22 @@ impl Work<'_> {
         let clock = || engine.now();
         let random = || engine.env.rng.next_u64();
         let session = Asked { settings, asked: Mutex::default() };
-        let tables = SystemTables { settings };
+        let open = &mut *self.open;
+        let states = match plan.tables.iter().any(|(id, _)| *id == system::SEQUENCES) {
+            true => all_states(&engine.db, &open.catalog, &mut open.txn).await?,
+            false => BTreeMap::new(),
+        };
+        let tables = SystemTables { settings, states };
+        let sequences = StatementSequences::new(
+            &engine.db,
+            &open.catalog,
+            self.sequences,
+            open.read_only,
+            present.lock_timeout,
+        );
         let memory = match &job {
             Job::Fetch(execution, _) => execution.memory().clone(),
-            _ => self.memory(),
+            _ => engine.memory.statement(present.work_mem),
         };
         let absent = BTreeSet::new();
         let identity = Identity {
@@ -224,7 +242,6 @@ impl Work<'_> {
             database: self.database,
             search_path: &present.search_path,
         };
-        let open = &mut *self.open;
         let view = StatementCatalog::new(&open.catalog, identity, &absent);
         let context = ExecContext {
             eval: EvalContext {
@@ -243,28 +260,13 @@ impl Work<'_> {
             },
             params,
             virtual_tables: &tables,
+            sequences: &sequences,
             // The rows of a COPY are not sent twice.
             may_repeat: open.alone && open.restarts == 0 && !matches!(job, Job::Each(_)),
         };
         let txn = &mut open.txn;
-        let done = match job {
-            Job::Run(sink) if plan.columns.iter().any(|column| column.ty.holds_names()) => {
-                let mut named = Named { sink, plan, eval: &context.eval };
-                Ok(Done::Count(exec::run(plan, txn, &context, &mut named).await?))
-            }
-            Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, &context, sink).await?)),
-            Job::Fetch(execution, max) => {
-                let mut rows = execution.next_portion(plan, txn, &context, max).await?;
-                for row in &mut rows {
-                    append_names(row, &plan.columns, &context.eval)?;
-                }
-                Ok(Done::Rows(rows))
-            }
-            Job::Each(params) => Ok(match exec::run_each(plan, txn, &context, params).await {
-                Ok(count) => Done::Count(count),
-                Err((number, error)) => Done::Failed(number, error),
-            }),
-        };
+        let done = run_job(job, plan, txn, &context).await;
+        sequences.give_back().await;
         open.asked.extend(session.asked.into_inner().unwrap_or_else(PoisonError::into_inner));
         done
     }
@@ -444,6 +446,10 @@ impl Work<'_> {
                 _ => undefined(name),
             });
         };
+        if table.sequence().is_some() {
+            let text = format!("\"{}\" is not a table", table.name);
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
         if table.id.0 < FIRST_USER_ID {
             let text = format!("permission denied: \"{}\" is a system catalog", table.name);
             return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
@@ -455,6 +461,33 @@ impl Work<'_> {
     pub(crate) async fn begin_change(&mut self, id: TableId) -> SqlResult<Arc<TableDescriptor>> {
         let Open { txn, catalog, .. } = &mut *self.open;
         catalog.begin_change(txn, self.gates, id).await
+    }
+}
+
+/// Does a job.
+async fn run_job(
+    job: Job<'_>,
+    plan: &Plan,
+    txn: &mut Txn,
+    context: &ExecContext<'_>,
+) -> SqlResult<Done> {
+    match job {
+        Job::Run(sink) if plan.columns.iter().any(|column| column.ty.holds_names()) => {
+            let mut named = Named { sink, plan, eval: &context.eval };
+            Ok(Done::Count(exec::run(plan, txn, context, &mut named).await?))
+        }
+        Job::Run(sink) => Ok(Done::Count(exec::run(plan, txn, context, sink).await?)),
+        Job::Fetch(execution, max) => {
+            let mut rows = execution.next_portion(plan, txn, context, max).await?;
+            for row in &mut rows {
+                append_names(row, &plan.columns, &context.eval)?;
+            }
+            Ok(Done::Rows(rows))
+        }
+        Job::Each(params) => Ok(match exec::run_each(plan, txn, context, params).await {
+            Ok(count) => Done::Count(count),
+            Err((number, error)) => Done::Failed(number, error),
+        }),
     }
 }
 

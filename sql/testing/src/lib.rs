@@ -29,6 +29,7 @@ impl Maker {
                 not_null: name.ends_with('!'),
                 default: None,
                 missing: None,
+                identity: None,
                 hidden: name.starts_with("__"),
             })
             .collect();

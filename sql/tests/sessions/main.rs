@@ -8,6 +8,7 @@ mod copy;
 mod cursors;
 mod locks;
 mod schema;
+mod sequences;
 mod told;
 
 use std::sync::Arc;

@@ -41,6 +41,8 @@ states! {
     STRING_DATA_RIGHT_TRUNCATION = "22001";
     /// A number outside of its type.
     NUMERIC_VALUE_OUT_OF_RANGE = "22003";
+    /// A sequence has no further value.
+    SEQUENCE_GENERATOR_LIMIT_EXCEEDED = "2200H";
     /// width_bucket with bounds or a count that make no buckets.
     INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION = "2201G";
     /// A date or time outside of its type.
@@ -105,6 +107,8 @@ states! {
     STATEMENT_COMPLETION_UNKNOWN = "40003";
     /// Two transactions waited for each other.
     DEADLOCK_DETECTED = "40P01";
+    /// A value for a column that takes none but its own.
+    GENERATED_ALWAYS = "428C9";
     /// The text is not a statement.
     SYNTAX_ERROR = "42601";
     /// No permission.

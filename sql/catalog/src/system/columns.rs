@@ -253,7 +253,7 @@ pub(super) const PG_CATALOG: &[(u32, &str, &str)] = &[
     (
         12_008,
         "pg_sequences",
-        "schemaname name,sequencename name,sequenceowner name,data_type oid,start_value int8,min_value int8,max_value int8,increment_by int8,cycle bool,cache_size int8,last_value int8",
+        "schemaname name,sequencename name,sequenceowner name,data_type regtype,start_value int8,min_value int8,max_value int8,increment_by int8,cycle bool,cache_size int8,last_value int8",
     ),
     (
         12_009,

@@ -75,7 +75,7 @@ impl Evaluator<'_> {
                 }
                 Ok(value)
             }
-            Body::Set(..) | Body::Aggregate(_) => {
+            Body::Set(..) | Body::Aggregate(_) | Body::Sequence(_) => {
                 Err(SqlError::internal(format!("{} gives no single value", function.name)))
             }
         }

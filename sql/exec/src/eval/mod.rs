@@ -5,17 +5,20 @@
 //! - V1. Evaluation is synchronous and reads nothing. Where the value of a subquery is needed that is not known
 //!   yet, it stops and says which ([`Stop::Subquery`]); whoever drives it ([`subquery`]) runs that subquery and
 //!   evaluates again from the start, now knowing its value. So laziness has one implementation, and subqueries in
-//!   branches that are not taken are never run. What was evaluated before is evaluated once more: no function
-//!   has effects, but for changes of the session that are asked for ([`sql_catalog::function::SessionState`]), and are the same asked twice.
+//!   branches that are not taken are never run. Calls that ask something of a sequence are the same ([`sequence`]).
+//!   What was evaluated before is evaluated once more: no other function has effects, but for changes of the session
+//!   that are asked for ([`sql_catalog::function::SessionState`]), and are the same asked twice.
 //! - V2. AND and OR look at their parts from left to right and at no more than they need; CASE and COALESCE
 //!   likewise. All arguments of a call are evaluated, also of a strict one with a NULL among them.
 //! - V3. Strict functions are never called with a NULL.
 
 mod call;
 mod logic;
+mod sequence;
 mod subquery;
 mod vector;
 
+use sql_catalog::function::{Body, SequenceRequest};
 use sql_plan::{Expr, SubqueryKind};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::stack::roomy;
@@ -33,6 +36,8 @@ pub(crate) enum Stop<'e> {
     Error(SqlError),
     /// This expression is a subquery whose answer is not known yet.
     Subquery(&'e Expr),
+    /// This expression is a call that asks this of a sequence.
+    Sequence(&'e Expr, SequenceRequest),
 }
 
 impl From<SqlError> for Stop<'_> {
@@ -55,16 +60,18 @@ pub(crate) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Evaluates expressions without subqueries.
+    /// Evaluates expressions that never wait ([`Expr::waits`]).
     pub(crate) fn new(ctx: &'a ExecContext<'a>, outer: &'a [Row]) -> Self {
         Evaluator { ctx, outer, answers: Answers::none() }
     }
 
-    /// The value of an expression that has no subquery.
+    /// The value of an expression that never waits.
     pub(crate) fn value(&self, expr: &Expr, row: &[Datum]) -> SqlResult<Datum> {
         self.eval(expr, row).map_err(|stop| match stop {
             Stop::Error(error) => error,
-            Stop::Subquery(_) => SqlError::internal("a subquery where none is possible"),
+            Stop::Subquery(_) | Stop::Sequence(..) => {
+                SqlError::internal("waits where nobody answers")
+            }
         })
     }
 
@@ -93,7 +100,10 @@ impl<'a> Evaluator<'a> {
     /// The value of an expression that has parts.
     fn eval_parts<'e>(&self, expr: &'e Expr, row: &[Datum]) -> Value<'e> {
         match expr {
-            Expr::Call { function, args, .. } => self.call(function, args, row),
+            Expr::Call { function, args, .. } => match function.body {
+                Body::Sequence(body) => self.sequence(expr, function, body, args, row),
+                _ => self.call(function, args, row),
+            },
             Expr::Cast { input, ty, explicit } => {
                 let value = self.eval(input, row)?;
                 Ok(self.ctx.eval.cast(value, input.ty(), *ty, *explicit)?)

@@ -12,7 +12,7 @@ use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::memory::{datum_bytes, row_bytes};
 use sql_values::types::Datum;
 
-use super::{Evaluator, Stop};
+use super::{Evaluator, Stop, sequence};
 use crate::answer::{Answer, Answers, Rows, address};
 use crate::context::Run;
 use crate::keys::KeyTable;
@@ -22,7 +22,7 @@ use crate::row::Row;
 const MANY: usize = 16;
 
 impl Run<'_> {
-    /// The value of any expression over a row.
+    /// The value of any expression over a row, whatever it waits for.
     pub(crate) async fn eval(&mut self, expr: &Expr, row: &[Datum]) -> SqlResult<Datum> {
         let interrupt = self.ctx.eval.interrupt;
         interrupt.spend(1)?;
@@ -30,16 +30,20 @@ impl Run<'_> {
             interrupt.give_way().await?;
         }
         let scratch = self.shared.pool.scratch();
-        let mut local = BTreeMap::new();
+        let (mut local, mut calls) = (BTreeMap::new(), BTreeMap::new());
         loop {
             // What a subquery has stopped is made again.
             self.shared.pool.set_scratch(scratch);
-            let answers = Answers::new(&self.shared.answers, &local);
+            let answers = Answers::new(&self.shared.answers, &local, &calls);
             let evaluator = Evaluator { ctx: self.ctx, outer: &self.outer, answers };
             let needed = match evaluator.eval(expr, row) {
                 Ok(value) => return Ok(value),
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Subquery(needed)) => needed,
+                Err(Stop::Sequence(call, request)) => {
+                    calls.insert(sequence::address(call), self.ask_sequence(request).await?);
+                    continue;
+                }
             };
             let Expr::Subquery { kind, plan, .. } = needed else {
                 return Err(SqlError::internal("waits for what is no subquery"));

@@ -30,7 +30,7 @@ mod tests;
 impl Run<'_> {
     /// The values of an expression for all rows of a batch.
     pub(crate) async fn eval_batch(&mut self, expr: &Expr, batch: &Batch) -> SqlResult<ArrayRef> {
-        if !expr.has_subquery() {
+        if !expr.waits() {
             return Evaluator::new(self.ctx, &self.outer).eval_batch(expr, batch);
         }
         let pool = self.shared.pool.clone();

@@ -79,6 +79,8 @@ fn start(function: &Function, args: &[Datum], run: &Run<'_>) -> SqlResult<SetRow
             let value = body(&run.ctx.eval, args)?;
             Ok(Box::new(std::iter::once(Ok(vec![value]))))
         }
-        Body::Aggregate(_) => Err(SqlError::internal("an aggregate makes no rows")),
+        Body::Aggregate(_) | Body::Sequence(_) => {
+            Err(SqlError::internal(format!("{} makes no rows", function.name)))
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! A scan of a system table: its rows are made all at once.
+//! A scan of a system table, or of a sequence: its rows are made all at once.
 
-use sql_catalog::descriptor::ColumnId;
+use sql_catalog::descriptor::{ColumnId, TableDescriptor, TableKind};
 use sql_plan::node;
 use sql_values::error::{SqlError, SqlResult};
 use sql_values::memory::Reservation;
-use sql_values::types::SqlType;
+use sql_values::types::{Datum, SqlType};
 
 use crate::batch::{Batch, next_batch};
 use crate::context::Run;
@@ -34,7 +34,7 @@ impl VirtualScan {
                 })
             };
             let positions = columns.iter().map(position).collect::<SqlResult<Vec<_>>>()?;
-            let all = run.ctx.virtual_tables.rows(table, &run.ctx.eval)?;
+            let all = rows_of(table, run).await?;
             let pick = |row: Row| -> SqlResult<Row> {
                 let value = |at: &usize| row.get(*at).cloned();
                 let row: Option<Row> = positions.iter().map(value).collect();
@@ -68,5 +68,18 @@ impl VirtualScan {
             Some((rows, _)) => next_batch(types, rows, &run.shared.pool),
             None => Ok(None),
         }
+    }
+}
+
+/// All rows, with all columns.
+async fn rows_of(table: &TableDescriptor, run: &mut Run<'_>) -> SqlResult<Vec<Row>> {
+    match table.kind {
+        TableKind::Sequence(_) => {
+            let state = run.ctx.sequences.state(run.txn, table.id).await?;
+            // PostgreSQL's log_cnt counts values that are logged ahead: none are here.
+            let row = [Datum::Int8(state.last_value), Datum::Int8(0), Datum::Bool(state.is_called)];
+            Ok(vec![row.into()])
+        }
+        TableKind::Virtual | TableKind::Stored => run.ctx.virtual_tables.rows(table, &run.ctx.eval),
     }
 }

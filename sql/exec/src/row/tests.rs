@@ -184,6 +184,7 @@ fn column(id: u16, ty: SqlType) -> ColumnDescriptor {
         default: None,
         hidden: false,
         missing: None,
+        identity: None,
     }
 }
 

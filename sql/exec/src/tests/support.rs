@@ -16,7 +16,7 @@ use sql_values::types::{Datum, SqlType};
 use txn::db::{Config, Db, Txn, TxnOptions};
 use txn::testing::LocalCluster;
 
-use crate::{ExecContext, Execution, NoVirtualTables, Row};
+use crate::{ExecContext, Execution, NoSequences, NoVirtualTables, Row};
 
 pub(crate) const EQ: u32 = 65;
 pub(crate) const LT: u32 = 66;
@@ -98,6 +98,7 @@ impl Session {
             },
             params: &self.params,
             virtual_tables: &NoVirtualTables,
+            sequences: &NoSequences,
             may_repeat: self.may_repeat,
         }
     }
@@ -157,6 +158,7 @@ pub(crate) fn table() -> Arc<TableDescriptor> {
         default: None,
         hidden: false,
         missing: None,
+        identity: None,
     };
     let index = |id, name: &str, unique, column| IndexDescriptor {
         id: IndexId(id),

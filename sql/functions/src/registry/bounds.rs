@@ -112,6 +112,7 @@ fn call(
             let rows: Result<Vec<Vec<Datum>>, _> = rows.take(ROWS).collect();
             Ok(rows?.into_iter().flatten().collect())
         }),
+        Body::Sequence(body) => body(ctx, args).map(|_| Vec::new()),
         Body::Aggregate(make) => {
             let mut state = make();
             (|| {

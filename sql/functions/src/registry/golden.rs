@@ -104,6 +104,7 @@ fn call(ctx: &EvalContext<'_>, fields: &[&str]) -> SqlResult<String> {
             let rows = body(ctx, &args)?.map(|row| shown(ctx, result, &row?[0]));
             Ok(rows.collect::<SqlResult<Vec<_>>>()?.join(" "))
         }
+        Body::Sequence(_) => unreachable!("sequences are not recorded here"),
         Body::Aggregate(make) => {
             // The only argument is an array: one row an element.
             let mut state = make();

@@ -2,9 +2,11 @@
 
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::column::{ColumnSpec, ConstraintSpec, column_spec, constraint_spec};
-use super::tree;
+use super::identity::{self, Identities, IdentityChange};
+use super::sequence::SequenceOption;
 use crate::Name;
 use crate::cursor::Cursor;
 use crate::name::{fold, object};
@@ -74,6 +76,29 @@ pub enum AlterAction {
         /// SET.
         not_null: bool,
     },
+    /// ALTER COLUMN … ADD GENERATED … AS IDENTITY.
+    AddIdentity {
+        /// The column.
+        column: String,
+        /// ALWAYS instead of BY DEFAULT.
+        always: bool,
+        /// What is said of its sequence.
+        options: Vec<SequenceOption>,
+    },
+    /// ALTER COLUMN … SET GENERATED, SET with an option of its sequence, RESTART.
+    AlterIdentity {
+        /// The column.
+        column: String,
+        /// What is changed.
+        changes: Vec<IdentityChange>,
+    },
+    /// ALTER COLUMN … DROP IDENTITY.
+    DropIdentity {
+        /// The column.
+        column: String,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
 }
 
 impl AlterTable {
@@ -81,17 +106,82 @@ impl AlterTable {
         if !cursor.is("table") {
             return Ok(None);
         }
-        match &*tree(cursor)? {
-            ast::Statement::AlterTable(alter) => of(alter, &cursor.source.places).map(Some),
-            _ => Ok(None),
+        let tokens = cursor.tokens;
+        let Some((head, actions)) = actions_of(cursor) else { return whole(cursor, tokens) };
+        let mut altered: Option<AlterTable> = None;
+        for action in actions {
+            let mut part = Cursor { tokens: action, index: 0, ..*cursor };
+            let more = match identity::action(&mut part)? {
+                Some(action) => vec![action],
+                None => {
+                    let statement = [head, action].concat();
+                    match whole(cursor, &statement)? {
+                        Some(alter) => alter.actions,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            match &mut altered {
+                Some(alter) => alter.actions.extend(more),
+                None => {
+                    let mut head = Cursor { tokens: head, index: 2, ..*cursor };
+                    let if_exists = head.eat("if exists");
+                    head.eat("only");
+                    altered = Some(AlterTable { name: head.name()?, if_exists, actions: more });
+                }
+            }
         }
+        cursor.index = cursor.tokens.len();
+        Ok(altered)
     }
 }
 
-fn of(alter: &ast::AlterTable, places: &Places) -> SqlResult<AlterTable> {
+/// Tokens before the actions of a statement, and those of each, if one of them is about an identity column.
+fn actions_of<'a>(cursor: &Cursor<'a>) -> Option<(&'a [TokenWithSpan], Vec<&'a [TokenWithSpan]>)> {
+    let mut head = Cursor { index: 2, ..*cursor };
+    head.eat("if exists");
+    head.eat("only");
+    head.name().ok()?;
+    head.eat_token(&Token::Mul);
+    let (before, rest) = cursor.tokens.split_at(head.index);
+    let mut depth = 0;
+    let actions: Vec<_> = rest
+        .split(|token| {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth -= 1,
+                _ => {}
+            }
+            depth == 0 && token.token == Token::Comma
+        })
+        .collect();
+    let is_identity = |action: &&[TokenWithSpan]| {
+        let mut part = Cursor { tokens: action, index: 0, ..*cursor };
+        !matches!(identity::action(&mut part), Ok(None))
+    };
+    actions.iter().any(is_identity).then_some((before, actions))
+}
+
+/// A statement of actions that sqlparser knows.
+fn whole(cursor: &mut Cursor<'_>, tokens: &[TokenWithSpan]) -> SqlResult<Option<AlterTable>> {
+    let (tree, mut identities) = identity::tree(cursor, tokens)?;
+    cursor.index = cursor.tokens.len();
+    match &*tree {
+        ast::Statement::AlterTable(alter) => {
+            of(alter, &cursor.source.places, &mut identities).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn of(
+    alter: &ast::AlterTable,
+    places: &Places,
+    identities: &mut Identities,
+) -> SqlResult<AlterTable> {
     let mut actions = Vec::new();
     for operation in &alter.operations {
-        alter_action(operation, places, &mut actions)?;
+        alter_action(operation, places, identities, &mut actions)?;
     }
     let name = object(&alter.name, places)?;
     Ok(AlterTable { name, if_exists: alter.if_exists, actions })
@@ -104,6 +194,7 @@ fn cascades(behaviour: &Option<ast::DropBehavior>) -> bool {
 fn alter_action(
     operation: &AlterTableOperation,
     places: &Places,
+    identities: &mut Identities,
     actions: &mut Vec<AlterAction>,
 ) -> SqlResult<()> {
     actions.push(match operation {
@@ -112,7 +203,7 @@ fn alter_action(
         }
         AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
             let mut constraints = Vec::new();
-            let column = column_spec(column_def, places, &mut constraints)?;
+            let column = column_spec(column_def, places, identities, &mut constraints)?;
             AlterAction::AddColumn { column, constraints, if_not_exists: *if_not_exists }
         }
         AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {

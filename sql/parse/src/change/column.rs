@@ -4,6 +4,7 @@ use sql_values::error::{SqlError, SqlResult};
 use sql_values::types::SqlType;
 use sqlparser::ast::{self, ColumnOption, IndexColumn, TableConstraint};
 
+use super::identity::{Generated, Identities};
 use crate::name::{fold, object};
 use crate::place::Places;
 use crate::{Name, types};
@@ -19,8 +20,12 @@ pub struct ColumnSpec {
     pub ty: SqlType,
     /// NOT NULL (also of a primary key written with it).
     pub not_null: bool,
+    /// NULL, which says nothing but beside NOT NULL.
+    pub null: bool,
     /// DEFAULT's expression as text that parses again.
     pub default: Option<String>,
+    /// A sequence gives its values.
+    pub generated: Vec<Generated>,
 }
 
 /// A constraint to be made.
@@ -68,16 +73,32 @@ fn at(error: SqlError, position: Option<u32>) -> SqlError {
 pub(super) fn column_spec(
     column: &ast::ColumnDef,
     places: &Places,
+    identities: &mut Identities,
     constraints: &mut Vec<ConstraintSpec>,
 ) -> SqlResult<ColumnSpec> {
     let position = places.of_ident(&column.name);
-    let ty = types::resolve(&column.data_type).map_err(|error| at(error, position))?;
+    let serial = types::serial(&column.data_type).map_err(|error| at(error, position))?;
+    let ty = match serial {
+        Some(ty) => ty,
+        None => types::resolve(&column.data_type).map_err(|error| at(error, position))?,
+    };
     let name = fold(&column.name);
-    let mut spec = ColumnSpec { name: name.clone(), position, ty, not_null: false, default: None };
+    let mut spec = ColumnSpec {
+        name: name.clone(),
+        position,
+        ty,
+        not_null: false,
+        null: false,
+        default: None,
+        generated: serial.iter().map(|_| Generated::Serial).collect(),
+    };
     for option in &column.options {
         let constraint = option.name.as_ref().map(fold);
         let kind = match &option.option {
-            ColumnOption::Null => continue,
+            ColumnOption::Null => {
+                spec.null = true;
+                continue;
+            }
             ColumnOption::NotNull => {
                 spec.not_null = true;
                 continue;
@@ -99,12 +120,15 @@ pub(super) fn column_spec(
                 target: object(&foreign.foreign_table, places)?,
                 target_columns: foreign.referred_columns.iter().map(fold).collect(),
             },
+            ColumnOption::Generated { generated_as, generation_expr: None, .. } => {
+                spec.generated.push(Generated::Identity {
+                    always: matches!(generated_as, ast::GeneratedAs::Always),
+                    options: identities.pop_front().unwrap_or_default(),
+                });
+                continue;
+            }
             ColumnOption::Generated { .. } | ColumnOption::Identity(_) => {
-                return Err(at(
-                    SqlError::unsupported("a generated or identity column")
-                        .hint("Sequences do not exist yet; give the values."),
-                    position,
-                ));
+                return Err(at(SqlError::unsupported("a generated column"), position));
             }
             ColumnOption::Collation(_) => continue,
             other => return Err(at(SqlError::unsupported(other), position)),

@@ -4,7 +4,7 @@ use sql_values::error::{SqlError, SqlResult};
 use sqlparser::ast;
 
 use super::column::{ColumnSpec, ConstraintSpec, column_spec, constraint_spec};
-use super::tree;
+use super::identity::{self, Identities};
 use crate::Name;
 use crate::cursor::Cursor;
 use crate::name::object;
@@ -31,14 +31,22 @@ impl CreateTable {
         if !(cursor.is("table") || cursor.is("unlogged") && cursor.is_at(1, "table")) {
             return Ok(None);
         }
-        match &*tree(cursor)? {
-            ast::Statement::CreateTable(create) => of(create, &cursor.source.places).map(Some),
+        let (tree, mut identities) = identity::tree(cursor, cursor.tokens)?;
+        cursor.index = cursor.tokens.len();
+        match &*tree {
+            ast::Statement::CreateTable(create) => {
+                of(create, &cursor.source.places, &mut identities).map(Some)
+            }
             _ => Ok(None),
         }
     }
 }
 
-fn of(create: &ast::CreateTable, places: &Places) -> SqlResult<CreateTable> {
+fn of(
+    create: &ast::CreateTable,
+    places: &Places,
+    identities: &mut Identities,
+) -> SqlResult<CreateTable> {
     let refused = [
         (create.query.is_some(), "CREATE TABLE AS"),
         (create.like.is_some(), "CREATE TABLE ... (LIKE ...)"),
@@ -52,7 +60,7 @@ fn of(create: &ast::CreateTable, places: &Places) -> SqlResult<CreateTable> {
     let mut columns = Vec::new();
     let mut constraints = Vec::new();
     for column in &create.columns {
-        columns.push(column_spec(column, places, &mut constraints)?);
+        columns.push(column_spec(column, places, identities, &mut constraints)?);
     }
     for constraint in &create.constraints {
         constraints.push(constraint_spec(constraint, places)?);

@@ -54,7 +54,7 @@ impl DropIndex {
     }
 }
 
-fn dropped(cursor: &mut Cursor<'_>, concurrently: bool) -> SqlResult<Drop> {
+pub(super) fn dropped(cursor: &mut Cursor<'_>, concurrently: bool) -> SqlResult<Drop> {
     let if_exists = cursor.eat("if exists");
     let names = cursor.list(|cursor| cursor.name())?;
     let cascade = cursor.eat("cascade");
@@ -69,15 +69,20 @@ pub struct Truncate {
     pub tables: Vec<Name>,
     /// And those that refer to them.
     pub cascade: bool,
+    /// RESTART IDENTITY.
+    pub restart_identity: bool,
 }
 
 impl Truncate {
     pub(crate) fn parse(cursor: &mut Cursor<'_>, _: &str) -> SqlResult<Option<Self>> {
         cursor.eat("table");
         let tables = cursor.tables()?;
-        let _ = cursor.eat("restart identity") || cursor.eat("continue identity");
+        let restart_identity = cursor.eat("restart identity");
+        if !restart_identity {
+            cursor.eat("continue identity");
+        }
         let cascade = cursor.eat("cascade");
         cursor.eat("restrict");
-        Ok(Some(Truncate { tables, cascade }))
+        Ok(Some(Truncate { tables, cascade, restart_identity }))
     }
 }

@@ -6,6 +6,8 @@ mod column;
 mod create_index;
 mod create_table;
 mod drop;
+mod identity;
+mod sequence;
 
 use sql_values::error::SqlResult;
 use sql_values::stack::Tree;
@@ -16,6 +18,10 @@ pub use column::{ColumnSpec, ConstraintKind, ConstraintSpec};
 pub use create_index::CreateIndex;
 pub use create_table::CreateTable;
 pub use drop::{Drop, DropIndex, DropTable, Truncate};
+pub use identity::{Generated, IdentityChange};
+pub use sequence::{
+    AlterSequence, AlterSequenceAction, CreateSequence, DropSequence, OwnedBy, SequenceOption,
+};
 
 use super::cursor::Cursor;
 
@@ -27,9 +33,12 @@ macro_rules! changes {
         $with! {
             CreateTable: "create";
             CreateIndex: "create";
+            CreateSequence: "create";
             AlterTable: "alter";
+            AlterSequence: "alter";
             DropTable: "drop";
             DropIndex: "drop";
+            DropSequence: "drop";
             Truncate: "truncate";
         }
     };

@@ -152,7 +152,9 @@ impl Binder<'_> {
         }
         let (function, args, ty) = self.function(name, args, position)?;
         match function.body {
-            Body::Scalar(_) => self.fold(Expr::Call { function, args, ty }, position),
+            Body::Scalar(_) | Body::Sequence(_) => {
+                self.fold(Expr::Call { function, args, ty }, position)
+            }
             Body::Aggregate(_) => Err(SqlError::internal("an aggregate that was not seen")),
             Body::Set(..) => {
                 let Some(level) = self.levels.last_mut() else {
@@ -352,7 +354,7 @@ impl Binder<'_> {
                 };
                 Ok((Some(function), args, columns))
             }
-            Body::Scalar(_) => {
+            Body::Scalar(_) | Body::Sequence(_) => {
                 let call = Expr::Call { function, args, ty };
                 Ok((None, vec![call], vec![(name.to_owned(), ty)]))
             }

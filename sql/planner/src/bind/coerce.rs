@@ -110,8 +110,9 @@ impl Binder<'_> {
     }
 
     /// A string literal as a value of a type. What depends on the session (its time zone, the present time, names of
-    /// tables) stays a cast of the text, because the plan outlives the session's settings.
-    pub(crate) fn literal(&self, text: &str, ty: SqlType, explicit: bool) -> SqlResult<Expr> {
+    /// tables) stays a cast of the text, because the plan outlives the session's settings. A sequence is found now: the plan
+    /// depends on it as on a table.
+    pub(crate) fn literal(&mut self, text: &str, ty: SqlType, explicit: bool) -> SqlResult<Expr> {
         if ty == SqlType::Unknown {
             return Ok(Expr::Const(Datum::text(text), ty));
         }
@@ -121,6 +122,11 @@ impl Binder<'_> {
         };
         let figures = text.trim();
         let number = !figures.is_empty() && figures.bytes().all(|b| b.is_ascii_digit());
+        if ty == SqlType::RegClass
+            && let Ok(Some(sequence)) = self.sequence_named(text)
+        {
+            return Ok(Expr::Const(Datum::Oid(sequence.id.0), ty));
+        }
         if ty.holds_names() && !number {
             return later();
         }

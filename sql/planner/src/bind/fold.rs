@@ -24,6 +24,41 @@ impl Binder<'_> {
     }
 }
 
+/// A value cast while binding, by what the catalog says now.
+pub(crate) fn constant_cast(
+    value: Datum,
+    ty: SqlType,
+    functions: &'static Functions,
+    catalog: &dyn sql_catalog::CatalogView,
+) -> SqlResult<Datum> {
+    let (interrupt, memory) = (Interrupt::bounded(MAX_WORK), Pool::new(MAX_BYTES));
+    let context = context(functions, catalog, &interrupt, &memory);
+    context.cast(value, SqlType::Text, ty, true)
+}
+
+/// Surroundings in which nothing but arguments and the catalog counts.
+fn context<'a>(
+    functions: &'static Functions,
+    catalog: &'a dyn sql_catalog::CatalogView,
+    interrupt: &'a Interrupt,
+    memory: &'a Pool,
+) -> EvalContext<'a> {
+    EvalContext {
+        statement_time: 0,
+        transaction_time: 0,
+        clock: &|| 0,
+        random: &|| 0,
+        time_zone: "UTC",
+        style: sql_values::types::TextStyle::DEFAULT,
+        catalog,
+        functions,
+        session: &NoSession,
+        backend_pid: 0,
+        interrupt,
+        memory,
+    }
+}
+
 /// The same for the optimiser, which knows what is never reached, and so may raise errors.
 pub(crate) fn fold_call(
     expr: Expr,
@@ -45,20 +80,8 @@ pub(crate) fn fold_call(
             if function.strict && values.iter().any(Datum::is_null) {
                 return Ok(Expr::Const(Datum::Null, *ty));
             }
-            let context = EvalContext {
-                statement_time: 0,
-                transaction_time: 0,
-                clock: &|| 0,
-                random: &|| 0,
-                time_zone: "UTC",
-                style: sql_values::types::TextStyle::DEFAULT,
-                catalog,
-                functions,
-                session: &NoSession,
-                backend_pid: 0,
-                interrupt: &Interrupt::bounded(MAX_WORK),
-                memory: &Pool::new(MAX_BYTES),
-            };
+            let (interrupt, memory) = (Interrupt::bounded(MAX_WORK), Pool::new(MAX_BYTES));
+            let context = context(functions, catalog, &interrupt, &memory);
             match body(&context, &values) {
                 Ok(value) if is_small(&value) => Expr::Const(value, *ty),
                 // Not an error of the call: it is to be run where there is more room and time.

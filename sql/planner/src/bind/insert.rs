@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sql_catalog::descriptor::{IndexId, TableDescriptor};
-use sql_parse::name;
+use sql_catalog::descriptor::{ColumnDescriptor, IndexId, TableDescriptor};
+use sql_parse::{Overriding, name};
 use sql_plan::{Expr, Node, OnConflict, OutputColumn, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::SqlType;
@@ -87,6 +87,11 @@ impl Binder<'_> {
         Ok(targets)
     }
 
+    /// OVERRIDING USER VALUE: what is given for an identity column counts for nothing.
+    fn ignores_value(&self, column: &ColumnDescriptor) -> bool {
+        column.identity.is_some() && self.places.overriding() == Some(Overriding::User)
+    }
+
     /// INSERT … DEFAULT VALUES.
     fn default_row(&mut self, table: &Arc<TableDescriptor>) -> SqlResult<Node> {
         let mut row = Vec::with_capacity(table.columns.len());
@@ -128,6 +133,10 @@ impl Binder<'_> {
                         continue;
                     }
                     let Some(column) = table.columns.get(*target) else { continue };
+                    if binder.ignores_value(column) {
+                        continue;
+                    }
+                    binder.check_may_insert(column)?;
                     let (bound, place) = binder.placed(expr)?;
                     let bound = binder.assign(bound, &column.name, column.ty, place)?;
                     if let Some(slot) = full.get_mut(*target) {
@@ -183,6 +192,10 @@ impl Binder<'_> {
         let mut exprs = rows.into_iter().next().unwrap_or_default();
         for (slot, (output, target)) in columns.iter().zip(targets).enumerate() {
             let Some(column) = table.columns.get(*target) else { continue };
+            if self.ignores_value(column) {
+                continue;
+            }
+            self.check_may_insert(column)?;
             let expr = self.assign(Expr::Slot(slot, output.ty), &column.name, column.ty, None)?;
             if let Some(place) = exprs.get_mut(*target) {
                 *place = expr;

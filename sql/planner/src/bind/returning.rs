@@ -110,6 +110,7 @@ impl Binder<'_> {
         if is_default(value) {
             return Ok((index, self.default_of(column)?));
         }
+        self.check_may_update(column)?;
         let (expr, place) = self.placed(value)?;
         Ok((index, self.assign(expr, &column.name, column.ty, place)?))
     }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use sql_catalog::descriptor::{
-    ColumnDescriptor, ColumnId, PRIMARY_INDEX, TableDescriptor, TableKind,
+    ColumnDescriptor, ColumnId, Identity, PRIMARY_INDEX, TableDescriptor, TableId, TableKind,
 };
 use sql_parse as parse;
-use sql_parse::Name;
+use sql_parse::{Name, Overriding};
 use sql_plan::RowLock;
 use sql_plan::{Expr, Node, node};
 use sql_values::error::{SqlError, SqlResult, SqlState};
 use sql_values::types::{Datum, SqlType};
 
-use super::Binder;
 use super::scope::{Column, Item};
+use super::{Binder, fold};
 
 /// A table's columns as a scope takes them.
 pub(crate) fn columns(table: &TableDescriptor) -> Vec<Column> {
@@ -52,7 +52,7 @@ impl Item {
 pub(crate) fn scan(table: &Arc<TableDescriptor>, lock: Option<RowLock>) -> Node {
     let columns: Vec<ColumnId> = table.columns.iter().map(|column| column.id).collect();
     match table.kind {
-        TableKind::Virtual => {
+        TableKind::Virtual | TableKind::Sequence(_) => {
             Node::VirtualScan(node::VirtualScan { table: table.clone(), columns, filter: None })
         }
         TableKind::Stored => Node::Scan(node::Scan {
@@ -100,7 +100,50 @@ impl Binder<'_> {
                 format!("permission denied: \"{}\" is a system catalog", table.name),
             ));
         }
+        if table.sequence().is_some() {
+            let text = format!("cannot change sequence \"{}\"", table.name);
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
         Ok(table)
+    }
+
+    /// The sequence that a text of type regclass names now, and the plan depends on from here on.
+    pub(crate) fn sequence_named(&mut self, text: &str) -> SqlResult<Option<Arc<TableDescriptor>>> {
+        let Datum::Oid(oid) = fold::constant_cast(
+            Datum::text(text),
+            SqlType::RegClass,
+            self.functions,
+            self.catalog,
+        )?
+        else {
+            return Ok(None);
+        };
+        let found = self.catalog.table_by_id(TableId(oid))?;
+        let found = found.filter(|table| table.sequence().is_some());
+        if let Some(sequence) = &found {
+            self.depend(sequence);
+        }
+        Ok(found)
+    }
+
+    /// 428C9 where a value is written into a column whose identity alone gives its values.
+    pub(crate) fn check_may_insert(&self, column: &ColumnDescriptor) -> SqlResult<()> {
+        if column.identity != Some(Identity::Always)
+            || self.places.overriding() == Some(Overriding::System)
+        {
+            return Ok(());
+        }
+        let text = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
+        Err(always(column, text).hint("Use OVERRIDING SYSTEM VALUE to override."))
+    }
+
+    /// The same of UPDATE, which nothing overrides.
+    pub(crate) fn check_may_update(&self, column: &ColumnDescriptor) -> SqlResult<()> {
+        if column.identity != Some(Identity::Always) {
+            return Ok(());
+        }
+        let text = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+        Err(always(column, text))
     }
 
     /// A column by name, which must exist.
@@ -144,4 +187,10 @@ impl Binder<'_> {
         }
         Ok(checks)
     }
+}
+
+fn always(column: &ColumnDescriptor, text: String) -> SqlError {
+    let name = &column.name;
+    let detail = format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.");
+    SqlError::new(SqlState::GENERATED_ALWAYS, text).detail(detail)
 }

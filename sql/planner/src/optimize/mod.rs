@@ -1,5 +1,6 @@
 //! Rules that make plans cheaper without changing what they mean. Each is a file with its reason.
 
+mod asking;
 mod elements;
 mod extremes;
 mod facts;
@@ -49,7 +50,7 @@ fn whole(node: Node, facts: &Facts<'_>) -> Node {
     let node = spans::choose(node, facts);
     let node = lookup::join_by_index(node, facts);
     let node = elements::scan_by_elements(node, facts);
-    let node = limit::bound(node);
+    let node = limit::bound(asking::last(node));
     let node = tidy::projections(node, facts);
     tidy::projections(prune::columns(node), facts)
 }

@@ -50,11 +50,15 @@ impl Run for Discard {
                 session.forbid_transaction("DISCARD ALL")?;
                 session.statements.clear();
                 session.portals.clear();
+                session.sequences.discard();
                 tell(sink, &session.settings.reset())?;
                 "DISCARD ALL"
             }
             Discard::Plans => "DISCARD PLANS",
-            Discard::Sequences => "DISCARD SEQUENCES",
+            Discard::Sequences => {
+                session.sequences.discard();
+                "DISCARD SEQUENCES"
+            }
             Discard::Temp => "DISCARD TEMP",
         };
         Ok(tag.into())
