@@ -25,6 +25,8 @@ pub struct SeedReport {
     pub faults: usize,
     /// Different kinds among them.
     pub kinds: usize,
+    /// Snapshots that took the place of what a replica had.
+    pub snapshots: u64,
     /// What all checkers together say.
     pub verdict: Verdict,
     /// Processor time that it took.
@@ -61,6 +63,9 @@ impl fmt::Display for SeedReport {
         let (seed, through) = (self.seed, self.through.name());
         write!(f, "seed {seed} through {through}: {} simulated, ", Tenths(self.simulated))?;
         write!(f, "{}, {} faults of {} kinds, ", Outcomes(self.counts), self.faults, self.kinds)?;
+        if self.snapshots > 0 {
+            write!(f, "{} snapshots, ", self.snapshots)?;
+        }
         match &self.verdict {
             Verdict::Unknown(why) => write!(f, "UNKNOWN ({why})")?,
             other => write!(f, "{} violations", other.violations().len())?,
@@ -204,6 +209,7 @@ mod tests {
             counts: Counts { ok: 2_000, fail: 300, info: 100 },
             faults: 14,
             kinds: 7,
+            snapshots: 0,
             verdict,
             cpu: Duration::from_millis(1_500),
         }
@@ -216,6 +222,8 @@ mod tests {
             "seed 42 through sql: 75.2 s simulated, 2,400 operations (ok 83.3 %, failed 12.5 %, unknown 4.2 %), \
              14 faults of 7 kinds, 0 violations, 1,600 operations per CPU-second"
         );
+        let report_of = SeedReport { snapshots: 3, ..report(Verdict::Valid) };
+        assert!(report_of.to_string().contains(" 7 kinds, 3 snapshots, 0 violations"));
         let unknown = report(Verdict::Unknown("no final read".into()));
         assert!(unknown.to_string().contains(", UNKNOWN (no final read), "));
         let unmeasured = SeedReport { cpu: Duration::ZERO, ..unknown };

@@ -52,4 +52,6 @@ mutants! {
     CloseOverWriters "close-over-writers" Keys 30;
     /// A node goes on with a clock that agrees with nobody's (breaks C2 and C3 of `kv::clock`).
     TrustWrongClock "trust-wrong-clock" Keys 60;
+    /// A log is reset before the engine is durable with the snapshot (breaks S4 of `store::snapshot`).
+    LogResetBeforeSync "log-reset-before-sync" Keys 60;
 }

@@ -91,6 +91,12 @@ impl RaftMessage {
         self.kind == MessageType::MsgAppend.value()
     }
 
+    /// True iff it says that a replica needs a snapshot: its leader has cut off what that lacks. It crosses no network;
+    /// `crate::store` sends the snapshot itself.
+    pub fn is_snapshot(&self) -> bool {
+        self.kind == MessageType::MsgSnapshot.value()
+    }
+
     /// True iff a leader or a candidate says it of its own accord: by such a message a replica may learn that it exists.
     pub fn is_unasked(&self) -> bool {
         use MessageType::{MsgAppend, MsgHeartbeat, MsgRequestPreVote, MsgRequestVote};
@@ -124,7 +130,7 @@ pub struct LogEntry {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RpcRequest {
     /// What is asked for. A request without a body comes from a newer version and is refused.
-    #[prost(oneof = "RequestBody", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "RequestBody", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub body: Option<RequestBody>,
 }
 
@@ -149,6 +155,65 @@ pub enum RequestBody {
     /// To a replica of this range: would it take the lease?
     #[prost(uint64, tag = "6")]
     LeaseOffer(u64),
+    /// To the store of a replica: a part of the snapshot that it needs.
+    #[prost(message, tag = "7")]
+    Snapshot(SnapshotPart),
+}
+
+impl RpcRequest {
+    /// True iff it brings much, and nobody waits for it: it must not stand before what somebody waits for.
+    pub fn is_bulk(&self) -> bool {
+        matches!(self.body, Some(RequestBody::Snapshot(_)))
+    }
+}
+
+/// A part of a snapshot of a range for one replica. Parts come one after the other: the next one when this is answered.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SnapshotPart {
+    /// A random number of the whole snapshot.
+    #[prost(fixed64, tag = "1")]
+    pub snapshot: u64,
+    /// The range.
+    #[prost(uint64, tag = "2")]
+    pub range_id: u64,
+    /// The replica that needs it.
+    #[prost(uint64, tag = "3")]
+    pub replica_id: u64,
+    /// Its store.
+    #[prost(uint64, tag = "4")]
+    pub store_id: u64,
+    /// The part's number, from zero.
+    #[prost(uint32, tag = "5")]
+    pub number: u32,
+    /// CRC-32 of the entries.
+    #[prost(fixed32, tag = "6")]
+    pub checksum: u32,
+    /// Entries of the engine, as `crate::range::snapshot` says.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub entries: Bytes,
+    /// In the first part.
+    #[prost(message, optional, tag = "8")]
+    pub head: Option<SnapshotHead>,
+    /// There are no more. The answer says whether the replica has it now.
+    #[prost(bool, tag = "9")]
+    pub is_last: bool,
+}
+
+/// What a snapshot is of.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SnapshotHead {
+    /// The range's bounds and members at the applied index.
+    #[prost(message, required, tag = "1")]
+    pub descriptor: RangeDescriptor,
+    /// The applied index.
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+    /// The term of the entry there.
+    #[prost(uint64, tag = "3")]
+    pub term: u64,
+    /// The replica that sends it.
+    #[prost(uint64, tag = "4")]
+    pub from: u64,
 }
 
 /// A batch for one range. kv does not look into the payload.
@@ -203,7 +268,7 @@ pub enum ResponseBody {
     /// The transaction layer's encoded response.
     #[prost(bytes = "bytes", tag = "1")]
     Payload(Bytes),
-    /// Directory entries, in key order; also the answer to a split: both sides.
+    /// Directory entries, in key order; also the answer to a split: both sides. None: it is done.
     #[prost(message, tag = "2")]
     Descriptors(Descriptors),
     /// First of the allocated ids.

@@ -277,6 +277,11 @@ pub enum RangeEvent {
         /// The new range.
         right: RangeDescriptor,
     },
+    /// A snapshot has taken the place of what this replica had, if it had anything. It held no lease.
+    Installed {
+        /// The range as it came.
+        descriptor: RangeDescriptor,
+    },
 }
 
 /// What was served on a range that is about to be handed over.

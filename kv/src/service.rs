@@ -132,6 +132,10 @@ impl<P: Protocol> Service<P> {
             Some(RequestBody::LeaseOffer(range)) => {
                 self.store.lease_taker(RangeId(range)).map(ResponseBody::LeaseTaker)
             }
+            Some(RequestBody::Snapshot(part)) => {
+                self.store.take_part(part).await?;
+                Ok(ResponseBody::Descriptors(Descriptors::default()))
+            }
             None => Err(invalid("a request of an unknown kind")),
         }
     }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use kv::clock::TimeSource;
 use kv::failure::FailureKind;
+use kv::store::StoreConfig;
 use node::real::RealTime;
 use txn::db::TxnOptions;
 
@@ -143,4 +144,44 @@ async fn a_clock_that_is_ahead_for_a_while_changes_nothing() {
     for node in NODES {
         assert_eq!(cluster.nodes[&node].node().store().failure(), None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_was_away_for_long_comes_back_by_a_snapshot() {
+    let mut cluster = Cluster::start_with(StoreConfig {
+        log_entries_max: 16,
+        snapshot_part_bytes: 64 << 10,
+        ..StoreConfig::recommended()
+    })
+    .await;
+    let value = Bytes::from(vec![b'x'; 20_000]);
+    cluster.put(NODES[0], "\x03a", "1").await;
+    cluster.nodes.remove(&NODES[2]).expect("it runs").stop().await;
+    // Until its leader has given the node up, and cut the log; a megabyte of data at least.
+    let begin = std::time::Instant::now();
+    let mut count = 0;
+    while count < 50 || begin.elapsed() < Duration::from_secs(6) {
+        cluster.put(NODES[0], format!("\x03b{count}"), value.clone()).await;
+        count += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    cluster.restart(NODES[2]).await;
+    while cluster.nodes[&NODES[2]].node().store().snapshots_installed() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // From here on nothing is acknowledged without it.
+    cluster.nodes.remove(&NODES[1]).expect("it runs").stop().await;
+    for node in [NODES[0], NODES[2]] {
+        cluster.put(node, "\x03c", "2").await;
+    }
+    cluster.nodes.remove(&NODES[0]).expect("it runs").stop().await;
+    cluster.restart(NODES[1]).await;
+    for n in 0..count {
+        assert_eq!(cluster.get(NODES[2], format!("\x03b{n}")).await, Some(value.clone()));
+    }
+    assert_eq!(cluster.get(NODES[1], "\x03c").await, Some(Bytes::from("2")));
+    // And again, over what it has on its disk now.
+    cluster.nodes.remove(&NODES[2]).expect("it runs").stop().await;
+    cluster.restart(NODES[2]).await;
+    cluster.put(NODES[2], "\x03d", "3").await;
 }

@@ -1,6 +1,6 @@
 //! The cluster: nodes that live, crash and come back on disks that outlive them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -77,6 +77,8 @@ pub struct Cluster {
     seats: RefCell<Vec<Seat>>,
     /// What went wrong and shows in no history: damaged stores, panics, failed stores, errors that no client should see.
     pub faults: RefCell<Vec<String>>,
+    /// Snapshots that took the place of what a replica had, in the lives that are over.
+    pub snapshots: Cell<u64>,
 }
 
 impl Cluster {
@@ -110,6 +112,7 @@ impl Cluster {
             sink,
             seats: RefCell::new(seats),
             faults: RefCell::default(),
+            snapshots: Cell::default(),
         };
         for id in NODES {
             cluster.restart(id);
@@ -279,6 +282,8 @@ impl Cluster {
 
     /// Looks for panics and failed stores.
     fn note_trouble(&self, id: NodeId, life: &Life) {
+        let installed = life.node.store().snapshots_installed();
+        self.snapshots.set(self.snapshots.get() + installed);
         let mut faults = self.faults.borrow_mut();
         for task in life.scope.panicked() {
             faults.push(format!("{id}: a task panicked: {task}"));
@@ -326,12 +331,19 @@ fn txn_config(seed: u64) -> Config {
     config
 }
 
-/// In some seeds timestamps are closed while their transactions still run.
+/// In some seeds timestamps are closed while their transactions still run. In half of them logs are short, so that a node that was
+/// away needs snapshots, which are slow and in many parts.
 fn store_config(seed: u64) -> StoreConfig {
     let rng = SeedRng::stream(seed, "store settings", 0);
     let mut config = StoreConfig::recommended();
     if rng.below(8) == 0 {
         config.closed_lag = Duration::from_millis(rng.below(200));
+    }
+    if rng.below(2) == 0 {
+        config.log_entries_max = 10 + rng.below(60);
+        config.log_bytes_max = 1 << (15 + rng.below(6));
+        config.snapshot_part_bytes = 1_000 << rng.below(6);
+        config.snapshot_bytes_per_second = 1_000_000 << rng.below(4);
     }
     config
 }

@@ -196,6 +196,7 @@ async fn run(options: SeedOptions) -> SeedOutcome {
         counts,
         faults,
         kinds,
+        snapshots: cluster.snapshots.get(),
         verdict: Verdict::of(violations).and(verdict),
         cpu: Duration::ZERO,
     };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::eraftpb::{Entry, HardState, Message};
-use raft::{Config, ProgressState, RawNode, Ready, StateRole};
+use raft::eraftpb::{ConfState, Entry, HardState, Message, MessageType};
+use raft::{Config, ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 
 use crate::env::Rng;
 use crate::ids::{RangeId, ReplicaId};
@@ -42,6 +42,27 @@ pub(crate) struct Turn<W> {
     /// Proposals which the committed entries prove dead.
     pub(crate) superseded: Vec<W>,
     pub(crate) ready: Ready,
+}
+
+/// How a leader stands with another replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FollowerState {
+    /// It takes what is sent.
+    Follows,
+    /// What it has is not known yet.
+    Probed,
+    /// It needs a snapshot.
+    TakesSnapshot,
+    /// It has not been heard for long.
+    Gone,
+}
+
+/// Another replica, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Follower {
+    pub(crate) state: FollowerState,
+    /// The last index that it is known to have, or will have by its snapshot.
+    pub(crate) has: u64,
 }
 
 /// One replica's consensus.
@@ -248,9 +269,25 @@ impl<W> Group<W> {
         self.node.raft.uncommitted_size()
     }
 
-    /// The highest index that every replica is known to have. Only a leader knows.
-    pub(crate) fn matched_by_all(&self) -> u64 {
-        self.node.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0)
+    /// What the other replicas are known to have. Only a leader knows.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = (ReplicaId, Follower)> {
+        let own = self.node.raft.id;
+        let others = self.node.raft.prs().iter().filter(move |(id, _)| **id != own);
+        others.map(|(id, progress)| {
+            let (state, has) = match progress.state {
+                ProgressState::Replicate => (FollowerState::Follows, progress.matched),
+                ProgressState::Probe => (FollowerState::Probed, progress.matched),
+                ProgressState::Snapshot => {
+                    (FollowerState::TakesSnapshot, progress.pending_snapshot)
+                }
+            };
+            (ReplicaId(*id), Follower { state, has })
+        })
+    }
+
+    /// Bytes of the log, about: of what was written since the group was opened.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.node.store().bytes()
     }
 
     /// Index of the entry before the log's first one.
@@ -268,10 +305,50 @@ impl<W> Group<W> {
         self.node.raft.raft_log.term(index).ok()
     }
 
-    /// The state machine has applied through `index`.
-    pub(crate) fn applied_to(&mut self, index: u64) {
+    /// The state machine has applied through `index`, an entry of this term.
+    pub(crate) fn applied_to(&mut self, index: u64, term: u64) {
         self.node.advance_apply_to(index);
-        self.node.mut_store().note_applied(index);
+        self.node.mut_store().note_applied(index, term);
+        self.fix_election_timeout();
+    }
+
+    /// The group does not ask for snapshots, or does again.
+    pub(crate) fn pause_snapshots(&mut self, is_paused: bool) {
+        self.node.mut_store().pause_snapshots(is_paused);
+    }
+
+    /// Who votes, as of what is applied.
+    pub(crate) fn note_conf(&mut self, conf: ConfState) {
+        self.node.mut_store().note_conf(conf);
+    }
+
+    /// True iff a snapshot that ends with this entry brings something, and takes nothing that this replica has acknowledged:
+    /// the entry is not known to be committed, and the log has another in its place, or none.
+    pub(crate) fn lacks(&self, index: u64, term: u64) -> bool {
+        let log = &self.node.raft.raft_log;
+        log.committed < index && !log.match_term(index, term)
+    }
+
+    /// Tells a leader how far this replica's log is committed, and so agrees with every leader's.
+    pub(crate) fn acknowledge(&mut self, leader: ReplicaId) {
+        let message = Message {
+            msg_type: MessageType::MsgAppendResponse,
+            from: self.node.raft.id,
+            to: leader.0,
+            term: self.node.raft.term,
+            index: self.node.raft.raft_log.committed,
+            ..Message::default()
+        };
+        self.node.raft.msgs.push(message);
+    }
+
+    /// The snapshot that Raft asked for has arrived at the replica, or has not.
+    pub(crate) fn snapshot_sent(&mut self, replica: ReplicaId, has_arrived: bool) {
+        let status = match has_arrived {
+            true => SnapshotStatus::Finish,
+            false => SnapshotStatus::Failure,
+        };
+        self.node.report_snapshot(replica.0, status);
         self.fix_election_timeout();
     }
 
@@ -410,7 +487,6 @@ impl<W> Group<W> {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use raft::eraftpb::MessageType;
 
     use super::*;
     use crate::log::{LogBatch, RaftLog};
@@ -431,8 +507,10 @@ mod tests {
         fn new() -> Self {
             let log = Arc::new(SimLog::open(SimDisk::new(), false).unwrap());
             let range = RangeId(7);
-            let conf = raft::eraftpb::ConfState { voters: vec![1, 2, 3], ..Default::default() };
-            let storage = GroupStorage::open(log.clone(), range, conf, 10, Arc::default()).unwrap();
+            let conf = ConfState { voters: vec![1, 2, 3], ..ConfState::default() };
+            let (recent, gate) = (Arc::default(), Arc::default());
+            let storage =
+                GroupStorage::open(log.clone(), range, conf, (10, 5), recent, gate).unwrap();
             let rng = Arc::new(Seeded::new(1));
             let group = Group::new(range, ReplicaId(1), storage, 10, rng).unwrap();
             World { log, group, settled: Vec::new(), superseded: Vec::new(), room: usize::MAX }

@@ -26,9 +26,12 @@ mod group;
 mod peers;
 mod recent;
 mod storage;
+mod weight;
 pub(crate) mod wire;
 
-pub(crate) use group::{ELECTION_TICKS, Group, UNCOMMITTED_BYTES_MAX, bytes_of};
+pub(crate) use group::{
+    ELECTION_TICKS, Follower, FollowerState, Group, UNCOMMITTED_BYTES_MAX, bytes_of,
+};
 pub(crate) use peers::{Address, Peers};
 pub(crate) use recent::RecentBytes;
-pub(crate) use storage::GroupStorage;
+pub(crate) use storage::{GroupStorage, SnapshotGate};

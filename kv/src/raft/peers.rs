@@ -22,31 +22,46 @@ pub(crate) struct Address {
 /// Where the replicas of one group live, as far as is known here.
 #[derive(Clone, Default)]
 pub(crate) struct Peers {
-    known: BTreeMap<ReplicaId, Address>,
+    known: BTreeMap<ReplicaId, Peer>,
+}
+
+#[derive(Clone)]
+struct Peer {
+    address: Address,
+    /// The tick in which it was last heard.
+    heard: u64,
 }
 
 impl Peers {
     /// The members are these. Of others those are remembered that may have come since.
     pub(crate) fn learn(&mut self, descriptor: &RangeDescriptor) {
         let newest = descriptor.replicas.iter().map(|replica| replica.id()).max();
-        self.known.retain(|id, _| Some(*id) > newest);
+        self.known.retain(|id, _| Some(*id) > newest || descriptor.node_of(*id).is_some());
         for replica in &descriptor.replicas {
             let address = Address { node: replica.node(), store: replica.store() };
-            self.known.insert(replica.id(), address);
+            self.known.entry(replica.id()).or_insert(Peer { address, heard: 0 }).address = address;
         }
     }
 
-    /// The sender of a message says where it lives.
-    pub(crate) fn hear(&mut self, message: &RaftMessage) {
+    /// The sender of a message says where it lives, and that it does.
+    pub(crate) fn hear(&mut self, message: &RaftMessage, tick: u64) {
         let address =
             Address { node: NodeId(message.from_node), store: StoreId(message.from_store) };
-        if self.known.len() < HEARD_MAX {
-            self.known.entry(ReplicaId(message.from)).or_insert(address);
+        let id = ReplicaId(message.from);
+        if let Some(peer) = self.known.get_mut(&id) {
+            peer.heard = tick;
+        } else if self.known.len() < HEARD_MAX {
+            self.known.insert(id, Peer { address, heard: tick });
         }
+    }
+
+    /// The tick in which a replica was last heard.
+    pub(crate) fn heard(&self, replica: ReplicaId) -> u64 {
+        self.known.get(&replica).map_or(0, |peer| peer.heard)
     }
 
     /// Where a replica lives.
     pub(crate) fn address(&self, replica: ReplicaId) -> Option<Address> {
-        self.known.get(&replica).copied()
+        self.known.get(&replica).map(|peer| peer.address)
     }
 }

@@ -1,12 +1,14 @@
 //! raft-rs's view of a group's log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError};
 
 use super::recent::{Recent, RecentBytes};
+use super::weight::Weight;
 use crate::ids::RangeId;
 use crate::log::{GroupState, INITIAL_INDEX, INITIAL_TERM, LogError, RaftLog};
 
@@ -19,16 +21,35 @@ pub(crate) struct GroupStorage {
     truncated: (u64, u64),
     last_index: u64,
     recent: Recent,
+    weight: Weight,
+    /// Index and term of the last entry that was applied.
+    applied: (u64, u64),
+    gate: Arc<SnapshotGate>,
+    /// The group does not ask for snapshots.
+    is_paused: bool,
+}
+
+/// Whether Raft may ask for a snapshot: a store sends one at a time.
+#[derive(Default)]
+pub(crate) struct SnapshotGate {
+    is_closed: AtomicBool,
+}
+
+impl SnapshotGate {
+    pub(crate) fn set(&self, is_open: bool) {
+        self.is_closed.store(!is_open, Ordering::Relaxed);
+    }
 }
 
 impl GroupStorage {
-    /// The storage of a group that has applied through `applied`; an absent log is an initial one.
+    /// The storage of a group that has applied through this index, an entry of this term; an absent log is an initial one.
     pub(crate) fn open(
         log: Arc<dyn RaftLog>,
         range: RangeId,
         conf_state: ConfState,
-        applied: u64,
+        (applied, applied_term): (u64, u64),
         recent: Arc<RecentBytes>,
+        gate: Arc<SnapshotGate>,
     ) -> Result<Self, LogError> {
         let initial = || {
             let hard_state =
@@ -67,6 +88,10 @@ impl GroupStorage {
             truncated: state.truncated,
             last_index: state.last_index,
             recent: Recent::new(recent),
+            weight: Weight::default(),
+            applied: (applied, applied_term),
+            gate,
+            is_paused: false,
         })
     }
 
@@ -86,6 +111,10 @@ impl GroupStorage {
             truncated: (0, 0),
             last_index: 0,
             recent: Recent::new(recent),
+            weight: Weight::default(),
+            applied: (0, 0),
+            gate: Arc::default(),
+            is_paused: false,
         })
     }
 
@@ -99,17 +128,35 @@ impl GroupStorage {
         if let Some(last) = entries.last() {
             self.last_index = last.index;
         }
+        self.weight.append(&entries);
         self.recent.append(entries);
     }
 
     /// Entries through this one are applied.
-    pub(super) fn note_applied(&mut self, index: u64) {
+    pub(super) fn note_applied(&mut self, index: u64, term: u64) {
         self.recent.applied(index);
+        self.applied = (index, term);
+    }
+
+    /// The group does not ask for snapshots, or does again.
+    pub(super) fn pause_snapshots(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+    }
+
+    /// Who votes, as of the last applied entry.
+    pub(super) fn note_conf(&mut self, conf_state: ConfState) {
+        self.conf_state = conf_state;
     }
 
     /// The log now begins after `index`.
     pub(crate) fn note_truncated(&mut self, index: u64, term: u64) {
         self.truncated = (index, term);
+        self.weight.truncate(index);
+    }
+
+    /// Bytes of the log, about.
+    pub(super) fn bytes(&self) -> u64 {
+        self.weight.bytes()
     }
 
     /// The entries of the half-open interval, up to `max_bytes` but one at least.
@@ -178,6 +225,15 @@ impl Storage for GroupStorage {
     }
 
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+        let (index, term) = self.applied;
+        if term == 0 || self.is_paused || self.gate.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
+        }
+        // The store makes the rest, and sends it: this says what it has at least.
+        let mut snapshot = Snapshot::default();
+        let metadata = snapshot.mut_metadata();
+        (metadata.index, metadata.term) = (index, term);
+        metadata.set_conf_state(self.conf_state.clone());
+        Ok(snapshot)
     }
 }

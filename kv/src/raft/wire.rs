@@ -1,5 +1,4 @@
-//! raft-rs's messages as ours and back. Snapshots are not carried: logs are only truncated where every
-//! replica already has the entries.
+//! raft-rs's messages as ours and back. Of a snapshot only its index is said: the store sends it by itself, in parts.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,10 @@ pub(crate) fn encode(range: RangeId, message: Message) -> RaftMessage {
         kind: message.msg_type.value(),
         term: message.term,
         log_term: message.log_term,
-        index: message.index,
+        index: match message.msg_type {
+            MessageType::MsgSnapshot => message.get_snapshot().get_metadata().index,
+            _ => message.index,
+        },
         entries: message.entries.into_iter().map(encode_entry).collect(),
         commit: message.commit,
         commit_term: message.commit_term,
@@ -69,7 +71,8 @@ pub(crate) fn hands_over(message: &RaftMessage) -> bool {
 /// raft-rs's form. `None` when the type is unknown or local: then it is not a message of this version.
 pub(crate) fn decode(message: RaftMessage) -> Option<Message> {
     let kind = MessageType::from_i32(message.kind)?;
-    if raft::raw_node::is_local_msg(kind) || kind == MessageType::MsgPropose {
+    let is_none = matches!(kind, MessageType::MsgPropose | MessageType::MsgSnapshot);
+    if raft::raw_node::is_local_msg(kind) || is_none {
         return None;
     }
     let entries: Option<Vec<Entry>> = message.entries.into_iter().map(decode_entry).collect();

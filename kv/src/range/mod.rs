@@ -5,6 +5,7 @@
 //!   of whole [`spans`] of keys. How it begins: [`bootstrap`].
 //! - What changes it: a [`command`] in the range's log, mostly a [`batch`] of keys; and how entries are applied, the
 //!   [`machine`].
+//! - What a replica holds, as bytes: a [`snapshot`].
 
 pub mod descriptor;
 pub mod lease;
@@ -18,3 +19,4 @@ pub mod batch;
 pub mod bootstrap;
 pub mod command;
 pub mod machine;
+pub mod snapshot;

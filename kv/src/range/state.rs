@@ -111,13 +111,20 @@ impl RangeState {
             let (key, _) = first?;
             let id = key.get(1..9).and_then(|id| id.try_into().ok()).map(u64::from_be_bytes);
             let range = RangeId(id.ok_or_else(|| damaged("range id key", from))?);
-            machines.push(Self::load(engine, range)?);
+            machines.extend(Self::load(engine, range)?);
             from = RangeId(range.0 + 1);
         }
     }
 
-    fn load(engine: &dyn EngineSnapshot, range: RangeId) -> Result<RangeState, EngineError> {
+    /// A range's state in the engine, if it has one.
+    pub(crate) fn load(
+        engine: &dyn EngineSnapshot,
+        range: RangeId,
+    ) -> Result<Option<RangeState>, EngineError> {
         let read = |suffix| engine.get(&keys::range_id_key(range, suffix));
+        if engine.scan(keys::range_id_span(range)).next().is_none() {
+            return Ok(None);
+        }
         let applied = read(APPLIED)?.ok_or_else(|| damaged("missing applied state", range))?;
         let descriptor = read(DESCRIPTOR)?.ok_or_else(|| damaged("missing descriptor", range))?;
         let lease = read(LEASE)?.map(|bytes| decode(&bytes, range)).transpose()?;
@@ -131,14 +138,14 @@ impl RangeState {
         }
         let descriptor: RangeDescriptor = decode(&descriptor, range)?;
         let spans = SpanEntries::load(engine, (&descriptor.start, &descriptor.end))?;
-        Ok(RangeState {
+        Ok(Some(RangeState {
             descriptor,
             lease,
             applied: decode(&applied, range)?,
             next_id: next_id.unwrap_or(0),
             directory: directory.map(Arc::new),
             spans: Arc::new(spans),
-        })
+        }))
     }
 
     /// The directory, if this is the meta range.

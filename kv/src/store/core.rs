@@ -12,11 +12,12 @@
 //!   over to the holder while the lease is good for longer than that takes, and at once when the lease has changed hands; a
 //!   holder whose group has no leader stands for election, again and again.
 //!
-//! Replicas without data yet are a chapter of their own ([`uninitialised`]).
+//! Replicas without data yet are a chapter of their own ([`uninitialised`]), and so are snapshots ([`snapshots`]).
 //!
 //! HAZARD: raft-rs forgets no transfer before an election timeout has passed, and drops proposals until then. So none is
 //! begun that a lease's end could meet.
 
+mod snapshots;
 mod uninitialised;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +35,8 @@ use crate::ids::{NodeId, RangeId, ReplicaId, StoreId};
 use crate::log::{LogBatch, LogError, RaftLog};
 use crate::mutant::Mutant;
 use crate::raft::{
-    Address, ELECTION_TICKS, Group, GroupStorage, Peers, RecentBytes, UNCOMMITTED_BYTES_MAX,
-    bytes_of,
+    Address, ELECTION_TICKS, FollowerState, Group, GroupStorage, Peers, RecentBytes, SnapshotGate,
+    UNCOMMITTED_BYTES_MAX, bytes_of,
 };
 use crate::range::command::{
     Command, CommandKind, LeaseChange, MAX_COMMAND_BYTES, Rejection, Truncate,
@@ -43,9 +44,11 @@ use crate::range::command::{
 use crate::range::lease::{Holder, Lease};
 use crate::rpc::RaftMessage;
 use crate::store::StoreConfig;
+use crate::store::apply::{ApplyTask, Work};
 use crate::store::credit::{Applying, Taken};
 use crate::store::proposal::{Fate, Proposal, Waiter};
 use crate::store::shared::{Published, SharedRef};
+use crate::store::truncation::{self, Bounds, Length};
 
 /// Proposals of one group that are not decided; more are refused.
 const PENDING_PROPOSALS_MAX: usize = 4_096;
@@ -59,6 +62,8 @@ const _: () = assert!(MAX_COMMAND_BYTES <= PENDING_BYTES_MAX);
 const CANDIDACY_TICKS: u64 = 3;
 /// Ticks between a leader's looks at its log's length.
 const TRUNCATION_TICKS: u64 = 10;
+/// Ticks without a message after which a replica counts as gone, for the length of the log.
+const GONE_TICKS: u64 = 30;
 
 /// What may happen to a store.
 pub(crate) enum Input {
@@ -70,14 +75,6 @@ pub(crate) enum Input {
     Tick,
 }
 
-/// Committed entries of one range, with those who wait for them.
-pub(crate) struct ApplyTask {
-    pub(crate) range: RangeId,
-    pub(crate) entries: Vec<(Entry, Option<Waiter>)>,
-    /// What they count for in the queue.
-    pub(crate) bytes: usize,
-}
-
 /// What one turn asks for, in this order: send `messages`, write `log`, call [`Core::persisted`] with
 /// `persisting`, send `after_sync`, hand over `apply`.
 #[derive(Default)]
@@ -87,7 +84,7 @@ pub(crate) struct Effects {
     pub(crate) must_sync: bool,
     pub(crate) persisting: Vec<(RangeId, Ready)>,
     pub(crate) after_sync: BTreeMap<NodeId, Vec<RaftMessage>>,
-    pub(crate) apply: Vec<ApplyTask>,
+    pub(crate) apply: Vec<Work>,
 }
 
 /// A replica of this store, as the core sees it.
@@ -112,10 +109,16 @@ struct Replica {
     floor_to_log: bool,
     /// The log has to hear how far it is committed: U6 of `core::uninitialised`.
     commit_to_log: bool,
+    /// A snapshot takes the place of what it has: until that is done it says and hears nothing.
+    is_installing: bool,
     /// The leader and the lease need no look before this time, unless something is applied.
     quiet_until: Timestamp,
     /// Something was applied since the log's length was last looked at.
     has_grown: bool,
+    /// The tick in which the log was last cut.
+    truncated_in: u64,
+    /// Since which tick it is not known what these replicas have.
+    probed: BTreeMap<ReplicaId, u64>,
 }
 
 impl Replica {
@@ -136,8 +139,11 @@ impl Replica {
             durable_to_log: false,
             floor_to_log: false,
             commit_to_log: false,
+            is_installing: false,
             quiet_until: Timestamp::ZERO,
             has_grown: true,
+            truncated_in: 0,
+            probed: BTreeMap::new(),
         }
     }
 
@@ -149,8 +155,37 @@ impl Replica {
             .is_some_and(|known| Arc::ptr_eq(&known.descriptor, &state.descriptor));
         if !is_known {
             self.peers.learn(&state.descriptor);
+            self.group.note_conf(state.descriptor.conf_state());
         }
         self.state = Some(state);
+    }
+
+    /// The last index of the log that may go now, if that is worth a command.
+    fn may_truncate(&mut self, config: &StoreConfig, state: &Published, tick: u64) -> Option<u64> {
+        let length = Length {
+            truncated: self.group.truncated_index().max(self.truncate_to),
+            applied: state.applied_index,
+            bytes: self.group.log_bytes(),
+            looks: (tick - self.truncated_in) / TRUNCATION_TICKS,
+        };
+        let mut followers = Vec::new();
+        for (id, mut follower) in self.group.followers() {
+            if tick - self.peers.heard(id) > GONE_TICKS {
+                follower.state = FollowerState::Gone;
+            }
+            let is_probed = follower.state == FollowerState::Probed;
+            let since = *self.probed.entry(id).or_insert(tick);
+            if !is_probed {
+                self.probed.remove(&id);
+            }
+            followers.push((follower, (tick - since) / TRUNCATION_TICKS));
+        }
+        let bounds = Bounds::of(config);
+        let index = truncation::cut(&bounds, &length, followers.into_iter());
+        // A replica that is behind makes the log grow without anything being applied.
+        self.has_grown = index.is_none() && length.is_beyond(&bounds, 1);
+        self.truncated_in = if index.is_some() { tick } else { self.truncated_in };
+        index
     }
 
     /// Says in a message from whom and to whom it is, by node and store. False: where it should go is not known.
@@ -186,6 +221,17 @@ pub(crate) struct Core {
     replicas: BTreeMap<RangeId, Replica>,
     /// Those of them that have nothing yet, and in which tick they were last heard of.
     uninitialised: BTreeMap<RangeId, u64>,
+    /// The groups whose logs are to begin behind snapshots.
+    resets: BTreeMap<RangeId, snapshots::Reset>,
+    /// What the apply loop has to do beside applying, with the next turn.
+    orders: Vec<Work>,
+    /// The snapshot that is being sent. Meanwhile Raft may not ask for another.
+    sending: Option<(RangeId, ReplicaId)>,
+    gate: Arc<SnapshotGate>,
+    /// Ranges whose last snapshot did not arrive, and until which tick they do not ask for the next one.
+    paused: BTreeMap<RangeId, u64>,
+    /// Snapshots that were asked for and not ordered.
+    refused: Vec<(RangeId, ReplicaId)>,
     /// The groups that may have something to do: those that inputs, notices and ticks have touched. A turn looks at no
     /// others.
     active: BTreeSet<RangeId>,
@@ -218,6 +264,12 @@ impl Core {
             recent: Arc::default(),
             replicas: BTreeMap::new(),
             uninitialised: BTreeMap::new(),
+            resets: BTreeMap::new(),
+            orders: Vec::new(),
+            sending: None,
+            gate: Arc::default(),
+            paused: BTreeMap::new(),
+            refused: Vec::new(),
             active: BTreeSet::new(),
             turned: BTreeSet::new(),
             applying: Applying::default(),
@@ -242,10 +294,10 @@ impl Core {
             // It was removed since: U3 of `core::uninitialised`.
             return Ok(());
         }
-        let applied = state.applied_index;
-        let (log, recent) = (self.log.clone(), self.recent.clone());
-        let storage = GroupStorage::open(log, range, conf, applied, recent)?;
-        let group = Group::new(range, id, storage, applied, self.env.rng.clone())?;
+        let applied = (state.applied_index, state.applied_term);
+        let (log, recent, gate) = (self.log.clone(), self.recent.clone(), self.gate.clone());
+        let storage = GroupStorage::open(log, range, conf, applied, recent, gate)?;
+        let group = Group::new(range, id, storage, applied.0, self.env.rng.clone())?;
         self.uninitialised.remove(&range);
         let before = self.replicas.remove(&range);
         let peers = before.map(|before| before.peers).unwrap_or_default();
@@ -290,7 +342,7 @@ impl Core {
             let _ = waiter.send(Fate::Overloaded);
             return;
         }
-        let Some(state) = &replica.state else {
+        let Some(state) = replica.state.as_ref().filter(|_| !replica.is_installing) else {
             let _ = waiter.send(Fate::Superseded);
             return;
         };
@@ -333,7 +385,7 @@ impl Core {
             self.ticks.is_multiple_of(CANDIDACY_TICKS) && !self.shared.disk.is_suspected();
         let looks_at_logs = self.ticks.is_multiple_of(TRUNCATION_TICKS);
         let mut due = Vec::new();
-        for (&range, replica) in &mut self.replicas {
+        for (&range, replica) in self.replicas.iter_mut().filter(|(_, r)| !r.is_installing) {
             replica.group.tick();
             if replica.group.has_turn() {
                 self.active.insert(range);
@@ -349,6 +401,7 @@ impl Core {
         for range in due {
             self.look(range, now, looks_at_logs);
         }
+        self.end_pauses();
         if looks_at_logs {
             self.forget_silent();
         }
@@ -455,15 +508,7 @@ impl Core {
         let Some(lease) = state.lease.as_ref().filter(|lease| lease.is_held_by(holder)) else {
             return;
         };
-        // Without snapshots nothing may go that a replica still needs.
-        let index = replica.group.matched_by_all().min(state.applied_index);
-        let first = replica.group.truncated_index().max(replica.truncate_to);
-        if index.saturating_sub(first) < self.config.log_entries_max {
-            // A replica that is behind makes it grow without anything being applied.
-            replica.has_grown =
-                state.applied_index.saturating_sub(first) >= self.config.log_entries_max;
-            return;
-        }
+        let Some(index) = replica.may_truncate(&self.config, state, self.ticks) else { return };
         let command = Command {
             lease_sequence: lease.sequence,
             kind: Some(CommandKind::Truncate(Truncate { index })),
@@ -488,7 +533,8 @@ impl Core {
             self.applying.remove(applied.done);
             if let Some(replica) = self.replicas.get_mut(&range) {
                 replica.applying -= applied.done.bytes;
-                replica.group.applied_to(applied.state.applied_index);
+                let (index, term) = (applied.state.applied_index, applied.state.applied_term);
+                replica.group.applied_to(index, term);
                 let sequence = |state: &Published| state.lease.as_ref().map(|lease| lease.sequence);
                 let before = replica.state.as_ref().map(|state| sequence(state));
                 let changed_hands = before != Some(sequence(&applied.state));
@@ -512,6 +558,16 @@ impl Core {
                 self.active.insert(range);
             }
         }
+        for staged in notices.staged {
+            self.staged(staged);
+        }
+        for (range, installed) in notices.installed {
+            self.installed(range, installed);
+        }
+        if let Some((range, to, has_arrived)) = notices.sent {
+            self.snapshot_sent(range, to, has_arrived);
+        }
+        self.tell_refused();
         Ok(())
     }
 
@@ -543,8 +599,17 @@ impl Core {
     /// Those of the log, when committed entries that have waited there cannot be read.
     pub(crate) fn turn(&mut self) -> Result<Option<Effects>, LogError> {
         let mut effects = Effects::default();
+        let mut snapshots = Vec::new();
         for range in std::mem::take(&mut self.active) {
+            if let Some(write) = self.reset(range)? {
+                effects.log.groups.push((range, write));
+                effects.must_sync = true;
+                continue;
+            }
             let Some(replica) = self.replicas.get_mut(&range) else { continue };
+            if replica.is_installing {
+                continue;
+            }
             let mut write = None;
             if replica.group.has_turn() {
                 self.turned.insert(range);
@@ -557,7 +622,9 @@ impl Core {
                     (turn.after_sync, &mut effects.after_sync),
                 ] {
                     for mut message in messages {
-                        if replica.address(self.own, &mut message) {
+                        if message.is_snapshot() {
+                            snapshots.push((range, message));
+                        } else if replica.address(self.own, &mut message) {
                             by_node.entry(NodeId(message.to_node)).or_default().push(message);
                         }
                     }
@@ -611,6 +678,10 @@ impl Core {
                 effects.log.groups.push((range, write));
             }
         }
+        for (range, message) in snapshots {
+            self.order_snapshot(range, &message);
+        }
+        effects.apply.append(&mut self.orders);
         self.shared.applying.store(self.applying.bytes, Ordering::Relaxed);
         self.shared.await_room(!self.waiting.is_empty());
         let nothing = effects.persisting.is_empty()
@@ -620,7 +691,10 @@ impl Core {
     }
 
     /// The turn's log write is done.
-    pub(crate) fn persisted(&mut self, persisting: Vec<(RangeId, Ready)>) {
+    ///
+    /// # Errors
+    /// Those of the log, when a group begins anew.
+    pub(crate) fn persisted(&mut self, persisting: Vec<(RangeId, Ready)>) -> Result<(), LogError> {
         for (range, ready) in persisting {
             if let Some(replica) = self.replicas.get_mut(&range) {
                 replica.group.persisted(ready);
@@ -629,6 +703,7 @@ impl Core {
                 }
             }
         }
+        self.logs_are_reset()
     }
 
     /// Publishes who leads, where that may have changed.
@@ -652,14 +727,14 @@ fn apply_task(
     entries: Vec<(Entry, Option<Waiter>)>,
     replica: &mut Replica,
     applying: &mut Applying,
-) -> Option<ApplyTask> {
+) -> Option<Work> {
     if entries.is_empty() {
         return None;
     }
     let bytes = entries.iter().map(|(entry, _)| bytes_of(entry)).sum();
     replica.applying += bytes;
     applying.add(bytes);
-    Some(ApplyTask { range, entries, bytes })
+    Some(Work::Apply(ApplyTask { range, entries, bytes }))
 }
 
 /// True iff the range has one replica, and its lease reaches beyond `far`.

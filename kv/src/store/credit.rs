@@ -13,6 +13,9 @@ const GROUP_APPLYING_BYTES_MAX: usize = 8 << 20;
 const APPLYING_BYTES_MAX: usize = 64 << 20;
 /// Batches of committed entries that wait for the apply loop.
 pub(crate) const APPLY_TASKS_MAX: usize = 4_096;
+/// Other things that the core has asked of it: about the one snapshot that is being taken, and about the logs that were reset
+/// after a restart, a few a turn.
+pub(crate) const ORDERS_MAX: usize = 1_024;
 
 /// The queues' levels of one store.
 pub(crate) struct Credits {

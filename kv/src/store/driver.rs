@@ -14,7 +14,8 @@ use crate::ids::{NodeId, RangeId};
 use crate::log::{LogError, RaftLog};
 use crate::mutant::Mutant;
 use crate::rpc::{MAX_MESSAGE_BYTES, RaftMessage};
-use crate::store::core::{ApplyTask, Core, Input};
+use crate::store::apply::Work;
+use crate::store::core::{Core, Input};
 use crate::store::shared::{SharedRef, StopOnPanic};
 
 /// Inputs taken in before the log is written: the size of a group commit.
@@ -27,7 +28,7 @@ pub(crate) struct Driver {
     pub(crate) log: Arc<dyn RaftLog>,
     pub(crate) shared: SharedRef,
     pub(crate) inputs: mpsc::Receiver<Input>,
-    pub(crate) apply: mpsc::Sender<ApplyTask>,
+    pub(crate) apply: mpsc::Sender<Work>,
     pub(crate) tick: Duration,
 }
 
@@ -84,7 +85,7 @@ impl Driver {
                 if !effects.log.groups.is_empty() {
                     self.log.write(effects.log, effects.must_sync).await?;
                 }
-                self.core.persisted(effects.persisting);
+                self.core.persisted(effects.persisting)?;
                 for (node, messages) in effects.after_sync {
                     self.send(node, messages)?;
                 }

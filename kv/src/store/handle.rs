@@ -22,12 +22,13 @@ use crate::range::command::{Batch, Command, CommandKind, MAX_COMMAND_BYTES, Reje
 use crate::range::descriptor::RangeDescriptor;
 use crate::range::lease::{Holder, Lease};
 use crate::range::tracker::Slot;
-use crate::rpc::{RaftMessage, Refusal, RefusalReason};
+use crate::rpc::{RaftMessage, Refusal, RefusalReason, SnapshotPart};
 use crate::seam::{Access, Eval, ProposeError, RangeSnapshot, Ranges, WriteBatch};
 use crate::store::core::Input;
 use crate::store::credit::QueuedBytes;
 use crate::store::proposal::{Fate, Proposal};
 use crate::store::shared::{Published, SharedRef};
+use crate::store::snapshot::Stage;
 
 /// Descriptors in a refusal. Whoever needs more asks the directory.
 const REFUSAL_DESCRIPTORS_MAX: usize = 16;
@@ -39,6 +40,7 @@ pub struct StoreHandle {
     engine: Arc<dyn Engine>,
     pub(super) shared: SharedRef,
     pub(super) inputs: mpsc::Sender<Input>,
+    parts: mpsc::Sender<Stage>,
     pub(super) holder: Holder,
     pub(super) lease_duration: Duration,
 }
@@ -48,11 +50,11 @@ impl StoreHandle {
         env: Env,
         engine: Arc<dyn Engine>,
         shared: SharedRef,
-        inputs: mpsc::Sender<Input>,
+        (inputs, parts): (mpsc::Sender<Input>, mpsc::Sender<Stage>),
         holder: Holder,
         lease_duration: Duration,
     ) -> Self {
-        StoreHandle { env, engine, shared, inputs, holder, lease_duration }
+        StoreHandle { env, engine, shared, inputs, parts, holder, lease_duration }
     }
 
     /// The node's hybrid time.
@@ -81,6 +83,26 @@ impl StoreHandle {
         }
         // Raft repeats what matters.
         let _ = self.inputs.try_send(Input::Raft(messages, taken));
+    }
+
+    /// Takes a part of a snapshot; of the last one this says whether the replica has it now.
+    pub(crate) async fn take_part(&self, part: SnapshotPart) -> Result<(), Refusal> {
+        let (answer, taken) = oneshot::channel();
+        let refuse = |message: String| Refusal {
+            reason: RefusalReason::Unavailable as i32,
+            message,
+            ..Refusal::default()
+        };
+        if self.parts.try_send(Stage { part, answer }).is_err() {
+            return Err(refuse("too many parts of snapshots".into()));
+        }
+        let ended = |_| Err("the store ends".into());
+        taken.await.unwrap_or_else(ended).map_err(refuse)
+    }
+
+    /// How many snapshots took the place of what replicas had here, since the store was opened.
+    pub fn snapshots_installed(&self) -> u64 {
+        self.shared.installed.load(Ordering::Relaxed)
     }
 
     /// What waits in the store's queues.
@@ -319,6 +341,7 @@ impl StoreHandle {
 impl Ranges for StoreHandle {
     fn begin(&self, range: RangeId, access: &Access<'_>) -> Result<Eval, Refusal> {
         let (start, end) = access.span;
+        let hidden = self.shared.hidden();
         let Some(published) = self.shared.published(range) else {
             return Err(self.refuse_span(range, None, (start, end)));
         };
@@ -340,6 +363,10 @@ impl Ranges for StoreHandle {
         // Of before the snapshot is enough: whoever says something of a span has it latched until that is published.
         let snapshot = RangeSnapshot::new(self.engine.snapshot(), start, end)
             .with_spans(published.spans.clone());
+        if self.shared.hidden() != hidden {
+            // The view may be of a replica that is no more: S7 of `store::snapshot`.
+            return Err(self.refuse(range, Some(&published), RefusalReason::Unavailable));
+        }
         Ok(Eval { lease, descriptor: published.descriptor.clone(), snapshot, slot })
     }
 

@@ -14,6 +14,7 @@
 //! - The *apply loop* ([`apply`]) owns the ranges' states and the engine.
 //! - The *sync loop* ([`sync`]) makes the engine durable now and then, and tells the log how far.
 //! - Leases change hands while they are good, as when a node is to end: [`hand_over`].
+//! - A replica whose leader has cut off what it lacks gets a [`snapshot`].
 //! - [`StoreHandle`] is what everybody else holds: [`crate::seam::Ranges`] for the transaction server, and
 //!   administration for the node.
 //!
@@ -33,10 +34,12 @@ pub(crate) mod proposal;
 #[cfg(test)]
 mod scripts;
 mod shared;
+mod snapshot;
 mod stall;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod truncation;
 mod watched;
 
 use std::time::Duration;
@@ -60,8 +63,14 @@ pub struct StoreConfig {
     pub closed_lag: Duration,
     /// Pause between two engine syncs.
     pub sync_interval: Duration,
-    /// Entries in a group's log before the leader proposes to truncate it.
+    /// Entries in a group's log beyond which the leader keeps nothing for replicas that are gone.
     pub log_entries_max: u64,
+    /// The same in bytes.
+    pub log_bytes_max: u64,
+    /// Bytes of a snapshot's part, about.
+    pub snapshot_part_bytes: usize,
+    /// How fast a snapshot is sent.
+    pub snapshot_bytes_per_second: u64,
     /// How often lease holders tell the directory what they hold.
     pub report_interval: Duration,
 }
@@ -76,6 +85,9 @@ impl StoreConfig {
             closed_lag: Duration::from_secs(3),
             sync_interval: Duration::from_millis(500),
             log_entries_max: 4_096,
+            log_bytes_max: 16 << 20,
+            snapshot_part_bytes: crate::range::snapshot::PART_BYTES_MAX,
+            snapshot_bytes_per_second: 64 << 20,
             report_interval: Duration::from_secs(10),
         }
     }

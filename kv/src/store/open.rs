@@ -9,23 +9,28 @@ use crate::engine::{Engine, EngineError};
 use crate::env::Env;
 use crate::ids::RangeId;
 use crate::log::{LogError, RaftLog};
-use crate::range::bootstrap::{self, IdentError};
+use crate::range::bootstrap::{self, IdentError, StoreIdent};
 use crate::range::lease::Holder;
 use crate::range::state::RangeState;
 use crate::seam::RangeObserver;
 use crate::store::StoreConfig;
 use crate::store::apply::Applier;
 use crate::store::core::{Core, Input};
-use crate::store::credit::APPLY_TASKS_MAX;
+use crate::store::credit::{APPLY_TASKS_MAX, ORDERS_MAX};
 use crate::store::driver::Driver;
 use crate::store::handle::StoreHandle;
 use crate::store::shared::Shared;
+use crate::store::snapshot::install::{self, Install, InstallNote};
+use crate::store::snapshot::{Installed, Stage, send_loop};
 use crate::store::stall::watch_loop;
 use crate::store::sync::sync_loop;
 use crate::store::watched::{WatchedEngine, WatchedLog};
 
 /// Inputs waiting for the consensus loop; more proposals are refused and more messages dropped.
 const INPUTS_MAX: usize = 16_384;
+
+/// Parts of snapshots waiting for the apply loop. Their senders wait for each.
+const STAGES_MAX: usize = 4;
 
 /// Why a store cannot be opened. All of these need a person, or a rebuild from the store's peers.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +69,8 @@ pub struct Store {
     pub(super) inputs: mpsc::Receiver<Input>,
     handle: StoreHandle,
     holder: Holder,
+    ident: StoreIdent,
+    stages: mpsc::Receiver<Stage>,
 }
 
 impl Store {
@@ -81,6 +88,14 @@ impl Store {
         let holder = Holder { node: env.node_id, incarnation: env.rng.next_u64() };
         let shared = Arc::new(Shared::default());
         let mut states = BTreeMap::new();
+        // What a crash has interrupted comes first: S3 of `store::snapshot`.
+        let mut installed = Vec::new();
+        for note in InstallNote::load_all(&*engine.snapshot())? {
+            let mut install = Install::resume(note);
+            install.finish(&*engine)?;
+            installed.push(install.note);
+        }
+        install::forget_staged(&*engine)?;
         for state in RangeState::load_all(&*engine.snapshot())? {
             let range = state.descriptor.id();
             let durable = log.state(range)?.map_or(0, |state| state.durable_applied);
@@ -109,9 +124,21 @@ impl Store {
         let log: Arc<dyn RaftLog> = Arc::new(WatchedLog { log, shared: shared.clone() });
         let (own, told) = (ident.store(), shared.clone());
         let mut core = Core::new(env.clone(), config.clone(), log.clone(), told, holder, own);
+        let mut resets = BTreeSet::new();
+        for InstallNote { descriptor, index, .. } in installed {
+            // S4 of `store::snapshot`. A log that begins behind it was reset, and may have gone on.
+            let begins = log.state(descriptor.id())?.map_or(0, |state| state.truncated.0);
+            match begins < index {
+                true => drop(resets.insert(descriptor.id())),
+                false => install::forget(&*engine, descriptor.id())?,
+            }
+        }
         for range in states.keys() {
             let state = shared.published(*range).expect("published above");
-            core.open_group(*range, state)?;
+            match resets.contains(range) {
+                true => core.installed(*range, Some(Installed { state, answer: None })),
+                false => core.open_group(*range, state)?,
+            }
         }
         let members: BTreeSet<u64> = states
             .values()
@@ -120,9 +147,11 @@ impl Store {
         env.clock.set_members(members.len());
         let (sender, inputs) = mpsc::channel(INPUTS_MAX);
         let lease_duration = config.lease_duration;
+        let (parts, stages) = mpsc::channel(STAGES_MAX);
+        let senders = (sender, parts);
         let handle =
-            StoreHandle::new(env.clone(), engine.clone(), shared, sender, holder, lease_duration);
-        Ok(Store { env, config, engine, log, states, core, inputs, handle, holder })
+            StoreHandle::new(env.clone(), engine.clone(), shared, senders, holder, lease_duration);
+        Ok(Store { env, config, engine, log, states, core, inputs, handle, holder, ident, stages })
     }
 
     /// What everybody else holds.
@@ -135,13 +164,23 @@ impl Store {
     pub(super) fn into_parts(
         self,
         observer: Arc<dyn RangeObserver>,
-        tasks: mpsc::Receiver<super::core::ApplyTask>,
+        tasks: mpsc::Receiver<super::apply::Work>,
     ) -> (Core, Applier, mpsc::Receiver<Input>) {
-        let (holder, engine, states, shared) =
-            (self.holder, self.engine, self.states, self.handle.shared());
-        let clock = self.env.clock.clone();
+        let shared = self.handle.shared();
         let _ = shared.observed_by.set(Arc::downgrade(&observer));
-        let applier = Applier { holder, clock, engine, states, shared, observer, tasks };
+        let applier = Applier {
+            env: self.env,
+            store: self.ident.store(),
+            holder: self.holder,
+            engine: self.engine,
+            states: self.states,
+            shared,
+            observer,
+            tasks,
+            stages: self.stages,
+            staging: None,
+            installing: None,
+        };
         (self.core, applier, self.inputs)
     }
 
@@ -150,7 +189,7 @@ impl Store {
         let shared = self.handle.shared();
         // A store is started once.
         let _ = shared.observed_by.set(Arc::downgrade(&observer));
-        let (apply, tasks) = mpsc::channel(APPLY_TASKS_MAX);
+        let (apply, tasks) = mpsc::channel(APPLY_TASKS_MAX + ORDERS_MAX);
         let driver = Driver {
             env: self.env.clone(),
             core: self.core,
@@ -161,14 +200,21 @@ impl Store {
             tick: self.config.tick,
         };
         let applier = Applier {
+            env: self.env.clone(),
+            store: self.ident.store(),
             holder: self.holder,
-            clock: self.env.clock.clone(),
             engine: self.engine.clone(),
             states: self.states,
             shared: shared.clone(),
             observer,
             tasks,
+            stages: self.stages,
+            staging: None,
+            installing: None,
         };
+        let (env, engine) = (self.env.clone(), self.engine.clone());
+        let send = send_loop(env, engine, shared.clone(), self.config.clone());
+        self.env.tasks.spawn("snapshots", Box::pin(send));
         let watch = watch_loop(self.env.clone(), shared.clone());
         let sync = sync_loop(self.env.clone(), self.engine, shared, self.config.sync_interval);
         self.env.tasks.spawn_blocking_loop("consensus", Box::pin(driver.run()));

@@ -22,11 +22,12 @@ use crate::clock::{Clock, TimeSource, Timestamp};
 use crate::engine::Engine;
 use crate::env::{Env, RpcError, TaskScope, Transport};
 use crate::ids::{NodeId, RangeId};
-use crate::keys::Space;
+use crate::keys::{Space, decode_engine_key, engine_span};
 use crate::log::RaftLog;
 use crate::range::bootstrap::{FIRST_DATA_RANGE, StoreIdent, bootstrap};
 use crate::range::command::{Batch, Command, CommandKind, Split};
 use crate::range::descriptor::RangeDescriptor;
+use crate::range::state::RangeState;
 use crate::rpc::{RaftMessage, RequestBody, ResponseBody, RpcRequest, RpcResponse};
 use crate::seam::{
     Access, Eval, RangeEvent, RangeObserver, Ranges, ReadSummary, Served, WriteBatch,
@@ -36,9 +37,12 @@ use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
 use crate::sim::testing::{Seeded, each_file};
 use crate::store::apply::Applier;
-use crate::store::core::{ApplyTask, Core, Input};
+use crate::store::apply::Work;
+use crate::store::core::{Core, Input};
 use crate::store::handle::StoreHandle;
 use crate::store::proposal::{Fate, Proposal};
+use crate::store::snapshot::{Order, Sending, Stage};
+use crate::store::sync::tell;
 use crate::store::{Kept, Store, StoreConfig};
 
 type Answer<T> = Result<T, Box<dyn Error>>;
@@ -123,6 +127,7 @@ impl RangeObserver for Watcher {
                 format!("{range} lease {number} acquired, until {until}{with}")
             }
             RangeEvent::LeaseLost { descriptor } => format!("{} lease lost", descriptor.id()),
+            RangeEvent::Installed { descriptor } => format!("{} installed", descriptor.id()),
             RangeEvent::Split { left, right } => {
                 format!("{} split at {}: {}", left.id(), right.start.escape_ascii(), right.id())
             }
@@ -141,13 +146,18 @@ struct Node {
     handle: StoreHandle,
     inputs: mpsc::Receiver<Input>,
     /// What it does not apply yet, while it is held.
-    held: Option<Vec<ApplyTask>>,
+    held: Option<Vec<Work>>,
+    /// It installs snapshots by the script's portions alone.
+    is_slow: bool,
     /// Proposals without an answer, by what they write.
     waiting: Vec<(String, oneshot::Receiver<Fate>)>,
 }
 
+/// What becomes of a snapshot whose last part was taken.
+type Arrival = oneshot::Receiver<Result<(), String>>;
+
 /// Three nodes.
-struct World {
+pub(super) struct World {
     time: Arc<Time>,
     told: Told,
     disks: BTreeMap<NodeId, Arc<SimDisk>>,
@@ -159,10 +169,13 @@ struct World {
     /// Evaluations under way, by name.
     evals: BTreeMap<String, Eval>,
     starts: u64,
+    /// Snapshots whose last part has arrived, and who waits for what becomes of them.
+    sending: Vec<(NodeId, Order, Arrival)>,
+    config: StoreConfig,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         let ids = [1, 2, 3].map(NodeId);
         let mut world = World {
             time: Arc::new(Time(AtomicU64::new(0))),
@@ -174,6 +187,8 @@ impl World {
             handing: Vec::new(),
             evals: BTreeMap::new(),
             starts: 0,
+            sending: Vec::new(),
+            config: StoreConfig { snapshot_part_bytes: 64, ..StoreConfig::recommended() },
         };
         for id in ids {
             let engine = SimEngine::open(world.disks[&id].clone()).unwrap();
@@ -197,8 +212,8 @@ impl World {
             mutant: None,
         };
         let engine = Arc::new(SimEngine::open(disk).unwrap());
-        let store = Store::open(env, StoreConfig::recommended(), engine.clone(), log.clone())
-            .expect("it opens");
+        let store =
+            Store::open(env, self.config.clone(), engine.clone(), log.clone()).expect("it opens");
         let (handle, watcher) = (store.handle(), self.watcher(id));
         // Tasks go to the applier by hand.
         let (_, tasks) = mpsc::channel(1);
@@ -206,7 +221,17 @@ impl World {
         self.reachable.0.lock().unwrap().insert(id, handle.clone());
         self.nodes.insert(
             id,
-            Node { core, log, engine, applier, handle, inputs, held: None, waiting: Vec::new() },
+            Node {
+                core,
+                log,
+                engine,
+                applier,
+                handle,
+                inputs,
+                held: None,
+                is_slow: false,
+                waiting: Vec::new(),
+            },
         );
     }
 
@@ -242,15 +267,20 @@ impl World {
                     mail.extend(effects.messages.into_iter().map(|(to, mail)| (from, to, mail)));
                     let write = node.log.write(effects.log, effects.must_sync);
                     write.now_or_never().expect("no latency")?;
-                    node.core.persisted(effects.persisting);
+                    node.core.persisted(effects.persisting)?;
                     mail.extend(effects.after_sync.into_iter().map(|(to, mail)| (from, to, mail)));
-                    match &mut node.held {
-                        Some(held) => held.extend(effects.apply),
-                        None => node.applier.apply(effects.apply)?,
+                    for work in effects.apply {
+                        match &mut node.held {
+                            Some(held) => held.push(work),
+                            None => node.applier.work(work)?,
+                        }
                     }
                     node.core.notices()?;
                 }
                 node.core.publish_leaders();
+                while !node.is_slow && node.applier.is_installing() {
+                    node.applier.portion()?;
+                }
                 let told = &self.told;
                 node.waiting.retain_mut(|(what, fate)| {
                     let fate = match fate.try_recv() {
@@ -263,6 +293,9 @@ impl World {
                 });
             }
             let Some((from, to, messages)) = mail.pop_front() else {
+                if self.snapshots()? {
+                    continue;
+                }
                 // Of what was just done somebody may have been waiting for.
                 if self.handing.is_empty() || std::mem::replace(&mut idle, true) {
                     return Ok(());
@@ -276,6 +309,82 @@ impl World {
                 node.core.step(now, Input::Raft(messages, None))?;
             }
         }
+    }
+
+    /// Snapshots that were ordered are sent, and what became of the others is told. False: there was nothing to do.
+    fn snapshots(&mut self) -> Answer<bool> {
+        let mut has_news = false;
+        for (from, order, mut fate) in std::mem::take(&mut self.sending) {
+            let what = match fate.try_recv() {
+                Err(oneshot::error::TryRecvError::Empty) => {
+                    self.sending.push((from, order, fate));
+                    continue;
+                }
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(why)) => Err(why),
+                Err(oneshot::error::TryRecvError::Closed) => Err("no answer".into()),
+            };
+            self.snapshot_ended(from, &order, what);
+            has_news = true;
+        }
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in ids {
+            if let Some(order) = self.nodes[&id].handle.shared().take_snapshot_order() {
+                has_news = true;
+                self.send_snapshot(id, order)?;
+            }
+        }
+        Ok(has_news)
+    }
+
+    fn send_snapshot(&mut self, id: NodeId, order: Order) -> Answer<()> {
+        let (range, to) = (order.range, order.address.node);
+        let view = self.nodes[&id].engine.snapshot();
+        self.starts += 1;
+        let bytes_max = self.config.snapshot_part_bytes;
+        let sending = Sending::begin(view, &order, self.starts, bytes_max)?;
+        let mut sending = sending.ok_or("nothing to send")?;
+        let is_cut = self.cut.contains(&id) || self.cut.contains(&to);
+        loop {
+            let part = sending.next_part()?;
+            let (number, is_last) = (part.number, part.is_last);
+            let Some(node) = self.nodes.get_mut(&to).filter(|_| !is_cut) else {
+                self.snapshot_ended(id, &order, Err("no answer".into()));
+                return Ok(());
+            };
+            let (answer, mut fate) = oneshot::channel();
+            node.applier.stage(Stage { part, answer })?;
+            if is_last {
+                self.told.tell(format!("{id}: {range} in {} parts for {to}", number + 1));
+                self.sending.push((id, order, fate));
+                return Ok(());
+            }
+            if let Err(why) = fate.try_recv().unwrap_or(Err("no answer".into())) {
+                self.snapshot_ended(id, &order, Err(why));
+                return Ok(());
+            }
+        }
+    }
+
+    fn snapshot_ended(&mut self, from: NodeId, order: &Order, what: Result<(), String>) {
+        let (range, to) = (order.range, order.to);
+        let told = match &what {
+            Ok(()) => format!("{from}: {range} has arrived at {to}"),
+            Err(why) => format!("{from}: {range} has not arrived at {to}: {why}"),
+        };
+        self.told.tell(told);
+        if let Some(node) = self.nodes.get(&from) {
+            node.handle.shared().notify(|n| n.sent = Some((range, to, what.is_ok())));
+        }
+    }
+
+    /// A node's engine is durable with all that it has, and the node knows.
+    fn sync(&mut self, id: NodeId) -> Answer<()> {
+        let node = self.node_mut(id)?;
+        let unsynced = node.handle.shared().take_unsynced();
+        node.engine.sync().now_or_never().expect("no latency")?;
+        tell(&node.handle.shared(), unsynced);
+        self.settle()
     }
 
     fn propose(&mut self, id: NodeId, range: RangeId, what: String, kind: CommandKind) {
@@ -295,6 +404,23 @@ impl World {
         Ok(self.nodes.get_mut(&id).ok_or("no such node")?)
     }
 
+    /// What each node's engine has of a range.
+    fn keys(&self, range: RangeId) -> Answer<String> {
+        let mut out = String::new();
+        for (id, node) in &self.nodes {
+            let view = node.engine.snapshot();
+            let Some(state) = RangeState::load(&*view, range)? else { continue };
+            let (start, end) = (&state.descriptor.start, &state.descriptor.end);
+            let entries = view.scan(engine_span(Space::Data, start, end));
+            let keys: Result<Vec<_>, _> = entries.map(|entry| entry.map(|(key, _)| key)).collect();
+            let name = |key: &Bytes| decode_engine_key(key).map(|(key, _)| key);
+            let keys: Vec<_> = keys?.iter().filter_map(name).collect();
+            let keys: Vec<_> = keys.iter().map(|key| key.escape_ascii().to_string()).collect();
+            writeln!(out, "{id}: applied {}: {}", state.applied.index, keys.join(" "))?;
+        }
+        Ok(out)
+    }
+
     /// What each node's log knows of a group, and what runs of it.
     fn replicas(&self, range: RangeId) -> Answer<String> {
         let mut out = String::new();
@@ -303,7 +429,9 @@ impl World {
             write!(out, "{id}: {runs}")?;
             if let Some(state) = node.log.state(range)? {
                 let (term, vote) = (state.hard_state.term, state.hard_state.vote);
-                write!(out, "; log: term {term}, vote {vote}, floor {}", state.replica_floor)?;
+                let (first, last) = (state.truncated.0 + 1, state.last_index);
+                write!(out, "; log {first} to {last}, term {term}, vote {vote}, floor ")?;
+                write!(out, "{}", state.replica_floor)?;
             }
             writeln!(out)?;
         }
@@ -380,24 +508,52 @@ impl goldenscript::Runner for World {
             }
             // The process ends, with what the disk has.
             "kill" => self.kill(node(args.next_pos())?),
-            // The machine loses its power, and the engine all that was not synced; the log has synced everything.
+            // The machine loses its power, and the engine all that was not synced, or by a seed some of it; the log has synced
+            // everything.
             "lose" => {
                 let id = node(args.next_pos())?;
                 self.kill(id);
+                if let Some(seed) = args.take_key("seed") {
+                    self.disks[&id].crash(&Seeded::new(seed.parse()?));
+                    return Ok(String::new());
+                }
                 let (_, synced) = self.disks[&id].lengths("engine");
                 self.disks[&id].truncate("engine", synced)?;
             }
+            // The engine is durable: of one node, or of all.
             "sync" => {
-                let node = self.node_mut(node(args.next_pos())?)?;
-                node.engine.sync().now_or_never().expect("no latency")?;
+                let ids = match args.next_pos() {
+                    Some(text) => vec![node(Some(text))?],
+                    None => self.nodes.keys().copied().collect(),
+                };
+                for id in ids {
+                    self.sync(id)?;
+                }
+            }
+            // Logs are cut beyond so many entries, from the nodes' next start on; they start anew.
+            "logs" => {
+                self.config.log_entries_max = args.next_pos().ok_or("how long?")?.parse()?;
+                let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+                ids.into_iter().for_each(|id| self.start(id));
+            }
+            "slow" => self.node_mut(node(args.next_pos())?)?.is_slow = true,
+            // A portion of an installation, on a node that is slow.
+            "portion" => {
+                let id = node(args.next_pos())?;
+                let count: u64 = args.next_pos().map_or(Ok(1), str::parse)?;
+                for _ in 0..count {
+                    self.node_mut(id)?.applier.portion()?;
+                }
+                self.settle()?;
             }
             "start" => self.start(node(args.next_pos())?),
             // Committed entries wait there, as for an engine that is slow.
             "hold" => self.node_mut(node(args.next_pos())?)?.held = Some(Vec::new()),
             "release" => {
                 let node = self.node_mut(node(args.next_pos())?)?;
-                let held = node.held.take().ok_or("it is not held")?;
-                node.applier.apply(held)?;
+                for work in node.held.take().ok_or("it is not held")? {
+                    node.applier.work(work)?;
+                }
                 self.settle()?;
             }
             // A node hears a heartbeat of another's replica.
@@ -428,6 +584,14 @@ impl goldenscript::Runner for World {
                 batch.put(Space::Data, key.clone().into(), Bytes::new(), "v".into());
                 let kind = CommandKind::Batch(Batch { ops: batch.ops });
                 self.propose(node(here)?, range, format!("put {key}"), kind);
+                self.settle()?;
+            }
+            "delete" => {
+                let key = args.next_pos().unwrap_or_default().to_owned();
+                let mut batch = WriteBatch::default();
+                batch.delete(Space::Data, key.clone().into(), Bytes::new());
+                let kind = CommandKind::Batch(Batch { ops: batch.ops });
+                self.propose(node(here)?, range, format!("delete {key}"), kind);
                 self.settle()?;
             }
             "split" => {
@@ -474,6 +638,7 @@ impl goldenscript::Runner for World {
             }
             "state" => return self.state(range),
             "replicas" => return self.replicas(range),
+            "keys" => return self.keys(range),
             other => return Err(format!("no command {other}").into()),
         }
         let lines: Vec<String> = std::mem::take(&mut *self.told.0.lock().unwrap());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use crate::range::state::RangeState;
 use crate::range::tracker::Tracker;
 use crate::seam::RangeObserver;
 use crate::store::credit::{Applying, Credits};
+use crate::store::snapshot::{Installed, Order, Staged};
 use crate::store::stall::Disk;
 
 /// One range as of its last applied command, and who leads it.
@@ -60,6 +61,15 @@ impl Table {
             .range::<[u8], _>((Bound::Excluded(start), Bound::Unbounded))
             .filter_map(|(_, range)| self.ranges.get(range))
             .take_while(move |published| published.descriptor.start < end)
+    }
+
+    /// Shows a range no more.
+    fn remove(&mut self, range: RangeId) {
+        if let Some(old) = self.ranges.remove(&range)
+            && self.ends.get(&old.descriptor.end) == Some(&range)
+        {
+            self.ends.remove(&old.descriptor.end);
+        }
     }
 
     /// Shows a range as it is. Who leads it is known from before.
@@ -109,6 +119,27 @@ pub(crate) struct Notices {
     pub(crate) applied: BTreeMap<RangeId, Applied>,
     /// The engine is durable through these applied indexes.
     pub(crate) durable: BTreeMap<RangeId, u64>,
+    /// Snapshots that are staged whole, durably. There is one at a time.
+    pub(crate) staged: Vec<Staged>,
+    /// Snapshots that are in the engine in the place of what replicas had, durably; or that could not be.
+    pub(crate) installed: Vec<(RangeId, Option<Installed>)>,
+    /// A snapshot was sent, or was not.
+    pub(crate) sent: Option<(RangeId, ReplicaId, bool)>,
+}
+
+/// What was applied since the engine was last asked to be durable.
+#[derive(Default)]
+pub(crate) struct Unsynced {
+    /// How far each range is.
+    pub(crate) applied: BTreeMap<RangeId, u64>,
+    pub(crate) staged: Vec<Staged>,
+    pub(crate) installed: Vec<(RangeId, Option<Installed>)>,
+}
+
+impl Unsynced {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.applied.is_empty() && self.staged.is_empty() && self.installed.is_empty()
+    }
 }
 
 /// What the apply loop has done with a range since the core last looked.
@@ -148,8 +179,14 @@ pub(crate) struct Shared {
     /// Directory of the meta range's replica, if it is here.
     directory: Mutex<Arc<Directory>>,
     notices: Mutex<Notices>,
-    /// What was applied since the engine was last asked to be durable.
-    unsynced: Mutex<BTreeMap<RangeId, u64>>,
+    unsynced: Mutex<Unsynced>,
+    /// The snapshot that is to be sent next.
+    order: Mutex<Option<Order>>,
+    ordered: Notify,
+    /// How often a range was hidden: what was read of the table before may not be so any more.
+    hidden: AtomicU64,
+    /// How many snapshots were installed.
+    pub(crate) installed: AtomicU64,
     /// The consensus loop has something to look at.
     pub(crate) wake: Notify,
     /// It waits for room on the way to the engine. Otherwise what was applied can wait until it has something to do.
@@ -240,8 +277,46 @@ impl Shared {
             let published = table.publish(state);
             note(&mut self.notices.lock().expect("no panic while notices are held"), published);
         }
-        let mut unsynced = self.unsynced.lock().expect("no panic while indexes are held");
-        unsynced.insert(state.descriptor.id(), state.applied.index);
+        self.unsynced(|unsynced| {
+            unsynced.applied.insert(state.descriptor.id(), state.applied.index);
+        });
+    }
+
+    /// Shows a range no more. What it holds goes only after this.
+    pub(crate) fn hide(&self, range: RangeId) {
+        self.table().remove(range);
+        self.hidden.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// See [`Shared::hide`]: the same number twice, and what was shown between is true of what was read between.
+    pub(crate) fn hidden(&self) -> u64 {
+        self.hidden.load(Ordering::SeqCst)
+    }
+
+    /// Notes what is worth knowing once the engine is durable.
+    pub(crate) fn unsynced(&self, note: impl FnOnce(&mut Unsynced)) {
+        note(&mut self.unsynced.lock().expect("no panic while indexes are held"));
+    }
+
+    /// A snapshot is to be sent. There is one at a time.
+    pub(crate) fn order_snapshot(&self, order: Order) {
+        *self.order.lock().expect("no panic while an order is held") = Some(order);
+        self.ordered.notify_one();
+    }
+
+    pub(crate) fn take_snapshot_order(&self) -> Option<Order> {
+        self.order.lock().expect("no panic while an order is held").take()
+    }
+
+    /// Waits for a snapshot that is to be sent.
+    pub(crate) async fn snapshot_order(&self) -> Order {
+        loop {
+            let news = self.ordered.notified();
+            if let Some(order) = self.take_snapshot_order() {
+                return order;
+            }
+            news.await;
+        }
     }
 
     /// Shows who leads some ranges.
@@ -263,8 +338,8 @@ impl Shared {
         self.directory.lock().expect("no panic while the directory is held").clone()
     }
 
-    /// How far the ranges are applied that were not told before.
-    pub(crate) fn take_unsynced(&self) -> BTreeMap<RangeId, u64> {
+    /// What was not told before.
+    pub(crate) fn take_unsynced(&self) -> Unsynced {
         std::mem::take(&mut *self.unsynced.lock().expect("no panic while indexes are held"))
     }
 

@@ -27,7 +27,8 @@ use crate::sim::disk::SimDisk;
 use crate::sim::engine::SimEngine;
 use crate::sim::log::SimLog;
 use crate::sim::testing::Seeded;
-use crate::store::core::{ApplyTask, Input};
+use crate::store::apply::{ApplyTask, Work};
+use crate::store::core::Input;
 use crate::store::driver::check_size;
 use crate::store::proposal::{Fate, Proposal, Waiter};
 use crate::store::{QueuedBytes, Store, StoreConfig};
@@ -90,8 +91,11 @@ fn turn(store: &mut Store, log: &SimLog) -> Vec<ApplyTask> {
     let mut apply = Vec::new();
     while let Some(effects) = store.core.turn().unwrap() {
         log.write(effects.log, effects.must_sync).now_or_never().expect("no latency").unwrap();
-        store.core.persisted(effects.persisting);
-        apply.extend(effects.apply);
+        store.core.persisted(effects.persisting).unwrap();
+        apply.extend(effects.apply.into_iter().map(|work| match work {
+            Work::Apply(task) => task,
+            _ => unreachable!("no snapshots here"),
+        }));
     }
     apply
 }

@@ -72,6 +72,8 @@ pub(super) enum Lane {
     Raft,
     /// Requests and answers.
     Calls,
+    /// Requests that bring much, and for which nobody waits.
+    Bulk,
 }
 
 /// State of one directed link.
@@ -89,7 +91,7 @@ pub(super) struct Link {
     /// Raft messages under way, which are bounded.
     pub(super) raft_in_flight: usize,
     /// The latest arrival so far that keeps the order, per lane.
-    last: [Option<Instant>; 2],
+    last: [Option<Instant>; 3],
 }
 
 /// When a message arrives: once, twice, or not at all.
@@ -108,7 +110,7 @@ impl Link {
             refused_until: None,
             profile,
             raft_in_flight: 0,
-            last: [None; 2],
+            last: [None; 3],
         }
     }
 

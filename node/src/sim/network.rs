@@ -211,6 +211,7 @@ impl SimNetwork {
         }
         state.next_number += 1;
         let call = state.next_number;
+        let lane = if request.is_bulk() { Lane::Bulk } else { Lane::Calls };
         let parcel = state.parcel(from, to, clock, Body::Request { call, request });
         self.trace(|| parcel.line("send"));
         if parcel.is_too_large() {
@@ -231,7 +232,7 @@ impl SimNetwork {
         if parcel.life == 0 {
             self.drop_parcel(&mut state, &parcel, "down");
         } else {
-            self.dispatch(&mut state, parcel, Lane::Calls);
+            self.dispatch(&mut state, parcel, lane);
         }
         Ok(Begun { call, answer, alive })
     }
@@ -317,7 +318,7 @@ impl SimNetwork {
             Fate::Lost => self.drop_parcel(state, &parcel, "lost"),
             Fate::Arrives(at) => self.enqueue(state, at, parcel),
             // A call is made on a connection, which repeats nothing: only messages without one arrive twice.
-            Fate::ArrivesTwice(at, _) if lane == Lane::Calls => self.enqueue(state, at, parcel),
+            Fate::ArrivesTwice(at, _) if lane != Lane::Raft => self.enqueue(state, at, parcel),
             Fate::ArrivesTwice(first, second) => {
                 state.stats.duplicated += 1;
                 self.trace(|| parcel.line("duplicate"));

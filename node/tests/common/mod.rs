@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) members: BTreeMap<NodeId, SocketAddr>,
     /// The nodes that run.
     pub(crate) nodes: BTreeMap<NodeId, RealNode>,
+    /// Settings of all stores.
+    store: StoreConfig,
 }
 
 /// Opens one node's store below the cluster's directory, and starts the node.
@@ -39,6 +41,7 @@ async fn start(
     node_id: NodeId,
     listener: TcpListener,
     time: Arc<dyn TimeSource>,
+    store: StoreConfig,
 ) -> RealNode {
     let options = RealOptions {
         cluster_id: 42,
@@ -48,7 +51,7 @@ async fn start(
         found: true,
         membership: None,
         max_offset: Duration::from_millis(500),
-        store: StoreConfig::recommended(),
+        store,
     };
     RealNode::start_by(options, listener, time).await.expect("an empty directory and a free port")
 }
@@ -56,6 +59,11 @@ async fn start(
 impl Cluster {
     /// A new cluster of all members.
     pub(crate) async fn start() -> Cluster {
+        Cluster::start_with(StoreConfig::recommended()).await
+    }
+
+    /// The same, with stores of these settings.
+    pub(crate) async fn start_with(store: StoreConfig) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
@@ -67,10 +75,11 @@ impl Cluster {
         let mut nodes = BTreeMap::new();
         for (node_id, listener) in listeners {
             let time = Arc::new(RealTime::new());
-            let node = start(directory.path(), &members, node_id, listener, time).await;
+            let path = directory.path();
+            let node = start(path, &members, node_id, listener, time, store.clone()).await;
             nodes.insert(node_id, node);
         }
-        Cluster { directory, members, nodes }
+        Cluster { directory, members, nodes, store }
     }
 
     /// Starts a stopped node again, over what it left on disk and at its old address.
@@ -88,7 +97,8 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        let node = start(self.directory.path(), &self.members, node_id, listener, time).await;
+        let (path, members, store) = (self.directory.path(), &self.members, self.store.clone());
+        let node = start(path, members, node_id, listener, time, store).await;
         self.nodes.insert(node_id, node);
     }
 

@@ -212,7 +212,7 @@ impl RangeObserver for Server {
                 inner.locks.clear(start, end);
                 inner.quarantine.release_range(descriptor.id());
             }
-            RangeEvent::LeaseLost { descriptor } => {
+            RangeEvent::LeaseLost { descriptor } | RangeEvent::Installed { descriptor } => {
                 inner.locks.clear(&descriptor.start, &descriptor.end);
                 inner.quarantine.release_range(descriptor.id());
             }

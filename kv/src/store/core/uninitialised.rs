@@ -58,10 +58,13 @@ impl Core {
         }
         let Some(replica) = self.replicas.get_mut(&range) else { return Ok(()) };
         // Who cannot apply what it has cannot lead well.
-        if covered || hands_over(&message) && (stalls || !replica.group.may_stand()) {
+        if covered
+            || replica.is_installing
+            || hands_over(&message) && (stalls || !replica.group.may_stand())
+        {
             return Ok(());
         }
-        replica.peers.hear(&message);
+        replica.peers.hear(&message, self.ticks);
         replica.group.receive(message);
         self.active.insert(range);
         Ok(())
@@ -137,6 +140,8 @@ impl Core {
     pub(crate) fn shown(&self, range: RangeId) -> Option<String> {
         let replica = self.replicas.get(&range)?;
         let has = if replica.state.is_some() { "" } else { " without data" };
-        Some(format!("{}{has}, term {}", replica.group.id(), replica.group.term()))
+        let is_installing = if replica.is_installing { ", installing" } else { "" };
+        let (id, term) = (replica.group.id(), replica.group.term());
+        Some(format!("{id}{has}, term {term}{is_installing}"))
     }
 }

@@ -1,8 +1,8 @@
 //! Messages between real nodes: tonic, over long-lived streams.
 //!
-//! A node dials every peer of its address book three times: two Raft links and a call link, each one HTTP/2 connection
-//! with one stream, so that neither a large answer nor a large append ever stands in front of a heartbeat. A peer dials
-//! back the same way; the two directions share nothing.
+//! A node dials every peer of its address book four times: two Raft links, a call link, and another for the parts of
+//! snapshots, each one HTTP/2 connection with one stream, so that neither a large answer nor a large append ever stands in
+//! front of a heartbeat, nor a snapshot in front of anything. A peer dials back the same way; the two directions share nothing.
 //!
 //! ```text
 //!   send_raft ─┬▶ appends ─▶ raft link ══ Raft stream ══▶ server ─▶ Inbound::raft
@@ -124,6 +124,8 @@ struct Peer {
     address: watch::Sender<SocketAddr>,
     raft: raft::RaftLinks,
     calls: calls::CallLink,
+    /// Calls that bring much, and for which nobody waits: snapshots.
+    bulk: calls::CallLink,
 }
 
 impl RealTransport {
@@ -188,7 +190,9 @@ impl RealTransport {
         let (calls, run) = calls::CallLink::new(dialer());
         // Beside the sessions: their calls change no thread before the socket.
         self.shared.work.spawn("transport.calls", run);
-        peers.insert(node, Peer { address: sender, raft, calls });
+        let (bulk, run) = calls::CallLink::new(dialer());
+        scope.spawn("transport.bulk", run);
+        peers.insert(node, Peer { address: sender, raft, calls, bulk });
     }
 
     /// A node has left the cluster for good: its links end.
@@ -249,6 +253,7 @@ impl Transport for RealTransport {
             return self.call_self(request);
         }
         match self.peers.read().unwrap_or_else(PoisonError::into_inner).get(&to) {
+            Some(peer) if request.is_bulk() => Box::pin(peer.bulk.call(request)),
             Some(peer) => Box::pin(peer.calls.call(request)),
             None => Box::pin(async { Err(RpcError::NotSent) }),
         }

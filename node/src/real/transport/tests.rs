@@ -118,7 +118,7 @@ async fn cluster() -> [Node; 3] {
     let nodes = [start(1, DEFAULT).await, start(2, DEFAULT).await, start(3, DEFAULT).await];
     introduce(&nodes.each_ref());
     for node in &nodes {
-        until("every link is up", || node.transport.stats().streams_opened == 6).await;
+        until("every link is up", || node.transport.stats().streams_opened == 8).await;
     }
     nodes
 }
