@@ -42,6 +42,10 @@ use crate::api::{
     BatchError, BatchRequest, EndTxn, ErrorKind, QueryTxn, RequestKind, Span, TxnMeta, TxnStatus,
 };
 
+/// A refresh that takes longer has not much time left until what it has moved to is closed (`StoreConfig::closed_lag`): the next
+/// attempt could be too late again, and so on. A commit in two phases moves before it refreshes.
+const SLOW_REFRESH: Duration = Duration::from_secs(1);
+
 /// What an attempt to commit came to, when it did not fail.
 enum Attempt {
     Committed(Timestamp),
@@ -107,7 +111,11 @@ impl Txn {
             if !range.contains_key(last) || !erased.all(|s| range.contains_span(&s.start, &s.end)) {
                 return Ok(None);
             }
+            let before = self.sender.env.clock.monotonic();
             self.move_reads(self.state.write_ts(), deadline).await?;
+            if self.sender.env.clock.monotonic() > before + SLOW_REFRESH {
+                break;
+            }
             self.check_commit_deadline(self.state.write_ts())?;
             match self.one_phase(range, keys, &mut wait, deadline).await? {
                 Attempt::Committed(ts) => return Ok(Some(ts)),
@@ -126,7 +134,7 @@ impl Txn {
                 Attempt::TooLarge => return Ok(None),
             }
         }
-        // Overtaken time and again: intents will hold the others off.
+        // Overtaken time and again, or by the time that it takes to look what was read: intents will hold the others off.
         Ok(None)
     }
 

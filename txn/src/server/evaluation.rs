@@ -286,6 +286,13 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// What a write must be at or above for what is closed. One that is too late moves to the present: by the time that its
+    /// transaction has refreshed its reads, more is closed, and it would be too late again.
+    pub(super) fn above_closed(&self) -> Timestamp {
+        let min = self.eval.min_write_ts();
+        if self.write_ts < min { min.max(self.now) } else { Timestamp::ZERO }
+    }
+
     /// The batch's transaction.
     pub(super) fn txn(&self) -> Result<&'a TxnMeta, Stop> {
         let missing = || error(ErrorKind::Invalid, Timestamp::ZERO, "no transaction");

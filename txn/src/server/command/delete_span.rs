@@ -104,7 +104,7 @@ async fn note(delete: &DeleteSpan, evaluation: &mut Evaluation<'_>) -> Result<Re
         newest = newest.max(ts);
         from = rest;
     }
-    let above_closed = evaluation.eval.min_write_ts();
+    let above_closed = evaluation.above_closed();
     evaluation.write_ts = evaluation.write_ts.max(above_reads).max(newest.next()).max(above_closed);
     evaluation.deleted.push(delete.span.clone());
     Ok(Response::default())

@@ -57,7 +57,7 @@ impl Command for Put {
         };
         let stored_ts = newest.as_ref().map_or(Timestamp::ZERO, |version| version.ts);
         let newest_ts = stored_ts.max(mvcc::erased_at(&evaluation.eval.snapshot, &self.key)?);
-        let above_closed = evaluation.eval.min_write_ts();
+        let above_closed = evaluation.above_closed();
         let ts = evaluation.write_ts.max(above_reads).max(newest_ts.next()).max(above_closed);
         evaluation.write_ts = ts;
         if evaluation.one_phase {
