@@ -47,7 +47,7 @@ mutants! {
     /// A commit does not heed the end of the schema leases that it relies on (breaks L1 of `sql::catalog::lease`).
     CommitPastSchemaLease "commit-past-schema-lease" Sql 60;
     /// Who gets a lease handed over does not heed what was served under it (breaks I1 of `server::summary`).
-    ReadSummaryLost "read-summary-lost" Keys 30;
+    ReadSummaryLost "read-summary-lost" Keys 60;
     /// A lease holder closes timestamps over those who still write (breaks I1 of `range::tracker`).
     CloseOverWriters "close-over-writers" Keys 30;
     /// A node goes on with a clock that agrees with nobody's (breaks C2 and C3 of `kv::clock`).
