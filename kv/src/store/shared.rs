@@ -37,12 +37,17 @@ pub(crate) struct Published {
     pub(crate) leader: Option<ReplicaId>,
 }
 
+/// Trackers of ranges that are not shown: of those that do not come back, too.
+const ASIDE_MAX: usize = 1_024;
+
 /// The ranges with a replica here. Whoever reads one holds the lock for a look-up and copies nothing.
 #[derive(Default)]
 pub(crate) struct Table {
     ranges: BTreeMap<RangeId, Arc<Published>>,
     /// Which of them end where.
     ends: BTreeMap<Bytes, RangeId>,
+    /// Who evaluates on ranges that are not shown, while a snapshot is installed, say. What is closed and revoked stays so.
+    aside: BTreeMap<RangeId, Arc<Tracker>>,
 }
 
 impl Table {
@@ -65,10 +70,13 @@ impl Table {
 
     /// Shows a range no more.
     fn remove(&mut self, range: RangeId) {
-        if let Some(old) = self.ranges.remove(&range)
-            && self.ends.get(&old.descriptor.end) == Some(&range)
-        {
+        let Some(old) = self.ranges.remove(&range) else { return };
+        if self.ends.get(&old.descriptor.end) == Some(&range) {
             self.ends.remove(&old.descriptor.end);
+        }
+        self.aside.insert(range, old.tracker.clone());
+        if self.aside.len() > ASIDE_MAX {
+            self.aside.pop_first();
         }
     }
 
@@ -77,7 +85,8 @@ impl Table {
         let range = state.descriptor.id();
         let old = self.ranges.get(&range);
         let leader = old.and_then(|old| old.leader);
-        let tracker = old.map(|old| old.tracker.clone()).unwrap_or_default();
+        let tracker = old.map(|old| old.tracker.clone());
+        let tracker = tracker.or_else(|| self.aside.remove(&range)).unwrap_or_default();
         tracker.learn(Timestamp::from_raw(state.applied.closed_ts));
         let descriptor = match old {
             Some(old) if *old.descriptor == state.descriptor => old.descriptor.clone(),
