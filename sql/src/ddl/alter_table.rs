@@ -27,6 +27,24 @@ impl Run for AlterTable {
     }
 }
 
+/// What PostgreSQL calls an action.
+fn name_of(action: &AlterAction) -> &'static str {
+    match action {
+        AlterAction::AddConstraint(_) => "ADD CONSTRAINT",
+        AlterAction::AddColumn { .. } => "ADD COLUMN",
+        AlterAction::DropColumn { .. } => "DROP COLUMN",
+        AlterAction::DropConstraint { .. } => "DROP CONSTRAINT",
+        AlterAction::Rename(_) => "RENAME",
+        AlterAction::RenameColumn { .. } => "RENAME COLUMN",
+        AlterAction::SetDefault { .. } => "ALTER COLUMN ... SET DEFAULT",
+        AlterAction::SetNotNull { not_null: true, .. } => "ALTER COLUMN ... SET NOT NULL",
+        AlterAction::SetNotNull { not_null: false, .. } => "ALTER COLUMN ... DROP NOT NULL",
+        AlterAction::AddIdentity { .. } => "ALTER COLUMN ... ADD IDENTITY",
+        AlterAction::AlterIdentity { .. } => "ALTER COLUMN ... SET",
+        AlterAction::DropIdentity { .. } => "ALTER COLUMN ... DROP IDENTITY",
+    }
+}
+
 impl Work<'_> {
     /// ALTER TABLE.
     async fn alter_table(&mut self, alter: &AlterTable) -> SqlResult<Done> {
@@ -42,7 +60,9 @@ impl Work<'_> {
                 self.rename_sequence(found.id, name).await?;
                 return Ok((tag(), Vec::new()));
             }
-            let text = format!("ALTER TABLE cannot be performed on relation \"{}\"", found.name);
+            let action = alter.actions.first().map_or("", name_of);
+            let text =
+                format!("ALTER action {action} cannot be performed on relation \"{}\"", found.name);
             return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
                 .detail("This operation is not supported for sequences."));
         }

@@ -67,6 +67,13 @@ impl Work<'_> {
     /// CREATE INDEX.
     async fn create_index(&mut self, create: &CreateIndex) -> SqlResult<Done> {
         let tag = || "CREATE INDEX".to_owned();
+        if let Some(found) = self.find_table(&create.table).await?
+            && found.sequence().is_some()
+        {
+            let text = format!("cannot create index on relation \"{}\"", found.name);
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
+                .detail("This operation is not supported for sequences."));
+        }
         let found = self.stored_table(&create.table).await?;
         if let Some(name) = &create.name
             && self.is_named(&found.schema, name).await?

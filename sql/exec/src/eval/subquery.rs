@@ -42,6 +42,11 @@ impl Run<'_> {
                 Err(Stop::Subquery(needed)) => needed,
                 Err(Stop::Sequence(call, request)) => {
                     calls.insert(sequence::address(call), self.ask_sequence(request).await?);
+                    // What came before is evaluated once more.
+                    interrupt.spend(u32::try_from(calls.len()).unwrap_or(u32::MAX))?;
+                    if interrupt.is_due() {
+                        interrupt.give_way().await?;
+                    }
                     continue;
                 }
             };
