@@ -14,7 +14,7 @@ use kv::ids::NodeId;
 use kv::range::bootstrap::FIRST_DATA_RANGE;
 use kv::store::StoreConfig;
 use node::real::RealTime;
-use node::real::node::{RealNode, RealOptions};
+use node::real::node::{RealNode, RealOptions, StartError};
 use tokio::net::TcpListener;
 use txn::coordinator::TxnError;
 use txn::db::TxnOptions;
@@ -42,7 +42,7 @@ async fn start(
     listener: TcpListener,
     time: Arc<dyn TimeSource>,
     store: StoreConfig,
-) -> RealNode {
+) -> Result<RealNode, StartError> {
     let options = RealOptions {
         cluster_id: 42,
         node_id,
@@ -53,7 +53,7 @@ async fn start(
         max_offset: Duration::from_millis(500),
         store,
     };
-    RealNode::start_by(options, listener, time).await.expect("an empty directory and a free port")
+    RealNode::start_by(options, listener, time).await
 }
 
 impl Cluster {
@@ -77,7 +77,7 @@ impl Cluster {
             let time = Arc::new(RealTime::new());
             let path = directory.path();
             let node = start(path, &members, node_id, listener, time, store.clone()).await;
-            nodes.insert(node_id, node);
+            nodes.insert(node_id, node.expect("an empty directory and a free port"));
         }
         Cluster { directory, members, nodes, store }
     }
@@ -89,16 +89,25 @@ impl Cluster {
 
     /// As [`Cluster::restart`], by a clock of its own.
     pub(crate) async fn restart_by(&mut self, node_id: NodeId, time: Arc<dyn TimeSource>) {
-        // Somebody else may have been given the free port meanwhile, for a moment.
-        let listener = loop {
-            match TcpListener::bind(self.members[&node_id]).await {
-                Ok(listener) => break listener,
-                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}"),
+        // Somebody else may have been given the free port meanwhile, for a moment; and connections that were being served when
+        // the node was stopped may hold its store a moment longer.
+        let node = loop {
+            let listener = match TcpListener::bind(self.members[&node_id]).await {
+                Ok(listener) => listener,
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let (path, members) = (self.directory.path(), &self.members);
+            let (time, store) = (time.clone(), self.store.clone());
+            match start(path, members, node_id, listener, time, store).await {
+                Ok(node) => break node,
+                Err(error) => assert!(error.to_string().contains("is in use"), "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        let (path, members, store) = (self.directory.path(), &self.members, self.store.clone());
-        let node = start(path, members, node_id, listener, time, store).await;
         self.nodes.insert(node_id, node);
     }
 
