@@ -200,12 +200,11 @@ impl Cluster {
         life.scope.spawn("drain", Box::pin(drain));
     }
 
-    /// One of the leases that a node holds is handed over, perhaps.
-    pub fn move_a_lease(&self) {
-        let id = *self.moves.pick(&NODES);
+    /// One of the leases that a node holds is handed over.
+    pub fn move_a_lease(&self, id: NodeId) {
         let Some((node, scope)) = self.node(id) else { return };
         let held = node.store().held_ranges();
-        if held.is_empty() || self.moves.percent(50) {
+        if held.is_empty() {
             return;
         }
         let (store, range) = (node.store().clone(), self.moves.pick(&held).id());

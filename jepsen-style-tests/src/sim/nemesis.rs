@@ -32,7 +32,7 @@ pub(super) async fn run(
             tokio::time::sleep_until(soon.min(start + step.at)).await;
             cluster.end_failed().await;
             if in_force.0.contains(&Fault::MoveLeases) {
-                cluster.move_a_lease();
+                NODES.iter().for_each(|node| cluster.move_a_lease(*node));
             }
         }
         match &step.action {
